@@ -1,0 +1,27 @@
+/**
+ * Who calls. A principal is written as IAM writes a policy member (`user:alice@example.com`, `serviceAccount:x@p.iam.gserviceaccount.com`).
+ */
+import { invalidRequest } from '../errors.ts';
+
+export interface Principal {
+  /** The policy member that names this caller. */
+  readonly member: string;
+  /** What answers show as creator, lastModifier, and in the audit trail. */
+  readonly email: string;
+  readonly kind: 'user' | 'serviceAccount';
+  /** True where nobody proved anything and `--anonymous-as` lent this name. */
+  readonly anonymous?: boolean;
+}
+
+const EMAIL = /^[^\s@:]{1,128}@[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/i;
+
+/** @param member `user:EMAIL` or `serviceAccount:EMAIL` @throws INVALID_ARGUMENT for anything else: groups and domains cannot call */
+export function parsePrincipal(member: string): Principal {
+  const colon = member.indexOf(':');
+  const kind = member.slice(0, colon);
+  const email = member.slice(colon + 1);
+  if ((kind !== 'user' && kind !== 'serviceAccount') || !EMAIL.test(email))
+    throw invalidRequest(`principal: ${JSON.stringify(member)} is not a principal that can call. Write user:EMAIL or serviceAccount:EMAIL.`, [{ field: 'principal', description: 'must be user:EMAIL or serviceAccount:EMAIL' }]);
+  const normal = email.toLowerCase();
+  return { member: `${kind}:${normal}`, email: normal, kind };
+}

@@ -1,0 +1,110 @@
+/**
+ * The contract between doors and services. A service declares, per RPC, who may call and what happens; the doors decode,
+ * `server/dispatch` authenticates, authorises, audits and shapes errors. A service never sees HTTP, gRPC or a token.
+ * Adding an API is one folder under services/ and one line in main.ts: see docs/add-an-api.md.
+ */
+import type { DescMessage, DescMethod, DescMethodServerStreaming, DescMethodUnary, DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
+import type { Principal } from '../identity/principal.ts';
+import type { Micros } from '../timestamp.ts';
+
+/** One permission on one resource; a denial of any refuses the call. */
+export interface Check {
+  readonly permission: string;
+  /** Full resource name to decide on, `//run.googleapis.com/projects/p/locations/l/jobs/j`; the project may be an id or a number. */
+  readonly resource: string;
+  /** The name as the caller asked for it, for the denial's words; without it, `resource` less its `//host/`. */
+  readonly asked?: string;
+}
+
+/** Who may call: everybody, any authenticated caller, or whoever passes all checks. `why` is read by the coverage test's report. */
+export type Access<I extends DescMessage> =
+  | { readonly public: true; readonly why: string }
+  | { readonly authenticated: true; readonly why: string }
+  | { readonly checks: (request: MessageShape<I>, look: Lookup) => readonly Check[] | Promise<readonly Check[]> };
+
+/** What a check may look up because the request alone does not say it. Never throws NotFound: authorisation comes before existence. */
+export interface Lookup {
+  /** @param project id, number or `-`; @param key e-mail or unique id. Full resource name of the account where it is known, deleted ones by their unique id included. */
+  serviceAccount(project: string, key: string): Promise<string | undefined>;
+}
+
+export interface Log {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** The one context of a call. */
+export interface Call {
+  readonly principal: Principal;
+  /** Extra checks beside the effect, `iam.serviceAccounts.actAs` above all. @throws PERMISSION_DENIED with the remedy, in the service's wording unless `message` gives another */
+  authorize(check: Check, message?: string): Promise<void>;
+  /** The same question without an error, for testIamPermissions and for lists that show only what the caller may see. */
+  isAllowed(check: Check): Promise<boolean>;
+  /** The same question about somebody else (the service agent). @param member policy member */
+  isMemberAllowed(member: string, check: Check): Promise<boolean>;
+  /** Aborted when the caller hangs up or its deadline passes; for handlers that wait. */
+  readonly signal: AbortSignal;
+  readonly log: Log;
+  now(): Micros;
+}
+
+export interface Unary<I extends DescMessage, O extends DescMessage> {
+  readonly access: Access<I>;
+  handle(request: MessageShape<I>, call: Call): Promise<MessageInitShape<O>>;
+}
+export interface ServerStream<I extends DescMessage, O extends DescMessage> {
+  readonly access: Access<I>;
+  handleStream(request: MessageShape<I>, call: Call): AsyncIterable<MessageInitShape<O>>;
+}
+
+export type MethodFor<M extends DescMethod> = M extends DescMethodUnary<infer I, infer O> ? Unary<I, O> : M extends DescMethodServerStreaming<infer I, infer O> ? ServerStream<I, O> : never;
+
+/** One entry per RPC in the proto; a method we do not serve says so by name. A forgotten RPC, or one without `access`, does not compile. */
+export type Methods<S extends DescService> = { readonly [K in keyof S['method']]: MethodFor<S['method'][K]> | 'unimplemented' };
+
+/** An HTTP binding in the syntax of google.api.HttpRule, for the RPCs whose proto carries none of this API's (google.longrunning.Operations). */
+export interface HttpBinding {
+  readonly verb: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  readonly path: string;
+  /** `*`, the name of a field, or nothing. */
+  readonly body?: string;
+}
+
+export interface Service<S extends DescService> {
+  readonly desc: S;
+  /** The API's host, `run.googleapis.com`. Regional hosts (`us-central1-run.googleapis.com`) lead here as well. */
+  readonly host: string;
+  readonly methods: Methods<S>;
+  /** The words of a denial in this API. `check.asked` is always set. */
+  denied(check: Required<Check>): string;
+  /** Whether the JSON error envelope carries the legacy list `errors[]` (recorded for IAM and Resource Manager v1, not for Cloud Run). */
+  readonly legacyErrors: boolean;
+  /** Replaces the bindings of the proto, by RPC. */
+  readonly http?: { readonly [K in keyof S['method']]?: readonly HttpBinding[] };
+  /** Tells which API a request belongs to where several share one gRPC service (google.longrunning.Operations): the operation's or parent's name. */
+  owns?(name: string): boolean;
+}
+
+/** A service with its types forgotten, as the doors handle it. */
+export interface AnyService extends Omit<Service<DescService>, 'methods' | 'http'> {
+  readonly methods: { readonly [method: string]: AnyMethod | 'unimplemented' };
+  readonly http?: { readonly [method: string]: readonly HttpBinding[] | undefined };
+}
+export interface AnyMethod {
+  readonly access: Access<DescMessage>;
+  handle?(request: MessageShape<DescMessage>, call: Call): Promise<MessageInitShape<DescMessage>>;
+  handleStream?(request: MessageShape<DescMessage>, call: Call): AsyncIterable<MessageInitShape<DescMessage>>;
+}
+
+/** Checks a service against its proto at compile time, and forgets the types for the doors. */
+export function defineService<S extends DescService>(service: Service<S>): AnyService {
+  // The cast only forgets: every method was checked against its own descriptor by the parameter's type.
+  return service as unknown as AnyService;
+}
+
+/** A service of a proto that we serve no method of: each answers UNIMPLEMENTED by its own name. */
+export function unimplementedService(desc: DescService, host: string): AnyService {
+  return { desc, host, legacyErrors: false, denied: (check) => `Permission '${check.permission}' denied.`, methods: Object.fromEntries(desc.methods.map((method) => [method.localName, 'unimplemented' as const])) };
+}

@@ -1,0 +1,146 @@
+/**
+ * The state: one SQLite file in WAL mode. Reads go to a connection of their own and see what is committed; writes are
+ * serialised on another, and writes that wait together are committed together (one fsync for all), each in a savepoint of
+ * its own so that one that throws takes nothing of the others with it. What `write` has answered survives `kill -9`.
+ *
+ * Must not know: what the rows mean. The nouns are in the files beside this one, as plain functions over `Db`.
+ */
+import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Kysely, type Migration, Migrator } from 'kysely';
+import { unavailable } from '../errors.ts';
+import * as initial from './migrations/0001-initial.ts';
+import type { Database } from './schema.ts';
+import { openSqlite } from './sqlite.ts';
+
+/** What the noun files take: the reader, or the transaction that `write` hands out. */
+export type Db = Kysely<Database>;
+
+/** What a commit may have changed, for those who keep something in memory or wait for work. */
+export type Topic = 'policies' | 'hierarchy' | 'serviceAccounts' | 'work' | 'operations';
+
+export interface Tx {
+  readonly db: Db;
+  /** Tells listeners, after the commit, that something of this kind changed. */
+  touch(topic: Topic): void;
+}
+
+export interface Store {
+  /** Committed state. Never write through it. */
+  readonly read: Db;
+  /**
+   * Runs `work` in a transaction; when the promise resolves the changes are on the disk. `work` may await nothing but queries
+   * on its own `tx.db`: all other writers wait meanwhile. Whatever it throws undoes its changes alone.
+   * @throws UNAVAILABLE when another process holds the database for longer than two seconds
+   */
+  write<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
+  /** Called after each commit that touched the topic. @returns stops listening */
+  onCommit(topic: Topic, listener: () => void): () => void;
+  close(): Promise<void>;
+}
+
+const MIGRATIONS: Record<string, Migration> = { '0001-initial': initial };
+/** More would make the first writer of a batch wait for the last one. */
+const MAX_BATCH = 64;
+const LOCK_PATIENCE_MS = 2000;
+
+interface Waiting {
+  readonly run: (tx: Tx) => Promise<unknown>;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Opens (and on first use makes) `<dataDir>/state.sqlite`, 0600 in a directory of 0700, and brings its schema up to date. */
+export async function openStore(dataDir: string): Promise<Store> {
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  const file = join(dataDir, 'state.sqlite');
+  // Made by us with the right mode first: SQLite gives its -wal and -shm files the mode of the database.
+  closeSync(openSync(file, 'a', 0o600));
+  chmodSync(file, 0o600);
+  const writer = openSqlite(file, { synchronous: 'FULL' });
+  const { error } = await new Migrator({ db: writer.query, provider: { getMigrations: () => Promise.resolve(MIGRATIONS) } }).migrateToLatest();
+  if (error !== undefined) {
+    writer.close();
+    throw new Error(`The database ${file} could not be brought up to date. It may have been written by a newer actas; nothing was changed.`, { cause: error });
+  }
+  const reader = openSqlite(file, { synchronous: 'FULL', readOnly: true });
+  const listeners = new Map<Topic, Set<() => void>>();
+  const queue: Waiting[] = [];
+  let draining: Promise<void> | undefined;
+  let closed = false;
+
+  const begin = async (): Promise<void> => {
+    const until = performance.now() + LOCK_PATIENCE_MS;
+    for (;;) {
+      try {
+        writer.raw.exec('BEGIN IMMEDIATE');
+        return;
+      } catch (cause) {
+        if (!isBusy(cause) || performance.now() > until) throw unavailable('The database is locked by another process. Retry; if it stays so, look for a second actas on the same data directory.', cause);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    }
+  };
+
+  const runBatch = async (batch: readonly Waiting[]): Promise<void> => {
+    const touched = new Set<Topic>();
+    const outcomes: (() => void)[] = [];
+    try {
+      await begin();
+      for (const waiting of batch) {
+        const own = new Set<Topic>();
+        writer.raw.exec('SAVEPOINT one');
+        try {
+          const value = await waiting.run({ db: writer.query, touch: (topic) => own.add(topic) });
+          writer.raw.exec('RELEASE one');
+          for (const topic of own) touched.add(topic);
+          outcomes.push(() => waiting.resolve(value));
+        } catch (error) {
+          writer.raw.exec('ROLLBACK TO one; RELEASE one');
+          outcomes.push(() => waiting.reject(error));
+        }
+      }
+      writer.raw.exec('COMMIT');
+    } catch (error) {
+      if (writer.raw.isTransaction) writer.raw.exec('ROLLBACK');
+      for (const waiting of batch) waiting.reject(error);
+      return;
+    }
+    for (const outcome of outcomes) outcome();
+    for (const topic of touched) for (const listener of listeners.get(topic) ?? []) listener();
+  };
+
+  const drain = async (): Promise<void> => {
+    while (queue.length > 0) await runBatch(queue.splice(0, MAX_BATCH));
+    draining = undefined;
+  };
+
+  return {
+    read: reader.query,
+    write<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+      if (closed) return Promise.reject(unavailable('The server is shutting down.'));
+      return new Promise<T>((resolve, reject) => {
+        // The queue forgets T: each entry resolves its own promise.
+        queue.push({ run: work, resolve: resolve as (value: unknown) => void, reject });
+        // A turn of the event loop later, so that the requests read in this turn share the commit.
+        draining ??= new Promise<void>((next) => setImmediate(next)).then(drain);
+      });
+    },
+    onCommit(topic, listener) {
+      const set = listeners.get(topic) ?? new Set();
+      listeners.set(topic, set.add(listener));
+      return () => set.delete(listener);
+    },
+    async close() {
+      closed = true;
+      await draining;
+      reader.close();
+      writer.raw.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+      writer.close();
+    },
+  };
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error && (error.errcode === 5 || error.errcode === 6);
+}

@@ -1,0 +1,172 @@
+/**
+ * The tables, as Kysely sees them. Times are microseconds since the epoch; `body` columns hold a message of the public API in
+ * protobuf binary, and the columns beside it are what queries need (never a second truth that can drift: they are written together).
+ */
+import type { Micros } from '../timestamp.ts';
+
+export interface OrganizationsTable {
+  number: string;
+  display_name: string;
+  create_time: Micros;
+}
+export interface FoldersTable {
+  number: string;
+  /** `organizations/N` or `folders/N`. */
+  parent: string;
+  display_name: string;
+  create_time: Micros;
+}
+export interface ProjectsTable {
+  project_id: string;
+  number: string;
+  /** `organizations/N`, `folders/N`, or null. */
+  parent: string | null;
+  display_name: string;
+  /** JSON object. */
+  labels: string;
+  state: 'ACTIVE' | 'DELETE_REQUESTED';
+  create_time: Micros;
+  update_time: Micros;
+  delete_time: Micros | null;
+  etag: string;
+}
+export interface ServiceAccountsTable {
+  /** 21 digits. */
+  unique_id: string;
+  email: string;
+  project_id: string;
+  display_name: string;
+  description: string;
+  oauth2_client_id: string;
+  disabled: 0 | 1;
+  etag: string;
+  create_time: Micros;
+  delete_time: Micros | null;
+}
+/** Allow policies by full resource name (`//run.googleapis.com/projects/p/locations/l/jobs/j`, projects by id). */
+export interface PoliciesTable {
+  resource: string;
+  /** google.iam.v1.Policy without its etag. */
+  body: Uint8Array;
+  etag: string;
+  update_time: Micros;
+}
+export interface AccessTokensTable {
+  /** SHA-256 of the token. The token itself is never stored. */
+  hash: Uint8Array;
+  member: string;
+  /** JSON array. */
+  scopes: string;
+  issue_time: Micros;
+  /** Null: never (the owner's token). */
+  expire_time: Micros | null;
+}
+export interface SigningKeysTable {
+  kid: string;
+  /** JSON Web Key, private part included. The database file is 0600. */
+  private_jwk: string;
+  create_time: Micros;
+}
+/** Small facts about this data directory (its instance id, the digest of the last seed). */
+export interface SettingsTable {
+  key: string;
+  value: string;
+}
+export interface JobsTable {
+  uid: string;
+  /** `projects/ID/locations/L/jobs/J`; unique among those not deleted. */
+  name: string;
+  project_id: string;
+  location: string;
+  /** google.cloud.run.v2.Job */
+  body: Uint8Array;
+  generation: number;
+  /** 1 while the loop owes the job a look (image to resolve, deletion to finish). */
+  reconciling: 0 | 1;
+  /** The operation that ends when the reconciliation does. */
+  operation: string | null;
+  create_time: Micros;
+  delete_time: Micros | null;
+}
+export interface ExecutionsTable {
+  uid: string;
+  name: string;
+  job: string;
+  job_uid: string;
+  project_id: string;
+  location: string;
+  /** google.cloud.run.v2.Execution */
+  body: Uint8Array;
+  /** pending: no task started yet. done: all tasks are terminal and the body says so. */
+  phase: 'pending' | 'running' | 'done';
+  cancel_requested: 0 | 1;
+  /** 1: containers are to be stopped, and the row then counts as deleted. */
+  delete_requested: 0 | 1;
+  /** The operation of RunJob; and those of cancel and delete that wait for the end. */
+  operation: string;
+  /** Who drives it, and until when. A lease that has run out may be taken by anybody. */
+  lease_owner: string | null;
+  lease_expire_time: Micros | null;
+  create_time: Micros;
+  completion_time: Micros | null;
+  delete_time: Micros | null;
+}
+export interface TasksTable {
+  uid: string;
+  /** Execution's name and `/tasks/EXECUTION-taskN`. */
+  name: string;
+  execution_uid: string;
+  task_index: number;
+  /** google.cloud.run.v2.Task */
+  body: Uint8Array;
+  state: 'pending' | 'running' | 'succeeded' | 'failed' | 'cancelled';
+  /** 0-based number of the current or last attempt. */
+  attempt: number;
+  /** When the current attempt was handed to the driver, and when its container ran. */
+  attempt_create_time: Micros | null;
+  attempt_start_time: Micros | null;
+  /** Why SIGTERM was sent: its exit is then read as that, not as a failure of the container. */
+  stop_cause: 'timeout' | 'cancel' | 'delete' | null;
+}
+/** Which attempt holds which address of the tasks' network (or host name); the metadata server knows a task by this row alone. */
+export interface TaskLeasesTable {
+  /** IPv4 address, or random host name. */
+  address: string;
+  attempt_id: string;
+  task_uid: string;
+  execution_uid: string;
+  /** e-mail of the attempt's service account. */
+  service_account: string;
+  project_id: string;
+  location: string;
+  create_time: Micros;
+  /** When the attempt ended: from then on the address gets nothing, and is not leased again for a while. */
+  release_time: Micros | null;
+}
+export interface OperationsTable {
+  name: string;
+  project_id: string;
+  location: string;
+  /** google.longrunning.Operation */
+  body: Uint8Array;
+  done: 0 | 1;
+  /** Full name of what it is about, for authorisation and lists. */
+  target: string;
+  create_time: Micros;
+}
+
+export interface Database {
+  organizations: OrganizationsTable;
+  folders: FoldersTable;
+  projects: ProjectsTable;
+  service_accounts: ServiceAccountsTable;
+  policies: PoliciesTable;
+  access_tokens: AccessTokensTable;
+  signing_keys: SigningKeysTable;
+  settings: SettingsTable;
+  jobs: JobsTable;
+  executions: ExecutionsTable;
+  tasks: TasksTable;
+  task_leases: TaskLeasesTable;
+  operations: OperationsTable;
+}
