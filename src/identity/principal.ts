@@ -9,6 +9,8 @@ export interface Principal {
   /** What answers show as creator, lastModifier, and in the audit trail. */
   readonly email: string;
   readonly kind: 'user' | 'serviceAccount';
+  /** Holds the token of this data directory's owner: may mint tokens for anybody, and stop the server. */
+  readonly administrator?: boolean;
   /** True where nobody proved anything and `--anonymous-as` lent this name. */
   readonly anonymous?: boolean;
 }

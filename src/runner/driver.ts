@@ -127,9 +127,9 @@ export interface DriverInfo {
 
 export type TaskNetwork =
   /** Every attempt has an address of its own on a bridge of ours; the metadata server answers at its real names and knows the task by its source address. */
-  | { readonly kind: 'address'; readonly gateway: string; /** Addresses that may be leased, in order. */ readonly pool: () => Iterable<string> }
+  | { readonly kind: 'address'; readonly gateway: string; /** Addresses that may be leased, in order. */ readonly pool: () => Iterable<string>; /** The API for containers, `http://ADDRESS:PORT`; absent where `open` was given no listeners. */ readonly apiUrl?: string }
   /** No means for the above: each attempt gets a random host name (128 bits), and is told apart by `Host`. */
-  | { readonly kind: 'hostname'; /** Where containers reach us: the name that they resolve, or the address. */ readonly reachableAt: string };
+  | { readonly kind: 'hostname'; /** Where containers reach us: the name that they resolve, or the address. */ readonly reachableAt: string; /** The metadata server's port there, for `GCE_METADATA_HOST`. */ readonly metadataPort?: number; readonly apiUrl?: string };
 
 /** What the driver binds for us inside the tasks' network. The handlers are given by main.ts; the driver only says where they listen. */
 export interface TaskListeners {
@@ -156,7 +156,11 @@ export interface Driver {
    * @throws Error with a sentence that says what is missing and how to get it
    */
   open(options: { readonly keep: ReadonlySet<AttemptId>; readonly listener: DriverListener; readonly listeners?: TaskListeners }): Promise<DriverInfo>;
-  /** A local image first, then the user's mapping, then a pull. @throws ImageError */
+  /**
+   * A local image first, then the user's mapping, then a pull.
+   * @param reference as the user wrote it, or `NAME@DIGEST` with a digest that this driver answered before: an execution keeps that form, and it means the same content after a restart
+   * @throws ImageError
+   */
   resolveImage(reference: string, signal: AbortSignal): Promise<ResolvedImage>;
   /** Starts an attempt, and answers once its first container runs or the attempt is known to have failed (which `exited` tells). Idempotent by id: one that already runs, or has ended, is left as it is. */
   start(attempt: AttemptSpec): Promise<void>;

@@ -44,6 +44,8 @@ export interface Call {
   isAllowed(check: Check): Promise<boolean>;
   /** The same question about somebody else (the service agent). @param member policy member */
   isMemberAllowed(member: string, check: Check): Promise<boolean>;
+  /** Something that the caller should know and that is no error (a role kept but not evaluated): sent as a response header, shown by the CLI. */
+  warn(message: string): void;
   /** Aborted when the caller hangs up or its deadline passes; for handlers that wait. */
   readonly signal: AbortSignal;
   readonly log: Log;

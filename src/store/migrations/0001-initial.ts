@@ -37,6 +37,7 @@ const STATEMENTS = [
   `CREATE TABLE operations (name TEXT PRIMARY KEY, project_id TEXT NOT NULL, location TEXT NOT NULL, body BLOB NOT NULL, done INTEGER NOT NULL, target TEXT NOT NULL,
      create_time INTEGER NOT NULL) STRICT`,
   `CREATE INDEX operations_list ON operations (project_id, location, create_time DESC, name)`,
+  `CREATE INDEX operations_open ON operations (target) WHERE done = 0`,
 ];
 
 export async function up(db: Kysely<unknown>): Promise<void> {

@@ -1,0 +1,54 @@
+/** A client that keeps a few requests in flight for a while, in this process; the servers it measures run in processes of their own. */
+import { Agent, request } from 'node:http';
+
+export interface Load {
+  readonly url: string;
+  readonly headers: Record<string, string>;
+  readonly method?: string;
+  /** Path and body of the n-th request. */
+  readonly nth?: (n: number) => { readonly path: string; readonly body?: string };
+  readonly concurrency: number;
+  readonly seconds: number;
+}
+
+/** @returns answers per second; throws when any is not 200 */
+export async function measureLoad(load: Load): Promise<number> {
+  const agent = new Agent({ keepAlive: true, maxSockets: load.concurrency });
+  const { hostname, port, pathname } = new URL(load.url);
+  let sent = 0;
+  const one = () =>
+    new Promise<void>((resolve, reject) => {
+      const { path, body } = load.nth?.(sent++) ?? { path: pathname };
+      const call = request({ agent, hostname, port, path, method: load.method ?? 'GET', headers: load.headers }, (response) => {
+        response.resume();
+        response.on('end', () => (response.statusCode === 200 ? resolve() : reject(new Error(`${path} answered ${response.statusCode ?? 0}`))));
+      });
+      call.on('error', reject);
+      call.end(body);
+    });
+  const run = async (seconds: number): Promise<number> => {
+    const end = performance.now() + seconds * 1000;
+    const began = performance.now();
+    let done = 0;
+    await Promise.all(Array.from({ length: load.concurrency }, async () => { while (performance.now() < end) { await one(); done++; } }));
+    return done / ((performance.now() - began) / 1000);
+  };
+  await run(Math.min(2, load.seconds / 2));
+  const rate = await run(load.seconds);
+  agent.destroy();
+  return rate;
+}
+
+/** Takes the two in turn, three times, and answers the pair of medians. */
+export async function inTurn(ours: () => Promise<number>, plain: () => Promise<number>, rounds = 3): Promise<{ ours: number; plain: number; ratio: number }> {
+  const pairs: { ours: number; plain: number; ratio: number }[] = [];
+  for (let i = 0; i < rounds; i++) {
+    const a = await ours();
+    const b = await plain();
+    pairs.push({ ours: a, plain: b, ratio: a / b });
+  }
+  pairs.sort((a, b) => a.ratio - b.ratio);
+  const middle = pairs[Math.floor(pairs.length / 2)];
+  if (middle === undefined) throw new Error('no rounds');
+  return middle;
+}

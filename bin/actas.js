@@ -1,0 +1,64 @@
+#!/usr/bin/env node
+// Starts the command-line program with a Node that can run it. Plain JavaScript that Node 18 understands, so that an old
+// Node says what is missing instead of a syntax error. The npm package `node`, a dependency, brings a Node of its own.
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join, sep } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const NEEDED = 24;
+// node:sqlite is announced as experimental by Node 24 and 25; the announcement helps nobody who starts a control plane.
+const FLAGS = ['--disable-warning=ExperimentalWarning'];
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const compiled = join(root, 'dist', 'cli', 'main.js');
+const source = join(root, 'src', 'cli', 'main.ts');
+// Node strips no types under node_modules, and a clone runs what is being edited, not what was last built.
+const useCompiled = existsSync(compiled) && (root.split(sep).includes('node_modules') || !existsSync(source));
+const entry = useCompiled ? compiled : source;
+const args = process.argv.slice(2);
+const major = Number(process.versions.node.split('.')[0]);
+
+if (!existsSync(entry)) fail(`The program is missing at ${entry}.`, 'Install the package again, or run `npm run build` in the clone.');
+else if (major < NEEDED) respawn(nodeOfPackage());
+else if (startsServer() && major < 26 && !process.execArgv.includes(FLAGS[0])) respawn(process.execPath);
+else await import(pathToFileURL(entry).href);
+
+/** Only the control plane opens a database, and only it is worth a second process for a quiet start. */
+function startsServer() {
+  return args.find((word) => !word.startsWith('-')) === 'up';
+}
+
+function nodeOfPackage() {
+  try {
+    const path = createRequire(import.meta.url).resolve('node/bin/node');
+    if (existsSync(path)) return path;
+  } catch {
+    // Not installed: said below.
+  }
+  return undefined;
+}
+
+function respawn(binary) {
+  if (binary === undefined) {
+    fail(`actas needs Node ${NEEDED} or later, and this is Node ${process.versions.node}.`, 'Run `npm install` here, which brings one of its own, or install it from https://nodejs.org');
+    return;
+  }
+  const child = spawn(binary, [...FLAGS, entry, ...args], { stdio: 'inherit' });
+  // Ctrl-C at a terminal reaches the child by itself, as it is in the same process group; handing it on would make two of it.
+  const signals = process.stdin.isTTY ? ['SIGTERM', 'SIGHUP', 'SIGQUIT'] : ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'];
+  for (const signal of signals) process.on(signal, () => child.kill(signal));
+  if (process.stdin.isTTY) process.on('SIGINT', () => {});
+  child.on('error', (error) => fail(`Cannot start ${binary}: ${error.message}`));
+  child.on('exit', (code, signal) => {
+    if (signal === null) process.exit(code === null ? 1 : code);
+    for (const each of [...signals, 'SIGINT']) process.removeAllListeners(each);
+    process.kill(process.pid, signal);
+  });
+}
+
+function fail(...lines) {
+  for (const line of lines) console.error(line);
+  process.exitCode = 1;
+}

@@ -1,0 +1,102 @@
+/**
+ * The tree of commands. Each top-level group is loaded when the line names it, or for the whole tree (help, completion),
+ * so that `actas --help` and `actas run jobs list` load no server.
+ */
+import type { Command } from 'commander';
+import { CliCommand, COMMON_FLAGS, commandPath, type Shell } from './command.ts';
+import { EXIT_MEANINGS } from './failure.ts';
+import { version } from './version.ts';
+
+type Register = (program: Command, shell: Shell) => void | Promise<void>;
+
+interface Entry {
+  readonly name: string;
+  readonly summary: string;
+  readonly load: () => Promise<Register>;
+}
+
+const ENTRIES: readonly Entry[] = [
+  { name: 'up', summary: 'start the control plane', load: async () => (await import('./up.ts')).registerUp },
+  { name: 'status', summary: 'show the control plane that runs', load: async () => (await import('./status.ts')).registerStatus },
+  { name: 'stop', summary: 'stop the control plane', load: async () => (await import('./stop.ts')).registerStop },
+  { name: 'auth', summary: 'get tokens', load: async () => (await import('./auth.ts')).registerAuth },
+  { name: 'run', summary: 'jobs, their executions, tasks, logs and policies', load: async () => (await import('./run/run.ts')).registerRun },
+  { name: 'iam', summary: 'service accounts and their policies', load: async () => (await import('./iam/iam.ts')).registerIam },
+  { name: 'projects', summary: 'projects and their policies', load: async () => (await import('./iam/projects.ts')).registerProjects },
+  { name: 'resource-manager', summary: 'folders, organizations and their policies', load: async () => (await import('./iam/containers.ts')).registerResourceManager },
+  { name: 'organizations', summary: 'organizations and their policies', load: async () => (await import('./iam/containers.ts')).registerOrganizations },
+  { name: 'completion', summary: 'print a completion script for a shell', load: async () => (await import('./completion.ts')).registerCompletion },
+];
+
+/** @param only the group to load; the whole tree where absent */
+export async function buildProgram(shell: Shell, only?: string): Promise<CliCommand> {
+  const { io } = shell;
+  const program = new CliCommand('actas');
+  program
+    .description('Container jobs that run as a service account, on your own machine. Compatible with Cloud Run jobs and IAM; the commands are those of gcloud.')
+    .version(version(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'show help')
+    .exitOverride()
+    .showSuggestionAfterError(true)
+    .configureHelp({ showGlobalOptions: false, sortSubcommands: false })
+    .configureOutput({ writeOut: (text) => io.out.write(text), writeErr: (text) => io.err.write(text), getOutHelpWidth: () => io.out.columns ?? 100, getErrHelpWidth: () => io.err.columns ?? 100, getOutHasColors: () => false, getErrHasColors: () => false });
+  program.examples = [
+    '# start the control plane in the background, then run an image as its own identity',
+    'actas up --detach',
+    'actas iam service-accounts create hello-sa',
+    'actas run jobs deploy hello --image=IMAGE --service-account=hello-sa',
+    'actas run jobs execute hello --wait --logs',
+  ];
+  program.addHelpText('after', `\nExit codes:\n${EXIT_MEANINGS.map(([code, meaning]) => `  ${String(code).padEnd(4)} ${meaning}`).join('\n')}`);
+  const all = only === undefined || !ENTRIES.some((entry) => entry.name === only);
+  for (const entry of ENTRIES) {
+    if (entry.name === only || (all && only === '*')) await (await entry.load())(program, shell);
+    else program.command(entry.name).summary(entry.summary).description(entry.summary);
+  }
+  return program;
+}
+
+/** The top-level group that a line names; `*` where it needs the whole tree. */
+export function groupOf(argv: readonly string[]): string | undefined {
+  const word = words(argv)[0];
+  return word === 'help' || word === 'completion' ? '*' : word;
+}
+
+/** The words of a line that are not flags, nor the values of common flags. */
+function words(argv: readonly string[]): string[] {
+  const found: string[] = [];
+  for (let at = 0; at < argv.length; at += 1) {
+    const word = argv[at] ?? '';
+    if (word === '--') break;
+    if (!word.startsWith('-')) found.push(word);
+    else if (COMMON_FLAGS[word] === true) at += 1;
+  }
+  return found;
+}
+
+/** The command that a line names, as far as it can be followed. */
+export function findCommand(program: Command, argv: readonly string[]): Command {
+  let command = program;
+  for (const word of words(argv)) {
+    const next = command.commands.find((candidate) => candidate.name() === word || candidate.aliases().includes(word));
+    if (next === undefined) break;
+    command = next;
+  }
+  return command;
+}
+
+/** Moves common flags that stand before the command's name behind it: `actas --project=p run jobs list`. */
+export function hoistCommonFlags(program: Command, argv: readonly string[]): string[] {
+  const depth = commandPath(findCommand(program, argv)).length;
+  const before: string[] = [];
+  const path: string[] = [];
+  let at = 0;
+  for (; at < argv.length && path.length < depth; at += 1) {
+    const word = argv[at] ?? '';
+    const takesValue = COMMON_FLAGS[word];
+    if (!word.startsWith('-')) path.push(word);
+    else if (takesValue === true) before.push(word, argv[(at += 1)] ?? '');
+    else before.push(word);
+  }
+  return [...path, ...before, ...argv.slice(at)];
+}

@@ -1,0 +1,96 @@
+import { assert, property, string } from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { CliFailure } from './failure.ts';
+import { parseFilter, sortBy } from './filter.ts';
+import { type Json, parseColumns, plainText } from './projection.ts';
+
+const job: Json = {
+  name: 'projects/p/locations/us-central1/jobs/hello',
+  createTime: '2026-11-23T18:51:46.123456Z',
+  labels: { team: 'red', 'a.b': 'dotted' },
+  template: { taskCount: 3, template: { containers: [{ image: 'us-docker.pkg.dev/p/i:v1', args: ['a', 'b'] }, { image: 'side' }], maxRetries: 0 } },
+  reconciling: true,
+};
+
+function read(key: string): string {
+  const [column] = parseColumns(key);
+  return plainText(column?.read(job));
+}
+
+describe('projections', () => {
+  it.each([
+    ['name', 'projects/p/locations/us-central1/jobs/hello'],
+    ['name.basename()', 'hello'],
+    ['name.segment(3)', 'us-central1'],
+    ['name.scope(locations)', 'us-central1'],
+    ['template.template.containers[0].image', 'us-docker.pkg.dev/p/i:v1'],
+    ['template.template.containers[].image', 'us-docker.pkg.dev/p/i:v1;side'],
+    ['template.template.containers.image', 'us-docker.pkg.dev/p/i:v1;side'],
+    ['template.template.containers[0].args', 'a;b'],
+    ['template.template.containers[0].args.join(" ")', 'a b'],
+    ['template.template.containers.len()', '2'],
+    ['template.task_count', '3'],
+    ['labels', 'team=red;a.b=dotted'],
+    ['labels."a.b"', 'dotted'],
+    ['reconciling', 'True'],
+    ['template.template.maxRetries', '0'],
+    ['nothing.here[0].at.all', ''],
+    ['createTime.date()', '2026-11-23T18:51:46Z'],
+  ])('%s', (key, text) => expect(read(key)).toBe(text));
+
+  it('labels columns as gcloud does', () => {
+    expect(parseColumns('name.basename():label=JOB, createTime,template.taskCount').map(({ label }) => label)).toEqual(['JOB', 'CREATE_TIME', 'TASK_COUNT']);
+  });
+
+  it('names what it does not know', () => {
+    expect(() => parseColumns('name.frobnicate()')).toThrow(/frobnicate/);
+    expect(() => parseColumns('a[x]')).toThrow(/not a key/);
+  });
+});
+
+describe('filters', () => {
+  it.each([
+    ['name:hello', true],
+    ['name:HELLO', true],
+    ['name=hello', false],
+    ['template.taskCount=3', true],
+    ['template.taskCount>2 AND template.taskCount<4', true],
+    ['template.taskCount>=4 OR labels.team=red', true],
+    ['NOT labels.team=red', false],
+    ['-labels.team=blue', true],
+    ['labels.team:(blue red)', true],
+    ['labels.team=(blue,green)', false],
+    ['labels:team', true],
+    ['labels.none:*', false],
+    ['labels.team:*', true],
+    ['labels.team!=blue', true],
+    ['name~"jobs/h.*o$"', true],
+    ['name!~nothing', true],
+    ['createTime>2026-01-01', true],
+    ['createTime<2026-11-23T18:00:00Z', false],
+    ['template.template.containers.image=us-docker.pkg.dev/p/i:v1', true],
+    ['template.template.containers[0].image:us-docker*', true],
+    ['hello', true],
+    ['(name:hello OR name:other) labels.team=red', true],
+    ['reconciling=true', true],
+  ])('%s', (filter, expected) => expect(parseFilter(filter)(job)).toBe(expected));
+
+  it.each(['name:', '(name:a', 'AND', 'a=(b', '= b', '"open'])('refuses %j', (filter) => expect(() => parseFilter(filter)).toThrow(/Cannot read the filter/));
+
+  it('reads or refuses any text, and never crashes', () => {
+    assert(
+      property(string(), (text) => {
+        try {
+          return typeof parseFilter(text)(job) === 'boolean';
+        } catch (error) {
+          return error instanceof CliFailure && error.exitCode === 2;
+        }
+      }),
+    );
+  });
+
+  it('sorts by several keys, a tilde reverses', () => {
+    const items: Json[] = [{ a: 2, b: 'x' }, { a: 10, b: 'y' }, { a: 2, b: 'a' }];
+    expect(sortBy(items, '~a,b')).toEqual([{ a: 10, b: 'y' }, { a: 2, b: 'a' }, { a: 2, b: 'x' }]);
+  });
+});

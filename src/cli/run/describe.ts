@@ -1,0 +1,98 @@
+/** A job, an execution and a task in words, as `gcloud run jobs describe` prints them for people. */
+import { showDuration } from '../values.ts';
+import { conditionOf, type Container, elapsed, type Execution, executionState, type Job, progressOf, readySymbol, shortName, showTime, stateSymbol, type Task, taskState, type TaskTemplate } from './shapes.ts';
+
+type Row = readonly [label: string, value: string | number | undefined];
+
+export function describeJob(job: Job): string {
+  const [, , , region = ''] = (job.name ?? '').split('/');
+  const count = job.executionCount ?? 0;
+  const latest = job.latestCreatedExecution;
+  const head = [`${readySymbol(job.terminalCondition)} Job ${shortName(job.name)} in region ${region}`, `Executed ${count} time${count === 1 ? '' : 's'}`];
+  if (latest?.name !== undefined) head.push(`Last executed ${showTime(latest.createTime)} with execution ${shortName(latest.name)}${outcome(latest.completionStatus)}`);
+  head.push(`Last updated on ${showTime(job.updateTime)} by ${job.lastModifier ?? 'an unknown caller'}`);
+  const template = job.template ?? {};
+  const rows: Row[] = [...containerRows(template.template?.containers ?? []), ['Tasks', template.taskCount ?? 1], ['Parallelism', template.parallelism || 'as many as possible'], ...taskRows(template.template ?? {}), ['Labels', pairs(job.labels)]];
+  const message = job.terminalCondition?.state === 'CONDITION_FAILED' ? [`\n${job.terminalCondition.message ?? 'The job is not ready.'}`] : [];
+  return [...head, '', ...layOut(rows), ...message].join('\n');
+}
+
+export function describeExecution(execution: Execution, nowMs: number): string {
+  const [, , , region = ''] = (execution.name ?? '').split('/');
+  const completed = conditionOf(execution, 'Completed');
+  const state = executionState(execution);
+  const rows: Row[] = [
+    ['State', state],
+    ['Message', completed?.message],
+    ['Progress', progressOf(execution)],
+    ['Job', shortName(execution.job)],
+    ['Created', `${showTime(execution.createTime)}${execution.creator === undefined ? '' : ` by ${execution.creator}`}`],
+    ['Started', showTime(execution.startTime)],
+    ['Ended', showTime(execution.completionTime)],
+    ['Elapsed', elapsed(execution.createTime, execution.completionTime, nowMs)],
+    ...containerRows(execution.template?.containers ?? []),
+    ['Tasks', execution.taskCount ?? 1],
+    ['Parallelism', execution.parallelism || 'as many as possible'],
+    ...taskRows(execution.template ?? {}),
+    ['Log URI', execution.logUri],
+  ];
+  return [`${stateSymbol(state)} Execution ${shortName(execution.name)} in region ${region}`, '', ...layOut(rows), ...warnings(execution)].join('\n');
+}
+
+export function describeTask(task: Task, nowMs: number): string {
+  const state = taskState(task);
+  const result = task.lastAttemptResult;
+  const rows: Row[] = [
+    ['State', state],
+    ['Message', conditionOf(task, 'Completed')?.message],
+    ['Index', task.index ?? 0],
+    ['Retries', task.retried ?? 0],
+    ['Exit code', result === undefined ? undefined : result.termSignal === undefined ? (result.exitCode ?? 0) : `signal ${result.termSignal}`],
+    ['Last attempt', result?.status?.message],
+    ['Execution', shortName(task.execution)],
+    ['Started', showTime(task.startTime)],
+    ['Ended', showTime(task.completionTime)],
+    ['Elapsed', elapsed(task.startTime, task.completionTime, nowMs)],
+    ...containerRows(task.containers ?? []),
+    ...taskRows(task),
+  ];
+  return [`${stateSymbol(state)} Task ${shortName(task.name)}`, '', ...layOut(rows)].join('\n');
+}
+
+function containerRows(containers: readonly Container[]): Row[] {
+  return containers.flatMap((container): Row[] => [
+    ...(containers.length > 1 ? [[`Container ${container.name ?? ''}`, ''] as const] : []),
+    ['Image', container.image],
+    ['Command', container.command?.join(' ')],
+    ['Args', container.args?.join(' ')],
+    ['Working directory', container.workingDir],
+    ['Memory', container.resources?.limits?.['memory']],
+    ['CPU', container.resources?.limits?.['cpu']],
+    ['Depends on', container.dependsOn?.join(', ')],
+    ...(container.env ?? []).map((variable): Row => [`Env ${variable.name ?? ''}`, variable.valueSource?.secretKeyRef === undefined ? (variable.value ?? '""') : `secret ${variable.valueSource.secretKeyRef.secret ?? ''}:${variable.valueSource.secretKeyRef.version ?? 'latest'}`]),
+  ]);
+}
+
+function taskRows(task: TaskTemplate): Row[] {
+  return [['Task timeout', showDuration(task.timeout)], ['Max retries', task.maxRetries ?? 0], ['Service account', task.serviceAccount]];
+}
+
+/** Conditions of a lower severity say what was done differently: a limit clamped, another architecture. */
+function warnings(execution: Execution): string[] {
+  const found = (execution.conditions ?? []).filter((condition) => condition.severity === 'WARNING' && condition.message !== undefined);
+  return found.map((condition) => `\nWARNING: ${condition.message}`);
+}
+
+function outcome(status: string | undefined): string {
+  return status?.startsWith('EXECUTION_') === true ? ` (${status.slice('EXECUTION_'.length).toLowerCase()})` : '';
+}
+
+function pairs(labels: Readonly<Record<string, string>> | undefined): string | undefined {
+  return labels === undefined ? undefined : Object.entries(labels).map(([key, value]) => `${key}=${value}`).join(', ');
+}
+
+function layOut(rows: readonly Row[]): string[] {
+  const shown = rows.filter(([label, value]) => (value !== undefined && value !== '') || label.startsWith('Container '));
+  const width = Math.max(...shown.map(([label]) => label.length)) + 2;
+  return shown.map(([label, value]) => `${`${label}:`.padEnd(width)} ${value ?? ''}`.trimEnd());
+}

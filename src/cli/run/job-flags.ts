@@ -1,0 +1,118 @@
+/** The flags that describe a job, shared by `create`, `update` and `deploy`, and what they change in the job. */
+import { Option } from 'commander';
+import type { CliCommand } from '../command.ts';
+import { usageFailure } from '../failure.ts';
+import { collectList, collectPairs, integerBetween, parseDuration, parseList } from '../values.ts';
+import type { Container, EnvVar, Job } from './shapes.ts';
+
+export interface JobFlags {
+  readonly image?: string;
+  readonly tasks?: number;
+  readonly parallelism?: number;
+  readonly maxRetries?: number;
+  /** Seconds. */
+  readonly taskTimeout?: number;
+  readonly serviceAccount?: string;
+  readonly command?: readonly string[];
+  readonly args?: readonly string[];
+  readonly workdir?: string;
+  readonly cpu?: string;
+  readonly memory?: string;
+  readonly labels?: ReadonlyMap<string, string>;
+  readonly updateLabels?: ReadonlyMap<string, string>;
+  readonly removeLabels?: readonly string[];
+  readonly clearLabels?: boolean;
+  readonly setEnvVars?: ReadonlyMap<string, string>;
+  readonly updateEnvVars?: ReadonlyMap<string, string>;
+  readonly removeEnvVars?: readonly string[];
+  readonly clearEnvVars?: boolean;
+  readonly executeNow?: boolean;
+  readonly wait?: boolean;
+  readonly async?: boolean;
+  readonly logs?: boolean;
+}
+
+const MOST_TASKS = 10_000;
+const MOST_RETRIES = 10;
+
+/** @param changes whether the job may exist already, so that parts of it can be updated, removed or cleared */
+export function addJobFlags(command: CliCommand, changes: boolean): CliCommand {
+  command
+    .option('--image <image>', 'container image to run')
+    .option('--tasks <count>', 'tasks in one execution (default: 1)', integerBetween(1, MOST_TASKS))
+    .option('--parallelism <count>', 'tasks at the same time; 0: as many as possible', integerBetween(0, MOST_TASKS))
+    .option('--max-retries <count>', 'retries of a failed task (default: 3)', integerBetween(0, MOST_RETRIES))
+    .option('--task-timeout <duration>', 'longest time for one attempt of a task: 600, 10m, 1h30m (default: 10m)', parseDuration)
+    .option('--service-account <email>', "the job's identity; a name alone means an account of this project (default: the project's default account)")
+    .option('--command <list>', "replaces the image's entrypoint: --command=python,-u; empty: the image's own", parseList)
+    .option('--args <list>', 'arguments: --args=a,b; --args="^;^a,b;c" chooses another separator; empty: none', parseList)
+    .option('--workdir <directory>', 'working directory in the container')
+    .option('--cpu <cpus>', 'CPU limit: 1, 2, 1000m (default: 1)')
+    .option('--memory <size>', 'memory limit: 512Mi, 2Gi (default: 512Mi)')
+    .addOption(new Option('--labels <pairs>', 'labels, KEY=VALUE,...; replaces all').argParser(collectPairs))
+    .addOption(new Option('--set-env-vars <pairs>', 'environment, KEY=VALUE,...; replaces all').argParser(collectPairs).conflicts(['updateEnvVars', 'removeEnvVars', 'clearEnvVars']))
+    .addOption(new Option('--update-env-vars <pairs>', 'sets these variables, keeps the others').argParser(collectPairs));
+  if (changes)
+    command
+      .addOption(new Option('--remove-env-vars <names>', 'removes these variables').argParser(collectList))
+      .addOption(new Option('--clear-env-vars', 'removes all variables'))
+      .addOption(new Option('--update-labels <pairs>', 'sets these labels, keeps the others').argParser(collectPairs).conflicts('labels'))
+      .addOption(new Option('--remove-labels <names>', 'removes these labels').argParser(collectList).conflicts(['labels', 'clearLabels']))
+      .addOption(new Option('--clear-labels', 'removes all labels').conflicts('labels'));
+  return command
+    .option('--execute-now', 'execute the job when it is ready')
+    .addOption(new Option('--wait', 'wait until that execution has ended, and exit with its outcome; implies --execute-now').conflicts('async'))
+    .addOption(new Option('--logs', 'with --wait: print the logs as they come'))
+    .addOption(new Option('--async', 'return when the request is accepted').conflicts('executeNow'));
+}
+
+/** Changes a job in place as the flags say. @param project for a service account's short name */
+export function applyJobFlags(job: Job, flags: JobFlags, project: string): void {
+  const template = (job.template ??= {});
+  const task = (template.template ??= {});
+  const container = mainContainer((task.containers ??= []));
+  if (flags.tasks !== undefined) template.taskCount = flags.tasks;
+  if (flags.parallelism !== undefined) template.parallelism = flags.parallelism;
+  if (flags.maxRetries !== undefined) task.maxRetries = flags.maxRetries;
+  if (flags.taskTimeout !== undefined) task.timeout = `${flags.taskTimeout}s`;
+  if (flags.serviceAccount !== undefined) task.serviceAccount = accountEmail(flags.serviceAccount, project);
+  if (flags.image !== undefined) container.image = flags.image;
+  if (flags.command !== undefined) container.command = [...flags.command];
+  if (flags.args !== undefined) container.args = [...flags.args];
+  if (flags.workdir !== undefined) container.workingDir = flags.workdir;
+  const limits = { ...(flags.cpu === undefined ? {} : { cpu: flags.cpu }), ...(flags.memory === undefined ? {} : { memory: flags.memory }) };
+  if (Object.keys(limits).length > 0) container.resources = { ...container.resources, limits: { ...container.resources?.limits, ...limits } };
+  if (flags.setEnvVars !== undefined || flags.updateEnvVars !== undefined || flags.removeEnvVars !== undefined || flags.clearEnvVars === true) container.env = changedEnv(container.env ?? [], flags);
+  if (flags.labels !== undefined || flags.updateLabels !== undefined || flags.removeLabels !== undefined || flags.clearLabels === true) {
+    job.labels = changedLabels(job.labels ?? {}, flags);
+    template.labels = changedLabels(template.labels ?? {}, flags);
+  }
+}
+
+/** The container that the flags are about: the only one, or the one without a dependent, which gcloud calls the main one. */
+function mainContainer(containers: Container[]): Container {
+  if (containers.length === 0) containers.push({});
+  const needed = new Set(containers.flatMap((container) => container.dependsOn ?? []));
+  const [first, ...others] = containers.filter((container) => !needed.has(container.name ?? ''));
+  if (first === undefined || others.length > 0) throw usageFailure('The job has several containers, and these flags change one.', 'Change it through the API: PATCH .../jobs/JOB.');
+  return first;
+}
+
+function changedEnv(env: readonly EnvVar[], flags: JobFlags): EnvVar[] {
+  const removed = new Set(flags.removeEnvVars);
+  const variables = new Map<string, EnvVar>();
+  if (flags.setEnvVars === undefined && flags.clearEnvVars !== true) for (const variable of env) if (!removed.has(variable.name ?? '')) variables.set(variable.name ?? '', variable);
+  for (const [name, value] of [...(flags.setEnvVars ?? []), ...(flags.updateEnvVars ?? [])]) variables.set(name, { name, value });
+  return [...variables.values()];
+}
+
+function changedLabels(labels: Readonly<Record<string, string>>, flags: JobFlags): Record<string, string> {
+  const removed = new Set(flags.removeLabels);
+  const kept = flags.labels !== undefined || flags.clearLabels === true ? [] : Object.entries(labels).filter(([key]) => !removed.has(key));
+  return Object.fromEntries([...kept, ...(flags.labels ?? []), ...(flags.updateLabels ?? [])]);
+}
+
+/** `hello-sa` is `hello-sa@PROJECT.iam.gserviceaccount.com`. */
+export function accountEmail(given: string, project: string): string {
+  return given === '' || given.includes('@') ? given : `${given}@${project}.iam.gserviceaccount.com`;
+}

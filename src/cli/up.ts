@@ -1,0 +1,118 @@
+/** `actas up`: starts the control plane in the foreground, or detached. */
+import { spawn } from 'node:child_process';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { type Config, ConfigError, loadConfig } from '../config.ts';
+
+const DETACH_PATIENCE_MS = 60_000;
+
+export function registerUp(program: Command): void {
+  program
+    .command('up')
+    .description('start the control plane on this machine')
+    .option('--data-dir <dir>', 'where state lives (default: ~/.local/share/actas)')
+    .option('--host <address>', 'address to listen on (default: 127.0.0.1)')
+    .option('--port <number>', 'port to listen on; 0 picks a free one (default: 8787)')
+    .option('--driver <name>', 'what runs containers: docker, or fake, which runs nothing (default: docker)')
+    .option('--project <id>', 'the project that commands use when they name none (default: demo)')
+    .option('--owner <principal>', 'whose token the first start writes (default: user:owner@example.com)')
+    .option('--seed <file>', 'YAML that declares organizations, projects, accounts, policies, images and jobs')
+    .option('--config <file>', 'YAML with these settings (default: config.yaml in the data directory)')
+    .option('--ready-file <file>', 'written once the API serves: {"url","tokenFile"}')
+    .option('--detach', 'return once it serves; `actas stop` ends it')
+    .option('--anonymous-as <principal...>', 'take callers without a token for this principal (loopback only); repeat it for one that may set IAM policies')
+    .option('--allowed-host <names...>', 'further names under which this server may be addressed')
+    .option('--images <reference=target...>', 'use a local image, an archive or a mirror for a reference')
+    .option('--strict-resources', 'refuse tasks that ask for more CPU or memory than this machine has')
+    .option('--max-running-attempts <number>', 'attempts that may run at once (default: from the processors)')
+    .option('--task-network <kind>', 'auto, address or hostname: how tasks reach the metadata server (default: auto)')
+    .option('--kill-on-stop', 'kill running containers at a stop instead of leaving them to the next start')
+    .option('--log-level <level>', 'trace, debug, info, warn, error or silent (default: info)')
+    .option('--log-format <format>', 'text or json (default: text)')
+    .addHelpText('after', '\nEvery option may come from the environment (ACTAS_DATA_DIR, ACTAS_PORT, ...) or from the configuration file.\n\nExamples:\n  $ actas up\n  $ actas up --driver fake --port 0 --ready-file /tmp/ready.json\n  $ actas up --detach --seed company.yaml')
+    .action(async (flags: Record<string, unknown>) => {
+      const { config: _file, ...shown } = flags;
+      const config = load({ ...shown, ...(flags['config'] === undefined ? {} : { config: flags['config'] }), ...mapImages(flags['images']) });
+      if (flags['detach'] === true) return detach(config);
+      await serve(config);
+    });
+}
+
+function load(flags: Record<string, unknown>): Config {
+  try {
+    return loadConfig(flags, process.env);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    console.error(`ERROR: (actas.up) ${error.message}`);
+    process.exit(2);
+  }
+}
+
+/** `--images REF=TARGET` as the configuration has it. */
+function mapImages(value: unknown): { images?: Record<string, string> } {
+  if (!Array.isArray(value)) return {};
+  const entries = value.map((text: unknown): [string, string] => {
+    const pair = /^([^=]+)=(.+)$/.exec(String(text));
+    if (pair?.[1] === undefined || pair[2] === undefined) {
+      console.error(`ERROR: (actas.up) --images is ${JSON.stringify(text)}: must be REFERENCE=TARGET`);
+      process.exit(2);
+    }
+    return [pair[1], pair[2]];
+  });
+  return { images: Object.fromEntries(entries) };
+}
+
+async function serve(config: Config): Promise<void> {
+  // The server's modules are loaded here and not with the CLI: `actas --help` must be quick.
+  const { startServer } = await import('../main.ts');
+  const server = await startServer(config).catch((error: unknown) => {
+    console.error(`ERROR: (actas.up) ${error instanceof Error ? error.message : String(error)}`);
+    if (config.logLevel === 'debug' || config.logLevel === 'trace') console.error(error);
+    process.exit(1);
+  });
+  let stopping = false;
+  const stop = (signal: NodeJS.Signals): void => {
+    if (stopping) process.exit(signal === 'SIGINT' ? 130 : 143);
+    stopping = true;
+    server.close().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        console.error(`ERROR: (actas.up) the stop failed: ${error instanceof Error ? error.message : String(error)}`);
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+}
+
+/** Starts the same command again without a terminal, and waits until it serves or has failed. */
+async function detach(config: Config): Promise<void> {
+  mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
+  const logFile = join(config.dataDir, 'actas.log');
+  const log = openSync(logFile, 'a', 0o600);
+  const [entry = '', ...args] = process.argv.slice(1);
+  const child = spawn(process.execPath, [...process.execArgv, entry, ...args.filter((arg) => arg !== '--detach')], { detached: true, stdio: ['ignore', log, log] });
+  closeSync(log);
+  const ended = new Promise<number>((resolve) => child.once('exit', (code) => resolve(code ?? 1)));
+  const server = join(config.dataDir, 'server.json');
+  const deadline = performance.now() + DETACH_PATIENCE_MS;
+  for (;;) {
+    const code = await Promise.race([ended, new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), 100))]);
+    if (code !== undefined) {
+      console.error(readFileSync(logFile, 'utf8').trimEnd().split('\n').slice(-5).join('\n'));
+      process.exit(code);
+    }
+    const found = existsSync(server) ? (JSON.parse(readFileSync(server, 'utf8')) as { url: string; pid: number }) : undefined;
+    if (found?.pid === child.pid) {
+      child.unref();
+      console.error(`actas serves on ${found?.url ?? ''} (pid ${child.pid ?? 0}). Log: ${logFile}. Stop it with: actas stop`);
+      return;
+    }
+    if (performance.now() > deadline) {
+      console.error(`ERROR: (actas.up) it does not serve after ${DETACH_PATIENCE_MS / 1000} s; it goes on trying. Log: ${logFile}`);
+      process.exit(1);
+    }
+  }
+}

@@ -1,0 +1,222 @@
+/**
+ * Access tokens: opaque names for "this member, with these scopes, until then". Only the SHA-256 of a token is kept, in
+ * the store as well as in the cache of verified ones; a copy of the database is worth nothing to who wants to call.
+ *
+ * Invariants: a token is never logged and never stored; a scope that begins with `actas:` is ours, and no caller can ask
+ * for one. Whether the account behind a token may still act is asked per request by `server/dispatch`, not here.
+ *
+ * Must not know: HTTP, policies, what a service account is beyond its e-mail.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { invalidArgument, resourceExhausted } from '../errors.ts';
+import { type Clock, MICROS_PER_MILLI, MICROS_PER_SECOND, type Micros } from '../timestamp.ts';
+
+/** What of a token is kept. */
+export interface TokenRow {
+  /** SHA-256 of the token. */
+  readonly hash: Uint8Array;
+  readonly member: string;
+  readonly scopes: readonly string[];
+  readonly issueTime: Micros;
+  /** Null: never. */
+  readonly expireTime: Micros | null;
+}
+
+/** Where tokens are kept; `store/access-tokens.ts` implements it. */
+export interface TokenStore {
+  insert(row: TokenRow): Promise<void>;
+  find(hash: Uint8Array): Promise<Omit<TokenRow, 'hash'> | undefined>;
+  delete(hash: Uint8Array): Promise<void>;
+  /** @returns how many went */
+  deleteExpired(before: Micros): Promise<number>;
+}
+
+export interface TokenRequest {
+  /** Policy member: `user:EMAIL` or `serviceAccount:EMAIL`. */
+  readonly member: string;
+  /** Without it: cloud-platform. */
+  readonly scopes?: readonly string[];
+  /** Default one hour; null: it never ends. */
+  readonly lifetimeMs?: number | null;
+  /** The owner's token: it may mint tokens for anybody. */
+  readonly administrator?: boolean;
+  /** Numeric id of the service account, so that an account made later under the same e-mail is not served by this token. */
+  readonly uniqueId?: string;
+}
+
+export interface VerifiedToken {
+  readonly member: string;
+  /** Without our own `actas:` ones. */
+  readonly scopes: readonly string[];
+  readonly expireTime: Micros | null;
+  /** The caller had a token of ours, but too late; answered differently from a token that never was. */
+  readonly expired: boolean;
+  readonly administrator: boolean;
+  readonly uniqueId: string | undefined;
+}
+
+export interface Tokens {
+  /** The token is in the answer, and nowhere else. @throws INVALID_ARGUMENT for a scope that is no scope */
+  mint(request: TokenRequest): Promise<{ token: string; expireTime: Micros | null }>;
+  /** The hot path of every request: a cached answer is not a promise. Undefined: no token of ours. */
+  verify(token: string): Promise<VerifiedToken | undefined> | VerifiedToken | undefined;
+  /**
+   * For the metadata server: the same token again until five minutes before it ends. Tokens go by account, its unique id and the
+   * set of scopes: tasks of one account share them as they do at Google, and no other account's task can ever be handed one.
+   * They live in memory in plain form, so a restart makes new ones; those handed out before stay good until they end.
+   * @throws INVALID_ARGUMENT for a scope that is no scope, RESOURCE_EXHAUSTED for more than 64 sets of scopes in an hour
+   */
+  forServiceAccount(email: string, scopes: readonly string[], uniqueId?: string): Promise<{ token: string; expiresInSeconds: number }>;
+  revoke(token: string): Promise<void>;
+  /** Forgets tokens that ended more than a day ago; until then they are answered as expired. To be called now and then. @returns how many went */
+  deleteExpired(): Promise<number>;
+}
+
+export const CLOUD_PLATFORM_SCOPE = 'https://www.googleapis.com/auth/cloud-platform';
+
+const PREFIX = 'actas_at_';
+const TOKEN = /^actas_at_[A-Za-z0-9_-]{43}$/;
+/** RFC 6749 section 3.3, less what would need quoting in a list with commas. */
+const SCOPE = /^[!#-+\--[\]-~]{1,256}$/;
+const OWN_SCOPE = 'actas:';
+const ADMINISTRATOR = `${OWN_SCOPE}administrator`;
+const UNIQUE_ID = `${OWN_SCOPE}unique-id:`;
+const MAX_SCOPES = 32;
+const LIFETIME_MS = 3_600_000;
+/** Clients treat a token as stale from 3 min 45 s before its end (Java) or 4 minutes (Python): what we hand out must last longer. */
+const RENEW_BEFORE = 5 * 60 * MICROS_PER_SECOND;
+/** How long a verified token may be answered from memory, so that another process on the same store can revoke. */
+const RECHECK_AFTER = 60 * MICROS_PER_SECOND;
+const KEEP_EXPIRED = 24 * 3600 * MICROS_PER_SECOND;
+const MAX_SCOPE_SETS = 64;
+
+interface Cached {
+  readonly verified: VerifiedToken;
+  readonly readTime: Micros;
+}
+interface Issued {
+  readonly token: string;
+  readonly expireTime: Micros;
+}
+
+/** @param options.cacheSize verified tokens kept in memory, 10,000 by default; the least recently used go first */
+export function createTokens(options: { readonly store: TokenStore; readonly clock: Clock; readonly cacheSize?: number }): Tokens {
+  const { store, clock } = options;
+  const cacheSize = options.cacheSize ?? 10_000;
+  const cache = new Map<string, Cached>();
+  /** By account, then by scopes. A promise, so that a thousand tasks that start together share one mint. */
+  const issued = new Map<string, Map<string, Promise<Issued>>>();
+
+  const remember = (key: string, row: Omit<TokenRow, 'hash'>): VerifiedToken => {
+    const verified = toVerified(row);
+    cache.delete(key);
+    cache.set(key, { verified, readTime: clock.now() });
+    if (cache.size > cacheSize) for (const oldest of cache.keys()) { cache.delete(oldest); break; }
+    return verified;
+  };
+  const atNow = (verified: VerifiedToken): VerifiedToken => (verified.expireTime !== null && verified.expireTime <= clock.now() ? { ...verified, expired: true } : verified);
+
+  const mint = async (request: TokenRequest): Promise<{ token: string; expireTime: Micros | null }> => {
+    const own = [...(request.administrator === true ? [ADMINISTRATOR] : []), ...(request.uniqueId === undefined ? [] : [UNIQUE_ID + request.uniqueId])];
+    const scopes = [...checkScopes(request.scopes ?? [CLOUD_PLATFORM_SCOPE]), ...own];
+    const token = PREFIX + randomBytes(32).toString('base64url');
+    const issueTime = clock.now();
+    const lifetimeMs = request.lifetimeMs === undefined ? LIFETIME_MS : request.lifetimeMs;
+    const expireTime = lifetimeMs === null ? null : issueTime + lifetimeMs * MICROS_PER_MILLI;
+    await store.insert({ hash: digest(token), member: request.member, scopes, issueTime, expireTime });
+    return { token, expireTime };
+  };
+
+  const read = async (hash: Buffer, key: string): Promise<VerifiedToken | undefined> => {
+    const row = await store.find(hash);
+    if (row !== undefined) return atNow(remember(key, row));
+    cache.delete(key);
+    return undefined;
+  };
+
+  const issue = async (email: string, scopes: readonly string[], uniqueId: string | undefined): Promise<Issued> => {
+    const { token, expireTime } = await mint({ member: `serviceAccount:${email}`, scopes, ...(uniqueId === undefined ? {} : { uniqueId }) });
+    return { token, expireTime: expireTime ?? Number.MAX_SAFE_INTEGER };
+  };
+
+  return {
+    mint,
+    verify(token) {
+      if (!TOKEN.test(token)) return undefined;
+      const hash = digest(token);
+      const key = hash.toString('base64');
+      const hit = cache.get(key);
+      if (hit === undefined || clock.now() - hit.readTime >= RECHECK_AFTER) return read(hash, key);
+      cache.delete(key);
+      cache.set(key, hit);
+      return atNow(hit.verified);
+    },
+    async forServiceAccount(email, scopes, uniqueId) {
+      const wanted = [...new Set(checkScopes(scopes))].sort();
+      const account = `${email} ${uniqueId ?? ''}`;
+      const key = wanted.join(' ');
+      const ofAccount = issued.get(account) ?? new Map<string, Promise<Issued>>();
+      issued.set(account, ofAccount);
+      const isFresh = (entry: Issued): boolean => entry.expireTime - clock.now() > RENEW_BEFORE;
+      let pending = ofAccount.get(key);
+      let current = await pending;
+      if (current === undefined || !isFresh(current)) {
+        // Somebody who waited with us may have renewed it meanwhile.
+        if (ofAccount.get(key) === pending) {
+          if (pending === undefined && ofAccount.size >= MAX_SCOPE_SETS) await dropStale(ofAccount, isFresh);
+          if (!ofAccount.has(key) && ofAccount.size >= MAX_SCOPE_SETS) throw resourceExhausted(`More than ${MAX_SCOPE_SETS} sets of scopes are in use for ${email}.`);
+          const renewed = issue(email, wanted, uniqueId);
+          renewed.catch(() => { if (ofAccount.get(key) === renewed) ofAccount.delete(key); });
+          ofAccount.set(key, renewed);
+        }
+        pending = ofAccount.get(key);
+        current = await pending;
+      }
+      if (current === undefined) throw resourceExhausted('The token was revoked while it was being made. Retry.');
+      return { token: current.token, expiresInSeconds: Math.floor((current.expireTime - clock.now()) / MICROS_PER_SECOND) };
+    },
+    async revoke(token) {
+      if (!TOKEN.test(token)) return;
+      const hash = digest(token);
+      await store.delete(hash);
+      cache.delete(hash.toString('base64'));
+      for (const ofAccount of issued.values()) for (const [key, pending] of ofAccount) if ((await pending).token === token) ofAccount.delete(key);
+    },
+    async deleteExpired() {
+      for (const [account, ofAccount] of issued) {
+        await dropStale(ofAccount, (entry) => entry.expireTime > clock.now());
+        if (ofAccount.size === 0) issued.delete(account);
+      }
+      return store.deleteExpired(clock.now() - KEEP_EXPIRED);
+    },
+  };
+}
+
+/** Splits what a query or a body names into scopes and refuses what is none. */
+function checkScopes(scopes: readonly string[]): readonly string[] {
+  if (scopes.length === 0 || scopes.length > MAX_SCOPES) throw invalidArgument('scope', `between 1 and ${MAX_SCOPES} scopes are needed, but there are ${scopes.length}.`);
+  for (const scope of scopes) if (!SCOPE.test(scope) || scope.startsWith(OWN_SCOPE)) throw invalidArgument('scope', `${JSON.stringify(scope.slice(0, 300))} is not a scope.`);
+  return scopes;
+}
+
+async function dropStale(ofAccount: Map<string, Promise<Issued>>, isFresh: (entry: Issued) => boolean): Promise<void> {
+  for (const [key, pending] of ofAccount) {
+    const entry = await pending.catch(() => undefined);
+    if ((entry === undefined || !isFresh(entry)) && ofAccount.get(key) === pending) ofAccount.delete(key);
+  }
+}
+
+function toVerified(row: Omit<TokenRow, 'hash'>): VerifiedToken {
+  return {
+    member: row.member,
+    scopes: row.scopes.filter((scope) => !scope.startsWith(OWN_SCOPE)),
+    expireTime: row.expireTime,
+    expired: false,
+    administrator: row.scopes.includes(ADMINISTRATOR),
+    uniqueId: row.scopes.find((scope) => scope.startsWith(UNIQUE_ID))?.slice(UNIQUE_ID.length),
+  };
+}
+
+function digest(token: string): Buffer {
+  return createHash('sha256').update(token).digest();
+}

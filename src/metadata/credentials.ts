@@ -1,0 +1,49 @@
+/** The two values that are made on request. Neither is ever logged. */
+import { isApiError, STATUS } from '../errors.ts';
+import type { IdTokens } from '../identity/id-tokens.ts';
+import type { Tokens } from '../identity/tokens.ts';
+import type { Log } from '../services/service.ts';
+import { type Answer, escape, json, page, text } from './answers.ts';
+import { DEFAULT_SCOPES, type TaskIdentity } from './tree.ts';
+
+export interface Credentials {
+  readonly tokens: Pick<Tokens, 'forServiceAccount'>;
+  readonly idTokens: Pick<IdTokens, 'mint'>;
+  /** False for an account that is disabled or gone: it gets no new tokens. */
+  isActive(email: string): Promise<boolean>;
+  readonly log: Log;
+}
+
+/** `token`: the account's access token; `scopes` of the query narrows it. */
+export async function tokenAnswer(credentials: Credentials, task: TaskIdentity, query: URLSearchParams): Promise<Answer> {
+  const { email, uniqueId } = task.serviceAccount;
+  if (!(await credentials.isActive(email))) return inactive(email);
+  const asked = query.getAll('scopes').flatMap((list) => list.split(/[\s,]+/)).filter((scope) => scope !== '');
+  try {
+    const { token, expiresInSeconds } = await credentials.tokens.forServiceAccount(email, asked.length === 0 ? DEFAULT_SCOPES : asked, uniqueId);
+    credentials.log.debug({ attempt: task.attemptId, serviceAccount: email }, 'Handed out an access token.');
+    const body = { access_token: token, expires_in: expiresInSeconds, token_type: 'Bearer' };
+    if (query.get('alt') === 'text') return text(Object.entries(body).map(([name, value]) => `${name} ${value}\n`).join(''));
+    return json(body);
+  } catch (error) {
+    if (!isApiError(error)) throw error;
+    return { status: STATUS[error.status].http, type: 'text/html', body: page(STATUS[error.status].http, escape(error.message)) };
+  }
+}
+
+/** `identity`: an ID token for the `audience` of the query. */
+export async function identityAnswer(credentials: Credentials, task: TaskIdentity, query: URLSearchParams): Promise<Answer> {
+  const { email, uniqueId } = task.serviceAccount;
+  const audience = query.get('audience') ?? '';
+  if (audience === '') return { status: 400, type: 'text/html', body: 'non-empty audience parameter required\n' };
+  if (!(await credentials.isActive(email))) return inactive(email);
+  // Cloud Run's tokens have the e-mail in either format; the claims about a Compute Engine machine have nothing to say here.
+  const token = await credentials.idTokens.mint({ audience, email, uniqueId, includeEmail: true });
+  credentials.log.debug({ attempt: task.attemptId, serviceAccount: email }, 'Handed out an ID token.');
+  return query.get('alt') === 'json' ? json(token) : { status: 200, type: 'text/html', body: token };
+}
+
+/** What Google's answers for a disabled account is not on record; clients were seen to get an error with a text. 403, as no retry would help. */
+function inactive(email: string): Answer {
+  return { status: 403, type: 'text/html', body: page(403, `Service account ${escape(email)} is disabled or does not exist, so it gets no tokens.`) };
+}

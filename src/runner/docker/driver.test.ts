@@ -1,0 +1,44 @@
+import { randomUUID } from 'node:crypto';
+import Docker from 'dockerode';
+import { afterAll } from 'vitest';
+import { describeWithEngine } from '../../../test/harness/engine.ts';
+import { shellImage } from '../../../test/harness/image.ts';
+import { driverContract, type Program } from '../driver-contract.ts';
+import { createDockerDriver } from './driver.ts';
+import { dockerAt, removeAll, silentLog } from './test-driver.ts';
+
+const shell = (script: string): Program => ({ command: ['/bin/sh', '-c'], args: [script] });
+const quoted = (lines: readonly string[]) => lines.map((line) => `echo '${line}'`).join('\n');
+
+describeWithEngine('the Docker driver', (dockerHost) => {
+  const dataDirs: string[] = [];
+  afterAll(async () => {
+    for (const dataDirId of dataDirs) await removeAll(dockerAt(dockerHost), dataDirId);
+  });
+
+  for (const forceNetwork of ['address', 'hostname'] as const) {
+    driverContract(`docker, ${forceNetwork} network`, { localhost: true, longLines: true, startFailures: true, signals: true, adoption: true }, async () => {
+      const dataDirId = `test-${randomUUID()}`;
+      dataDirs.push(dataDirId);
+      const create = () => createDockerDriver({ dataDirId, dockerHost, log: silentLog, forceNetwork });
+      return {
+        driver: create(),
+        reopen: async () => create(),
+        image: await shellImage(new Docker({ socketPath: dockerHost.slice('unix://'.length) })),
+        missingImage: '127.0.0.1:1/nobody/has:this',
+        programs: {
+          exit: (code) => shell(`exit ${code}`),
+          print: (lines) => shell(quoted(lines)),
+          printThenWait: (lines) => shell(`trap 'exit 143' TERM; ${quoted(lines)}; while :; do sleep 0.05; done`),
+          ignoreTerm: () => shell(`trap '' TERM; while :; do sleep 0.05; done`),
+          killItself: (signal) => shell(`sh -c 'kill -${signal} $$'; exit $?`),
+          printLong: (bytes) => shell(`head -c ${bytes} /dev/zero | tr '\\0' x; echo`),
+          listen: (port) => shell(`trap 'exit 0' TERM; echo listening on ${port}; while :; do sleep 0.05; done`),
+          connect: (port) => shell(`curl -s -m 1 http://127.0.0.1:${port}/ ; exit 0`),
+          absent: () => ({ command: ['/no/such/program'] }),
+        },
+        cleanUp: () => removeAll(dockerAt(dockerHost), dataDirId),
+      };
+    });
+  }
+});

@@ -1,0 +1,201 @@
+/**
+ * The driver on a container engine that speaks Docker's API: Docker, rootless Docker, Docker Desktop, Podman. It hides engines, images, networks and
+ * containers behind the contract of runner/driver.ts.
+ * Invariants: everything that we make on the engine carries our data directory's label, and nothing without it is touched; exits come from the engine's
+ * events; a task has its own address on a bridge of ours (or, without root, a host name of its own); it shares nothing with other tasks.
+ * It must not know jobs, executions, tokens or the store.
+ *
+ * One file each: endpoint (which engine), images and credentials, task-network with subnet and firewall, lifecycle with attempt and outcome (an
+ * attempt's containers), container-options (the limits), engine-events, logs with log-frames, probe, pause-image.
+ */
+import type Docker from 'dockerode';
+import type { AttemptId, AttemptSpec, Driver, DriverInfo, DriverListener, LogCursor, LogLine, TaskListeners } from '../driver.ts';
+import { ImageError } from '../driver.ts';
+import { when } from './attempt.ts';
+import type { Naming } from './container-options.ts';
+import { connect, type Connection, type Environment } from './endpoint.ts';
+import { isStatus, removeAttemptObjects } from './engine-calls.ts';
+import { type EventFeed, followEvents } from './engine-events.ts';
+import { createImages, type Images } from './images.ts';
+import { LABEL_ATTEMPT, LABEL_OWNER, scopeOf } from './labels.ts';
+import { Lifecycle } from './lifecycle.ts';
+import { followAll, type LogSource } from './logs.ts';
+import { ensurePauseImage } from './pause-image.ts';
+import { openNetwork, type OpenNetwork } from './task-network.ts';
+
+/** The shape of services/service.ts's Log. */
+export interface Log {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export interface DockerDriverOptions {
+  /** Names the data directory for good, `[A-Za-z0-9._-]+`: what carries it on the engine is ours. */
+  readonly dataDirId: string;
+  /** The engine's address; without it DOCKER_HOST, the docker context, or the first socket that answers. */
+  readonly dockerHost?: string;
+  /** Reference -> local image, path of an archive, or a mirror's reference. */
+  readonly images?: Readonly<Record<string, string>>;
+  /** The process environment, for DOCKER_HOST, contexts, credentials and their helpers. */
+  readonly environment?: Environment;
+  readonly log: Log;
+  /** For tests, and for hosts where the choice is wrong: `address` fails where it cannot be had. */
+  readonly forceNetwork?: 'address' | 'hostname';
+}
+
+/** What stands between `open` and `close`. */
+interface Session {
+  readonly connection: Connection;
+  readonly lifecycle: Lifecycle;
+  readonly images: Images;
+  readonly network: OpenNetwork;
+  readonly events: EventFeed;
+}
+
+/** How long a reader of logs waits before it looks again by itself: the events wake it earlier. */
+const LOG_RETRY_MS = 500;
+
+export function createDockerDriver(options: DockerDriverOptions): Driver {
+  const naming: Naming = { dataDirId: options.dataDirId, scope: scopeOf(options.dataDirId) };
+  let session: Session | undefined;
+  const opened = (): Session => {
+    if (session === undefined) throw new Error('The Docker driver is not open.');
+    return session;
+  };
+  return {
+    name: 'docker',
+    async open(request) {
+      if (session !== undefined) throw new Error('The Docker driver is open already.');
+      const connection = await connect(options.environment ?? {}, options.dockerHost);
+      try {
+        const begun = await beginSession(options, naming, connection, request);
+        session = begun.session;
+        return begun.info;
+      } catch (error) {
+        connection.close();
+        throw error;
+      }
+    },
+    async resolveImage(reference, signal) {
+      try {
+        return await opened().images.resolve(reference, signal);
+      } catch (error) {
+        if (error instanceof ImageError || signal.aborted) throw error;
+        throw new ImageError('unavailable', error instanceof Error ? error.message : String(error), error);
+      }
+    },
+    start: (attempt: AttemptSpec) => opened().lifecycle.start(attempt),
+    async stop(id, graceMs) {
+      opened().lifecycle.stop(id, graceMs);
+    },
+    attempts: async () => opened().lifecycle.states(),
+    logs: (id, from, signal) => readLogs(opened(), id, from, signal),
+    remove: async (id) => opened().lifecycle.remove(id),
+    async close({ keepRunning }) {
+      const closing = session;
+      if (closing === undefined) return;
+      session = undefined;
+      closing.images.close();
+      await closing.events.close();
+      try {
+        await closing.lifecycle.close(!keepRunning);
+      } finally {
+        await closing.network.close({ keepRunning });
+        closing.connection.close();
+      }
+    },
+  };
+}
+
+async function beginSession(options: DockerDriverOptions, naming: Naming, connection: Connection, request: { readonly keep: ReadonlySet<AttemptId>; readonly listener: DriverListener; readonly listeners?: TaskListeners }): Promise<{ session: Session; info: DriverInfo }> {
+  const { docker, endpoint } = connection;
+  const [version, info] = await Promise.all([docker.version(), docker.info()]);
+  // The Engine API's SystemInfo; dockerode gives it no type.
+  const { NCPU: cpus, MemTotal: memory, Architecture: architecture, OSType: os } = info as { NCPU: number; MemTotal: number; Architecture: string; OSType: string };
+  if (os !== 'linux') throw new Error(`The container engine at ${endpoint.url} runs ${os} containers; actas needs Linux containers.`);
+  // Podman names itself among the components; they are missing on old engines.
+  const components: readonly { readonly Name: string }[] = (version as { Components?: { Name: string }[] }).Components ?? [];
+  const podman = components.some((component) => component.Name.startsWith('Podman'));
+  await sweep(docker, naming, request.keep, options.log);
+  const network = await openNetwork({ docker, naming, isLocal: endpoint.url.startsWith('unix://'), podman, ...(request.listeners === undefined ? {} : { listeners: request.listeners }), ...(options.forceNetwork === undefined ? {} : { force: options.forceNetwork }) });
+  let pause: Promise<void> | undefined;
+  const ensurePause = () => {
+    pause ??= ensurePauseImage(docker, architecture).catch((error: unknown) => {
+      pause = undefined;
+      throw error;
+    });
+    return pause;
+  };
+  const { listener } = request;
+  const lifecycle = new Lifecycle({ docker, naming, listener, log: options.log, podman, hosts: network.hosts, ensurePause, cannotProbe: !network.hostReachesContainers });
+  const events = followEvents(docker, naming.dataDirId, { event: (event) => lifecycle.handle(event), resync: () => lifecycle.resync(), available: (available, reason) => listener.available(available, reason) });
+  try {
+    await events.ready;
+  } catch (error) {
+    await events.close();
+    await network.close({ keepRunning: true });
+    throw error;
+  }
+  const images = createImages({ docker, environment: options.environment ?? {}, mapping: options.images ?? {}, log: options.log });
+  return {
+    session: { connection, lifecycle, images, network, events },
+    info: {
+      description: `${podman ? 'Podman' : 'Docker'} ${version.Version} at ${endpoint.url} (${endpoint.from})`,
+      cpuMillis: cpus * 1000,
+      memoryBytes: memory,
+      network: network.network,
+      warnings: [...network.warnings, 'The size limit of an emptyDir volume on disk is not enforced by this engine.'],
+    },
+  };
+}
+
+/** Removes what this data directory left and nobody wants: attempts that are not kept, volumes without one, networks of another name. */
+async function sweep(docker: Docker, naming: Naming, keep: ReadonlySet<AttemptId>, log: Log): Promise<void> {
+  const filters = { label: [`${LABEL_OWNER}=${naming.dataDirId}`] };
+  const [containers, { Volumes: volumes }] = await Promise.all([docker.listContainers({ all: true, filters }), docker.listVolumes({ filters })]);
+  const found = new Set([...containers, ...(volumes ?? [])].map((object) => object.Labels[LABEL_ATTEMPT] ?? ''));
+  const orphans = [...found].filter((id) => id !== '' && !keep.has(id));
+  if (orphans.length > 0) log.info({ attempts: orphans }, 'Removing containers that an earlier run of this data directory left behind.');
+  await Promise.all(orphans.map((id) => removeAttemptObjects(docker, naming, id)));
+}
+
+async function* readLogs(session: Session, id: AttemptId, from: LogCursor, signal: AbortSignal): AsyncGenerator<LogLine> {
+  const { docker } = session.connection;
+  const attempt = session.lifecycle.find(id);
+  if (attempt === undefined) return;
+  const names = attempt.plan?.containers.map((container) => container.name) ?? [...attempt.members.keys()];
+  const gone = () => attempt.removing;
+  const sources = names.map((container): LogSource => {
+    const member = () => attempt.members.get(container);
+    const hasRun = () => ['running', 'exited'].includes(member()?.state ?? 'absent');
+    const isOver = () => member()?.state === 'exited' || attempt.exit !== undefined || gone();
+    return {
+      container,
+      isOver,
+      async ready(stop) {
+        if (!(await when(attempt, () => hasRun() || isOver(), stop))) return false;
+        return member()?.dockerId !== undefined && !gone();
+      },
+      async connect(stop) {
+        const dockerId = member()?.dockerId;
+        if (dockerId === undefined) throw new Error('The container is gone.');
+        const stream = await docker.getContainer(dockerId).logs({ follow: true, stdout: true, stderr: true, timestamps: true, abortSignal: stop });
+        return buffers(stream);
+      },
+      async recover(error, stop) {
+        if (isStatus(error, 404) || gone()) return false;
+        const retry = AbortSignal.any([stop, AbortSignal.timeout(LOG_RETRY_MS)]);
+        await when(attempt, isOver, retry);
+        return !stop.aborted && !gone();
+      },
+    };
+  });
+  yield* followAll(sources, from, signal);
+}
+
+/** A response as the bytes that it is: no encoding was set on it. */
+async function* buffers(stream: NodeJS.ReadableStream): AsyncGenerator<Buffer> {
+  for await (const chunk of stream) yield Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk, 'latin1');
+}

@@ -1,0 +1,87 @@
+/**
+ * The packet rules of one data directory's bridge. It hides iptables; every rule carries a comment that names its owner, so that rules are replaced
+ * as a whole, in one transaction for each table, and nobody else's are touched.
+ *
+ * What they say: a task that calls 169.254.169.254:80 reaches our metadata server, with its own source address, and nothing else of the link-local range
+ * (the host may be a cloud machine with credentials of its own there), but for name servers; our two ports answer this bridge only; nobody opens
+ * a connection to a task, not even another task. They stand in `mangle`, which the engine does not use, so the order in which an engine (re)writes its own rules in `filter` does not matter.
+ */
+import { execFile } from 'node:child_process';
+
+export interface Ports {
+  readonly metadata: number;
+  readonly api: number;
+}
+
+export interface BridgeRules {
+  readonly bridge: string;
+  readonly gateway: string;
+  /** Absent where nobody listens (between two processes): then the metadata address leads nowhere. */
+  readonly ports?: Ports;
+}
+
+type Table = 'nat' | 'mangle' | 'filter';
+const TABLES: readonly Table[] = ['nat', 'mangle', 'filter'];
+const METADATA = '169.254.169.254/32';
+const LINK_LOCAL = '169.254.0.0/16';
+
+/** In the order in which they are to stand. Exported for its test. */
+export function rulesFor({ bridge, gateway, ports }: BridgeRules, comment: string): Record<Table, string[]> {
+  const mark = `-m comment --comment ${comment}`;
+  const both = ports === undefined ? [] : [ports.metadata, ports.api];
+  return {
+    nat: ports === undefined ? [] : [`PREROUTING -i ${bridge} -d ${METADATA} -p tcp --dport 80 ${mark} -j DNAT --to-destination ${gateway}:${ports.metadata}`],
+    mangle: [
+      ...both.map((port) => `INPUT ! -i ${bridge} -d ${gateway}/32 -p tcp --dport ${port} ${mark} -j DROP`),
+      `FORWARD -i ${bridge} -d ${LINK_LOCAL} -p tcp ! --dport 53 ${mark} -j DROP`,
+      `FORWARD -i ${bridge} -d ${LINK_LOCAL} -p udp ! --dport 53 ${mark} -j DROP`,
+      `FORWARD -i ${bridge} -o ${bridge} ${mark} -j DROP`,
+      `FORWARD -o ${bridge} -m conntrack --ctstate NEW ${mark} -j DROP`,
+    ],
+    // Where the host's own firewall refuses what it does not know.
+    filter: both.map((port) => `INPUT -i ${bridge} -d ${gateway}/32 -p tcp --dport ${port} ${mark} -j ACCEPT`),
+  };
+}
+
+/** Replaces all rules of this owner; none with undefined. @param scope the owner, `[0-9a-f]{8}` */
+export async function applyRules(scope: string, rules: BridgeRules | undefined): Promise<void> {
+  const comment = `actas:${scope}`;
+  const wanted: Record<Table, string[]> = rules === undefined ? { nat: [], mangle: [], filter: [] } : rulesFor(rules, comment);
+  const script: string[] = [];
+  for (const table of TABLES) {
+    const present = ownRules(await run('iptables-save', ['-t', table]), comment);
+    // -I puts each at the top, so the last one goes in first.
+    const lines = [...present.map((rule) => `-D ${rule}`), ...wanted[table].toReversed().map((rule) => `-I ${rule}`)];
+    if (lines.length > 0) script.push(`*${table}`, ...lines, 'COMMIT');
+  }
+  if (script.length > 0) await run('iptables-restore', ['--noflush', '-w', '10'], `${script.join('\n')}\n`);
+}
+
+/** The rules of iptables-save that carry the comment, without `-A `. */
+export function ownRules(saved: string, comment: string): string[] {
+  return saved.split('\n').flatMap((line) => (line.startsWith('-A ') && (line.includes(`--comment ${comment} `) || line.includes(`--comment "${comment}"`)) ? [line.slice(3)] : []));
+}
+
+/** Why the rules cannot be set here; undefined where they can. */
+export async function firewallObstacle(): Promise<string | undefined> {
+  if (process.platform !== 'linux') return 'the host is not Linux';
+  if (process.getuid?.() !== 0) return 'actas does not run as root';
+  try {
+    for (const table of TABLES) await run('iptables-save', ['-t', table]);
+    return undefined;
+  } catch (error) {
+    return `iptables does not work here (${error instanceof Error ? error.message : String(error)}); on Debian: apt-get install iptables`;
+  }
+}
+
+function run(program: string, args: readonly string[], input?: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    // A path of our own: these live in sbin, which is not on everybody's PATH, and nothing of the user's environment concerns them.
+    const child = execFile(program, args, { env: { PATH: '/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin' }, maxBuffer: 64 * 2 ** 20 }, (error, stdout, stderr) => {
+      if (error === null) resolve(stdout);
+      else reject(new Error(`${program}: ${stderr.trim() || error.message}`, { cause: error }));
+    });
+    child.stdin?.on('error', () => undefined);
+    child.stdin?.end(input ?? '');
+  });
+}

@@ -1,0 +1,150 @@
+/**
+ * Brings jobs to rest after a change: looks their images up, says Ready or why not, finishes deletions, and ends their operations. All of it is
+ * written in one transaction, and only if nobody has changed the job meanwhile.
+ */
+import { create } from '@bufbuild/protobuf';
+import { anyPack } from '@bufbuild/protobuf/wkt';
+import { type Condition, ConditionSchema, Condition_State } from '../gen/google/cloud/run/v2/condition_pb.js';
+import { type Job, JobSchema } from '../gen/google/cloud/run/v2/job_pb.js';
+import type { Operation } from '../gen/google/longrunning/operations_pb.js';
+import { StatusSchema } from '../gen/google/rpc/status_pb.js';
+import type { Tx } from '../store/database.ts';
+import { findJobByUid, jobFromRow, jobMetadata, type JobRow, jobToRow, resourceEtag, updateJob } from '../store/jobs.ts';
+import { completeOperation, listOpenOperations, updateOperation } from '../store/operations.ts';
+import { countOpenExecutionsOfJob } from '../store/work.ts';
+import { fromDuration, MICROS_PER_MILLI, toTimestamp } from '../timestamp.ts';
+import type { RunnerContext } from './context.ts';
+import { ImageError } from './driver.ts';
+import { imageFailure, imageHints } from './preparation.ts';
+import { backoffMs } from './timers.ts';
+
+export interface JobReconciler {
+  /** Looks at a job, unless it is being looked at already. */
+  look(job: Pick<JobRow, 'uid' | 'name' | 'generation'>): void;
+  close(): Promise<void>;
+}
+
+type Finding = { readonly kind: 'ready' } | { readonly kind: 'failed'; readonly code: number; readonly message: string; readonly reasons: Condition['reasons'] };
+
+/** @param lookAgain asks the loop to list the jobs that wait once more */
+export function createJobReconciler(context: RunnerContext, lookAgain: () => void): JobReconciler {
+  const { store, clock, timers, log } = context;
+  const busy = new Map<string, Promise<void>>();
+  const failures = new Map<string, number>();
+  /** Jobs that somebody asked for while they were being looked at. */
+  const again = new Set<string>();
+  const closers = new Set<() => void>();
+  let isClosed = false;
+
+  const reconcile = async (uid: string): Promise<void> => {
+    const row = await findJobByUid(store.read, uid);
+    if (row === undefined || row.reconciling === 0) return;
+    const job = jobFromRow(row);
+    if (job.deleteTime !== undefined) {
+      await store.write((tx) => finishDeletion(context, tx, uid));
+      return;
+    }
+    const finding = await findImages(context, job);
+    if (!isClosed) await store.write((tx) => settle(context, tx, uid, row.generation, finding));
+  };
+  const attempt = async (uid: string): Promise<void> => {
+    try {
+      await reconcile(uid);
+      failures.delete(uid);
+    } catch (error) {
+      if (isClosed) return;
+      const count = (failures.get(uid) ?? 0) + 1;
+      failures.set(uid, count);
+      log.warn({ job: uid, error }, 'A job cannot be reconciled now; trying again.');
+      again.add(uid);
+      await new Promise<void>((resolve) => {
+        closers.add(resolve);
+        timers.at(clock.now() + backoffMs(count) * MICROS_PER_MILLI, () => {
+          closers.delete(resolve);
+          resolve();
+        });
+      });
+    }
+  };
+
+  return {
+    look({ uid }) {
+      if (isClosed) return;
+      if (busy.has(uid)) {
+        again.add(uid);
+        return;
+      }
+      busy.set(uid, attempt(uid).finally(() => {
+        busy.delete(uid);
+        if (again.delete(uid) && !isClosed) lookAgain();
+      }));
+    },
+    async close() {
+      isClosed = true;
+      for (const close of closers) close();
+      await Promise.all(busy.values());
+    },
+  };
+}
+
+/** @throws ImageError of kind `unavailable` */
+async function findImages(context: RunnerContext, job: Job): Promise<Finding> {
+  const containers = job.template?.template?.containers ?? [];
+  const timeout = job.template?.template?.timeout;
+  for (const { image } of containers) {
+    if (image === '') continue;
+    try {
+      const resolved = await context.images.resolve(image);
+      for (const { type, message } of imageHints(image, resolved, timeout === undefined ? 600_000 : fromDuration(timeout))) context.log.warn({ job: job.name, hint: type }, message ?? '');
+    } catch (error) {
+      if (!(error instanceof ImageError) || error.kind === 'unavailable') throw error;
+      context.log.warn({ job: job.name, image, reason: error.message }, 'The image of a job cannot be had.');
+      return { kind: 'failed', ...imageFailure(image, error) };
+    }
+  }
+  return { kind: 'ready' };
+}
+
+async function settle(context: RunnerContext, tx: Tx, uid: string, generation: number, finding: Finding): Promise<void> {
+  const row = await findJobByUid(tx.db, uid);
+  // Changed or deleted meanwhile: that change made its own operation, and is looked at for itself.
+  if (row === undefined || row.reconciling === 0 || row.generation !== generation) return;
+  const job = jobFromRow(row);
+  if (job.deleteTime !== undefined) return;
+  const now = toTimestamp(context.clock.now());
+  job.reconciling = false;
+  job.observedGeneration = job.generation;
+  job.terminalCondition =
+    finding.kind === 'ready'
+      ? // Recorded: the time stays that of the first success through all later changes.
+        create(ConditionSchema, { type: 'Ready', state: Condition_State.CONDITION_SUCCEEDED, lastTransitionTime: job.terminalCondition?.lastTransitionTime ?? now })
+      : create(ConditionSchema, { type: 'Ready', state: Condition_State.CONDITION_FAILED, message: finding.message, reasons: finding.reasons, lastTransitionTime: now });
+  context.counters.jobsReconciled++;
+  // Terraform prints `Error code 5, message: Image '...' not found.` for a job whose image is missing, and the job is there nevertheless.
+  await endOperations(tx, row, job, finding.kind === 'ready' ? undefined : { case: 'error', value: create(StatusSchema, { code: finding.code, message: finding.message }) });
+}
+
+/** A job that is being deleted first stops its executions; when the last has ended, it is gone. */
+async function finishDeletion(context: RunnerContext, tx: Tx, uid: string): Promise<void> {
+  const row = await findJobByUid(tx.db, uid);
+  if (row === undefined || row.reconciling === 0) return;
+  const job = jobFromRow(row);
+  if (job.deleteTime === undefined) return;
+  const now = context.clock.now();
+  // Each was asked to end when the deletion was; the last of them touches `work`, and we look again.
+  if ((await countOpenExecutionsOfJob(tx.db, row)) > 0) return;
+  job.reconciling = false;
+  job.observedGeneration = job.generation;
+  job.terminalCondition = create(ConditionSchema, { type: 'Ready', state: Condition_State.CONDITION_SUCCEEDED, lastTransitionTime: job.terminalCondition?.lastTransitionTime ?? toTimestamp(now) });
+  // Recorded: at the end of a deletion, and only there, the etag moves on without a change of updateTime.
+  job.etag = resourceEtag(job.name, now);
+  context.counters.jobsReconciled++;
+  await endOperations(tx, row, job, undefined);
+}
+
+async function endOperations(tx: Tx, row: JobRow, job: Job, error: Extract<Operation['result'], { case: 'error' }> | undefined): Promise<void> {
+  await updateJob(tx.db, jobToRow(job, null));
+  const result = error ?? ({ case: 'response', value: anyPack(JobSchema, job) } as const);
+  for (const operation of await listOpenOperations(tx.db, row.name)) await updateOperation(tx.db, completeOperation(operation, { metadata: jobMetadata(job), result }));
+  tx.touch('operations');
+}

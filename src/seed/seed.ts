@@ -1,0 +1,142 @@
+/**
+ * The seed: a YAML file that declares what a data directory holds from the start. This file reads it and says what is wrong with it;
+ * apply.ts makes it so. Every message names the place in the file, the value that stands there, and what to write instead.
+ * Must not know: the store, or what exists already.
+ */
+import { parseDocument } from 'yaml';
+import { z } from 'zod';
+
+/** Something in the seed that its author has to mend. The message is for people, one line for each fault. */
+export class SeedError extends Error {
+  override readonly name = 'SeedError';
+}
+
+/** YAML reads 111111111111 as a number; both forms are taken. */
+const digits = (least: number, most: number) =>
+  z
+    .union([z.string(), z.number().int().nonnegative().transform(String)])
+    .pipe(z.string().regex(new RegExp(`^[1-9]\\d{${least - 1},${most - 1}}$`), `must be a number of ${least} to ${most} digits`));
+const text = (most: number) => z.string().min(1, 'must not be empty').max(most, `must have at most ${most} characters`);
+const parent = z.string().regex(/^(?:folders|organizations)\/[1-9]\d*$/, 'must be organizations/NUMBER or folders/NUMBER');
+const projectId = z.string().regex(/^[a-z][a-z0-9-]{1,28}[a-z0-9]$/, 'must have 3 to 30 lowercase letters, digits and hyphens, begin with a letter and not end with a hyphen');
+const label = z.string().regex(/^[a-z0-9_-]{0,63}$/, 'must have at most 63 lowercase letters, digits, hyphens and underscores');
+
+const binding = z.strictObject({
+  role: z.string().regex(/^(?:roles|projects\/[^/]+\/roles|organizations\/[^/]+\/roles)\/[A-Za-z0-9_.]+$/, 'must be a role, for example roles/run.developer'),
+  members: z.array(z.string()).min(1, 'must name at least one member, for example user:dev@example.com'),
+  condition: z.strictObject({ title: text(100), description: z.string().optional(), expression: text(12_288) }).optional(),
+});
+
+const schema = z.strictObject({
+  organizations: z.array(z.strictObject({ number: digits(1, 20), displayName: text(100) })).default([]),
+  folders: z.array(z.strictObject({ number: digits(1, 20), displayName: text(30), parent })).default([]),
+  projects: z
+    .array(z.strictObject({ id: projectId, number: digits(6, 18), parent: parent.optional(), displayName: text(30).optional(), labels: z.record(label, label).optional() }))
+    .default([]),
+  serviceAccounts: z
+    .array(
+      z.strictObject({
+        project: projectId,
+        id: z.string().regex(/^[a-z][a-z\d-]{4,28}[a-z\d]$/, 'must have 6 to 30 lowercase letters, digits and hyphens, begin with a letter and not end with a hyphen'),
+        displayName: z.string().max(100).optional(),
+        description: z.string().max(256).optional(),
+        disabled: z.boolean().optional(),
+      }),
+    )
+    .default([]),
+  policies: z.array(z.strictObject({ resource: z.string(), bindings: z.array(binding) })).default([]),
+  images: z.record(z.string(), text(4096)).default({}),
+  /** Cloud Run jobs as the v2 API takes them, with their name. */
+  jobs: z.array(z.looseObject({ name: z.string().regex(/^projects\/[^/]+\/locations\/[^/]+\/jobs\/[^/]+$/, 'must be projects/PROJECT/locations/LOCATION/jobs/JOB') })).default([]),
+});
+
+export type Seed = z.infer<typeof schema>;
+
+/**
+ * @param text YAML or JSON @param sourceName the file's name, for messages
+ * @throws SeedError with every fault that was found
+ */
+export function parseSeed(text: string, sourceName: string): Seed {
+  const document = parseDocument(text);
+  const [broken] = document.errors;
+  if (broken !== undefined) throw new SeedError(`${sourceName} is not valid YAML: ${broken.message}`);
+  const value: unknown = document.toJS() ?? {};
+  const result = schema.safeParse(value);
+  if (!result.success) throw new SeedError(result.error.issues.map((issue) => `${sourceName}: ${describe(issue, value)}`).join('\n'));
+  const repeated = findRepeated(result.data);
+  if (repeated.length > 0) throw new SeedError(repeated.map((fault) => `${sourceName}: ${fault}`).join('\n'));
+  return result.data;
+}
+
+/** What a data directory holds that was started without a seed. */
+export function defaultSeed(owner = 'user:owner@example.com'): Seed {
+  return schema.parse({
+    organizations: [{ number: '111111111111', displayName: 'example.com' }],
+    folders: [{ number: '222222222222', displayName: 'example-folder', parent: 'organizations/111111111111' }],
+    projects: [{ id: 'demo', number: '123456789012', parent: 'folders/222222222222', displayName: 'demo' }],
+    policies: [
+      {
+        resource: 'organizations/111111111111',
+        // roles/owner lets nobody set the policies of folders and organizations, nor create projects: Google's owners of an organization hold these three as well.
+        bindings: ['roles/owner', 'roles/resourcemanager.folderAdmin', 'roles/resourcemanager.organizationAdmin', 'roles/resourcemanager.projectCreator'].map((role) => ({
+          role,
+          members: [owner],
+        })),
+      },
+    ],
+  });
+}
+
+function describe(issue: z.core.$ZodIssue, root: unknown): string {
+  const place = issue.path.length === 0 ? 'the file' : issue.path.map((step, i) => (typeof step === 'number' ? `[${step}]` : `${i === 0 ? '' : '.'}${String(step)}`)).join('');
+  if (issue.code === 'unrecognized_keys') return `${place} has ${issue.keys.map((key) => JSON.stringify(key)).join(', ')}, which is not known here. Remove or correct it.`;
+  const found = issue.path.reduce<unknown>((value, step) => (typeof value === 'object' && value !== null && typeof step !== 'symbol' ? Reflect.get(value, step) : undefined), root);
+  return found === undefined ? `${place} is missing. Add it: ${issue.message}.` : `${place} is ${shorten(found)}: ${issue.message}.`;
+}
+
+function shorten(value: unknown): string {
+  const json = JSON.stringify(value) ?? String(value);
+  return json.length <= 80 ? json : `${json.slice(0, 77)}...`;
+}
+
+/** Each thing is declared once; two declarations could contradict each other. */
+function findRepeated(seed: Seed): string[] {
+  const faults: string[] = [];
+  const once = (list: string, keys: readonly string[]) => {
+    const first = new Map<string, number>();
+    for (const [i, key] of keys.entries()) {
+      const before = first.get(key);
+      if (before === undefined) first.set(key, i);
+      else faults.push(`${list}[${i}] declares ${key} again, after ${list}[${before}]. Declare it once.`);
+    }
+  };
+  once(
+    'organizations',
+    seed.organizations.map(({ number }) => number),
+  );
+  once(
+    'folders',
+    seed.folders.map(({ number }) => number),
+  );
+  once(
+    'projects',
+    seed.projects.map(({ id }) => id),
+  );
+  once(
+    'projects',
+    seed.projects.map(({ number }) => `number ${number}`),
+  );
+  once(
+    'serviceAccounts',
+    seed.serviceAccounts.map(({ project, id }) => `${id} of project ${project}`),
+  );
+  once(
+    'policies',
+    seed.policies.map(({ resource }) => resource),
+  );
+  once(
+    'jobs',
+    seed.jobs.map(({ name }) => name),
+  );
+  return faults;
+}

@@ -1,0 +1,63 @@
+/**
+ * What a request is aimed at: which API (by `Host`, by an explicit `/SERVICE_HOST/` prefix, or by the path alone), and whether a
+ * browser page of somebody else sent it. The rules protect a server on loopback from the pages that the same person has open.
+ */
+import type { IncomingHttpHeaders } from 'node:http';
+import { forbidden, invalidRequest } from '../errors.ts';
+
+export interface Target {
+  /** The API's host, or undefined where only the path can tell. */
+  readonly host: string | undefined;
+  /** Set where a regional host was named. */
+  readonly region: string | undefined;
+  readonly path: string;
+  readonly query: URLSearchParams;
+}
+
+const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]']);
+const REGIONAL = /^([a-z]+-[a-z]+\d+)-(.+)$/;
+
+/** @param allowed further names under which this server may be addressed, without port */
+export function createAddressing(services: ReadonlySet<string>, allowed: ReadonlySet<string>) {
+  const known = (name: string): { host: string; region: string | undefined } | undefined => {
+    if (services.has(name)) return { host: name, region: undefined };
+    const regional = REGIONAL.exec(name);
+    return regional?.[1] !== undefined && regional[2] !== undefined && services.has(regional[2]) ? { host: regional[2], region: regional[1] } : undefined;
+  };
+  return {
+    /** @throws PERMISSION_DENIED for a name that is not ours (DNS rebinding), INVALID_ARGUMENT for none */
+    resolve(authority: string | undefined, url: string): Target {
+      const name = hostname(authority);
+      if (name === undefined) throw invalidRequest('host: the request names no host.');
+      const parsed = new URL(url, 'http://unused.invalid');
+      const named = known(name);
+      if (named !== undefined) return { ...named, path: parsed.pathname, query: parsed.searchParams };
+      if (!LOOPBACK.has(name) && !allowed.has(name)) throw forbidden(`The host ${JSON.stringify(name)} is not a name of this server. Add it with --allowed-host, or use localhost or the host of an API.`);
+      const prefix = /^\/([a-z0-9.-]+)(\/.*)$/.exec(parsed.pathname);
+      const prefixed = prefix?.[1] === undefined ? undefined : known(prefix[1]);
+      if (prefixed !== undefined && prefix?.[2] !== undefined) return { ...prefixed, path: prefix[2], query: parsed.searchParams };
+      return { host: undefined, region: undefined, path: parsed.pathname, query: parsed.searchParams };
+    },
+    /** @throws PERMISSION_DENIED where a page of another origin sent this */
+    checkOrigin(headers: IncomingHttpHeaders, authority: string | undefined): void {
+      const site = headers['sec-fetch-site'];
+      if (site !== undefined && site !== 'same-origin' && site !== 'none') throw forbidden(`Requests from pages of another site are refused (Sec-Fetch-Site: ${String(site)}).`);
+      const { origin } = headers;
+      if (origin !== undefined && !sameOrigin(origin, authority)) throw forbidden(`Requests from pages of another origin are refused (Origin: ${origin.slice(0, 200)}).`);
+    },
+  };
+}
+export type Addressing = ReturnType<typeof createAddressing>;
+
+function hostname(authority: string | undefined): string | undefined {
+  return authority === undefined ? undefined : /^(\[[0-9a-f:.]+\]|[^:/@\s]+)(?::\d{1,5})?$/i.exec(authority)?.[1]?.toLowerCase();
+}
+
+function sameOrigin(origin: string, authority: string | undefined): boolean {
+  try {
+    return authority !== undefined && new URL(origin).host === authority.toLowerCase();
+  } catch {
+    // `null` and other opaque origins are nobody's.
+    return false;
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * What every request meets first, HTTP/1 or HTTP/2: the rules against foreign pages, then gRPC by its content type, the public
+ * documents (health, keys), or REST.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Registry } from '@bufbuild/protobuf';
+import { forbidden, invalidRequest } from '../errors.ts';
+import type { Log } from '../services/service.ts';
+import type { Addressing } from './address.ts';
+import type { GrpcHandler } from './grpc.ts';
+import type { Handler } from './listen.ts';
+import { asApiError, type RestDoor, sendError } from './rest.ts';
+
+/** A document outside any RPC: health, metrics, signing keys. */
+export interface Document {
+  /** Path as it is asked for; `host` limits it to one API's name (and its `/HOST/` prefix). */
+  readonly path: string;
+  readonly host?: string;
+  readonly type: string;
+  /** Metrics want a caller; health and public keys do not. */
+  readonly authenticated: boolean;
+  body(): Promise<{ readonly status?: number; readonly text: string }>;
+}
+
+export interface DoorDeps {
+  readonly addressing: Addressing;
+  readonly rest: RestDoor;
+  readonly grpc: GrpcHandler;
+  readonly documents: readonly Document[];
+  authenticate(request: IncomingMessage): Promise<void>;
+  readonly registry: Registry;
+  readonly log: Log;
+  /** The name that `--anonymous-as` lends; every answer then says so. */
+  readonly anonymousAs: string | undefined;
+}
+
+export function createDoor(deps: DoorDeps): Handler {
+  const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const authority = authorityOf(request);
+    deps.addressing.checkOrigin(request.headers, authority);
+    const target = deps.addressing.resolve(authority, request.url ?? '/');
+    const type = request.headers['content-type'] ?? '';
+    if (type.startsWith('application/grpc')) return deps.grpc(request, response);
+    const document = request.method === 'GET' || request.method === 'HEAD' ? deps.documents.find((d) => d.path === target.path && (d.host === undefined || target.host === undefined || d.host === target.host)) : undefined;
+    if (document === undefined) return deps.rest.handle(request, response, target);
+    if (document.authenticated) await deps.authenticate(request);
+    const { status = 200, text } = await document.body();
+    response.writeHead(status, { 'Content-Type': document.type, 'X-Content-Type-Options': 'nosniff' });
+    response.end(request.method === 'HEAD' ? undefined : text);
+  };
+  return (request, response) => {
+    response.setHeader('Server', 'actas');
+    if (deps.anonymousAs !== undefined) response.setHeader('X-Actas-Anonymous-As', deps.anonymousAs);
+    handle(request, response).catch((error: unknown) => {
+      request.resume();
+      sendError(response, asApiError(error, deps.log), { prettyPrint: true, legacy: false, warnings: [], registry: deps.registry });
+    });
+  };
+}
+
+/** HTTP/2 carries `:authority`; a request may not carry two different names. @throws INVALID_ARGUMENT, PERMISSION_DENIED */
+function authorityOf(request: IncomingMessage): string | undefined {
+  const pseudo = request.headers[':authority'];
+  const { host } = request.headers;
+  if (Array.isArray(pseudo)) throw invalidRequest('host: the request names several hosts.');
+  if (pseudo !== undefined && host !== undefined && pseudo.toLowerCase() !== host.toLowerCase()) throw forbidden('The :authority and Host headers name different hosts.');
+  if (request.httpVersionMajor === 1 && request.rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host').length > 1) throw invalidRequest('host: the request names several hosts.');
+  return pseudo ?? host;
+}

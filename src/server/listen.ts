@@ -1,0 +1,85 @@
+/**
+ * One port for HTTP/1.1 and HTTP/2 without TLS (h2c): the first three bytes tell which. `connect` takes a socket from any
+ * listener, so the tasks' bridge is served by the same server.
+ */
+import { createServer as createHttp1, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createHttp2, type Http2Session } from 'node:http2';
+import { createServer as createTcp, type Socket } from 'node:net';
+
+/** HTTP/1 and HTTP/2 requests alike, as node's compatibility layer gives them. */
+export type Handler = (request: IncomingMessage, response: ServerResponse) => void;
+
+export interface Listener {
+  /** The port that was bound. */
+  readonly port: number;
+  connect(socket: Socket): void;
+  /** Takes no new connection, lets running requests end for `graceMs`, then cuts. */
+  close(graceMs: number): Promise<void>;
+}
+
+const PREFACE = 'PRI';
+const FIRST_BYTES_TIMEOUT_MS = 10_000;
+
+/** @throws Error with a sentence where the port is taken or may not be bound */
+export async function listen(options: { host: string; port: number; handler: Handler }): Promise<Listener> {
+  const http1 = createHttp1({ headersTimeout: 30_000, requestTimeout: 300_000, keepAliveTimeout: 65_000, maxHeaderSize: 32 * 1024 }, options.handler);
+  // node's Http2ServerRequest/Response are drop-ins for what our handlers use; the types do not say so.
+  const http2 = createHttp2({ settings: { maxConcurrentStreams: 256 }, maxSessionMemory: 64 }, options.handler as unknown as Parameters<typeof createHttp2>[1]);
+  const sessions = new Set<Http2Session>();
+  http2.on('session', (session) => {
+    sessions.add(session);
+    session.once('close', () => sessions.delete(session));
+  });
+  const sockets = new Set<Socket>();
+
+  const connect = (socket: Socket): void => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    // Without a listener an early reset would be an uncaught error; the close event tells the rest.
+    socket.on('error', () => socket.destroy());
+    socket.setTimeout(FIRST_BYTES_TIMEOUT_MS, () => socket.destroy());
+    // Paused reading: in flowing mode the bytes that are put back never reach the HTTP/2 server.
+    const peek = (): void => {
+      const first: Buffer | null = socket.read(PREFACE.length);
+      if (first === null) {
+        if (!socket.readableEnded) socket.once('readable', peek);
+        return;
+      }
+      socket.setTimeout(0);
+      socket.removeAllListeners('timeout');
+      socket.unshift(first);
+      (first.toString('latin1') === PREFACE ? http2 : http1).emit('connection', socket);
+    };
+    socket.once('readable', peek);
+  };
+
+  const tcp = createTcp({ pauseOnConnect: false, noDelay: true }, connect);
+  await new Promise<void>((resolve, reject) => {
+    tcp.once('error', (error: NodeJS.ErrnoException) => reject(new Error(bindProblem(error, options), { cause: error })));
+    tcp.listen(options.port, options.host, resolve);
+  });
+  const address = tcp.address();
+  if (address === null || typeof address === 'string') throw new Error('the listener has no port');
+  return {
+    port: address.port,
+    connect,
+    async close(graceMs) {
+      const closed = new Promise<void>((resolve) => tcp.close(() => resolve()));
+      http1.closeIdleConnections();
+      for (const session of sessions) session.close();
+      const timer = setTimeout(() => { for (const socket of sockets) socket.destroy(); }, graceMs);
+      // Idle keep-alive connections become idle only when their request ends.
+      const sweep = setInterval(() => http1.closeIdleConnections(), 50);
+      while (sockets.size > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+      await closed;
+      clearTimeout(timer);
+      clearInterval(sweep);
+    },
+  };
+}
+
+function bindProblem(error: NodeJS.ErrnoException, options: { host: string; port: number }): string {
+  if (error.code === 'EADDRINUSE') return `Port ${options.port} on ${options.host} is taken. Choose another with --port (0 picks a free one), or look with \`actas status\` whether actas already runs.`;
+  if (error.code === 'EACCES') return `Port ${options.port} may not be bound by this user. Choose one above 1023 with --port.`;
+  return `Cannot listen on ${options.host}:${options.port}: ${error.message}`;
+}

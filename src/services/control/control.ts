@@ -1,0 +1,56 @@
+/**
+ * actas's own API: tokens for the owner of the data directory, and the status that `actas status` prints. Kept as small as it can
+ * be: whatever Google's APIs can say is said through them.
+ */
+import { forbidden } from '../../errors.ts';
+import { Control } from '../../gen/actas/v1/control_pb.js';
+import { parsePrincipal } from '../../identity/principal.ts';
+import { type Micros, toTimestamp } from '../../timestamp.ts';
+import { type AnyService, defineService } from '../service.ts';
+
+/** What a running control plane says of itself. */
+export interface StatusFacts {
+  readonly version: string;
+  readonly project: string;
+  readonly url: string;
+  readonly startTime: Micros;
+  readonly driver: { readonly name: string; readonly description: string; readonly warnings: readonly string[]; readonly available: boolean };
+  readonly anonymousAs: string;
+  readonly runningAttempts: number;
+  readonly openExecutions: number;
+  readonly dataDir: string;
+  readonly pid: number;
+}
+
+export interface ControlDeps {
+  mint(member: string): Promise<{ token: string; expireTime: Micros | null }>;
+  status(): StatusFacts;
+}
+
+export function createControlService(deps: ControlDeps): AnyService {
+  return defineService<typeof Control>({
+    desc: Control,
+    host: 'actas.internal',
+    legacyErrors: false,
+    denied: (check) => `Permission '${check.permission}' denied on resource '${check.asked}' (or it may not exist).`,
+    methods: {
+      issueToken: {
+        access: { authenticated: true, why: 'the handler admits only the holder of the owner token, which no policy can grant' },
+        async handle(request, call) {
+          if (call.principal.administrator !== true) throw forbidden('Only the owner of this data directory can issue tokens. Use the token in its file owner-token.');
+          const principal = parsePrincipal(request.principal);
+          const { token, expireTime } = await deps.mint(principal.member);
+          return { accessToken: token, principal: principal.member, ...(expireTime === null ? {} : { expireTime: toTimestamp(expireTime) }) };
+        },
+      },
+      getStatus: {
+        access: { authenticated: true, why: 'says nothing about any resource' },
+        async handle(_request, call) {
+          const { dataDir, pid, startTime, driver, ...facts } = deps.status();
+          const own = call.principal.administrator === true ? { dataDir, pid } : {};
+          return { ...facts, ...own, principal: call.principal.member, startTime: toTimestamp(startTime), driver: { ...driver, warnings: [...driver.warnings] } };
+        },
+      },
+    },
+  });
+}

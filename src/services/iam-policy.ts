@@ -1,0 +1,98 @@
+/**
+ * What `getIamPolicy`, `setIamPolicy` and `testIamPermissions` do, the same for every resource that carries an allow policy: jobs,
+ * service accounts, projects, folders, organizations. The service knows the resource's name, whether it exists, and who may ask;
+ * the rules of a policy are those of policy/; here the two meet the store.
+ *
+ * Invariants: read, check and write are one transaction, so an etag that was current when it was compared is current when the
+ * policy is replaced; members are checked against the accounts of that same moment.
+ * Must not know: any API's resources, or the words of its errors beyond those that all of them share.
+ */
+import { invalidRequest } from '../errors.ts';
+import type { SetIamPolicyRequest } from '../gen/google/iam/v1/iam_policy_pb.js';
+import type { Policy } from '../gen/google/iam/v1/policy_pb.js';
+import { applySetIamPolicy, viewPolicy } from '../policy/allow-policy.ts';
+import type { RoleCatalogue } from '../policy/catalogue.ts';
+import { checkPolicy, type PolicyHolder } from '../policy/check-policy.ts';
+import type { Db, Store } from '../store/database.ts';
+import { findPolicy, updatePolicy } from '../store/policies.ts';
+import { isUnknownServiceAccount } from '../store/service-accounts.ts';
+import type { Call } from './service.ts';
+
+const MAX_PERMISSIONS = 100;
+const LATEST_VERSION = 3;
+
+/**
+ * @param resource full resource name under which the policy stands (project by id); the caller has made sure that it exists
+ * @param requestedVersion `options.requestedPolicyVersion`
+ * @throws INVALID_ARGUMENT for a version that does not exist
+ */
+export async function getPolicy(store: Store, resource: string, requestedVersion: number): Promise<Policy> {
+  return viewPolicy(await findPolicy(store.read, resource), requestedVersion);
+}
+
+/** What `setPolicy` needs to know beside the request. */
+export interface SetPolicyOptions {
+  /** Full resource name, project by id. */
+  readonly resource: string;
+  /** The kind of resource, for the rules that differ by it. */
+  readonly where: PolicyHolder;
+  /** Runs in the same transaction before anything is written: throws NOT_FOUND where the resource is gone. Without it a policy could outlive a resource that is deleted meanwhile. */
+  readonly ensure?: (db: Db) => Promise<unknown>;
+  /** The predefined roles; where given, the caller is warned of roles that are kept but not evaluated. */
+  readonly catalogue?: Pick<RoleCatalogue, 'role'> | undefined;
+}
+
+/**
+ * Replaces the policy.
+ * @returns the new policy in the form of the latest version
+ * @throws INVALID_ARGUMENT for a policy that breaks a rule or names an account that does not exist, ABORTED for a stale etag, and whatever `ensure` throws
+ */
+export async function setPolicy(store: Store, request: SetIamPolicyRequest, options: SetPolicyOptions, call: Call): Promise<Policy> {
+  const incoming = request.policy;
+  checkPolicy(incoming, options.where);
+  const stored = await store.write(async (tx) => {
+    await options.ensure?.(tx.db);
+    const current = await findPolicy(tx.db, options.resource);
+    const next = applySetIamPolicy(current, incoming, request.updateMask, call.now());
+    await refuseUnknownAccounts(tx.db, next, current);
+    tx.touch('policies');
+    return updatePolicy(tx.db, options.resource, next, call.now());
+  });
+  const unknown = options.catalogue === undefined ? [] : stored.bindings.filter(({ role }) => options.catalogue?.role(role) === undefined).map(({ role }) => role);
+  for (const role of new Set(unknown)) call.warn(`${role} is not in the role catalogue: the binding is kept, but not evaluated.`);
+  return viewPolicy(stored, LATEST_VERSION);
+}
+
+/**
+ * Which of the permissions the caller has on the resource, in the order asked.
+ * @param asked the name as the caller wrote it
+ * @throws INVALID_ARGUMENT for wildcards
+ */
+export async function testPermissions(resource: string, permissions: readonly string[], call: Call, asked?: string): Promise<string[]> {
+  if (permissions.length > MAX_PERMISSIONS)
+    throw invalidRequest(`permissions: At most ${MAX_PERMISSIONS} permissions can be tested in one request, but ${permissions.length} were sent.`, [
+      { field: 'permissions', description: `at most ${MAX_PERMISSIONS}` },
+    ]);
+  for (const permission of permissions) {
+    if (!/^[a-zA-Z][a-zA-Z0-9-]*\.[a-zA-Z0-9.]+$/.test(permission))
+      throw invalidRequest(`Permission ${permission} is not valid for this resource.`, [
+        { field: 'permissions', description: `${JSON.stringify(permission)} is not a permission; wildcards are not allowed` },
+      ]);
+  }
+  const allowed: string[] = [];
+  for (const permission of new Set(permissions)) {
+    if (await call.isAllowed({ permission, resource, ...(asked === undefined ? {} : { asked }) })) allowed.push(permission);
+  }
+  return allowed;
+}
+
+/** Members that the policy had already are left alone: an account of another place may have been granted something before we knew its project. */
+async function refuseUnknownAccounts(db: Db, next: Policy, current: Policy | undefined): Promise<void> {
+  const before = new Set(current?.bindings.flatMap((binding) => binding.members));
+  for (const member of new Set(next.bindings.flatMap((binding) => binding.members))) {
+    const email = /^serviceAccount:([^\s[\]]+)$/i.exec(member)?.[1];
+    if (email === undefined || before.has(member)) continue;
+    if (await isUnknownServiceAccount(db, email.toLowerCase()))
+      throw invalidRequest(`Service account ${email} does not exist.`, [{ field: 'policy.bindings.members', description: `Service account ${email} does not exist.` }]);
+  }
+}

@@ -1,0 +1,42 @@
+/** Allow policies of service accounts: who may act as them. */
+import type { IAM } from '../../gen/google/iam/admin/v1/iam_pb.js';
+import type { RoleCatalogue } from '../../policy/catalogue.ts';
+import type { Db, Store } from '../../store/database.ts';
+import { findServiceAccountName, serviceAccountResource } from '../../store/service-accounts.ts';
+import { getPolicy, setPolicy, testPermissions } from '../iam-policy.ts';
+import type { Methods } from '../service.ts';
+import { parseAccountName } from './names.ts';
+import { accountCheck, getAccount } from './service-accounts.ts';
+
+export interface IamDeps {
+  readonly store: Store;
+  /** Where given, `setIamPolicy` warns of roles that are kept but not evaluated. */
+  readonly catalogue?: Pick<RoleCatalogue, 'role'>;
+}
+
+type PolicyMethods = Pick<Methods<typeof IAM>, 'getIamPolicy' | 'setIamPolicy' | 'testIamPermissions'>;
+
+export function policyMethods({ store, catalogue }: IamDeps): PolicyMethods {
+  const resourceOf = async (db: Db, name: string) => serviceAccountResource(await getAccount(db, name));
+  return {
+    getIamPolicy: {
+      access: { checks: async ({ resource }, look) => [await accountCheck('iam.serviceAccounts.getIamPolicy', resource, look)] },
+      handle: async (request) => getPolicy(store, await resourceOf(store.read, request.resource), request.options?.requestedPolicyVersion ?? 0),
+    },
+    setIamPolicy: {
+      access: { checks: async ({ resource }, look) => [await accountCheck('iam.serviceAccounts.setIamPolicy', resource, look)] },
+      async handle(request, call) {
+        const resource = await resourceOf(store.read, request.resource);
+        return setPolicy(store, request, { resource, where: 'serviceAccount', ensure: (db) => getAccount(db, request.resource), catalogue }, call);
+      },
+    },
+    testIamPermissions: {
+      access: { authenticated: true, why: 'Says only what the caller itself may do; an account that does not exist answers like one on which it may do nothing.' },
+      async handle({ resource: name, permissions }, call) {
+        const { project, key } = parseAccountName(name);
+        const resource = await findServiceAccountName(store.read, project, key);
+        return { permissions: resource === undefined ? [] : await testPermissions(resource, permissions, call, name) };
+      },
+    },
+  };
+}

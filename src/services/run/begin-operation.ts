@@ -1,0 +1,39 @@
+/** Long-running operations at their beginning, and those that never get beyond it (`validate_only`). */
+import { randomUUID } from 'node:crypto';
+import { create } from '@bufbuild/protobuf';
+import { type Any, anyPack } from '@bufbuild/protobuf/wkt';
+import { type Execution, ExecutionSchema } from '../../gen/google/cloud/run/v2/execution_pb.js';
+import { type Job, JobSchema } from '../../gen/google/cloud/run/v2/job_pb.js';
+import { type Operation, OperationSchema } from '../../gen/google/longrunning/operations_pb.js';
+import type { Tx } from '../../store/database.ts';
+import { jobMetadata } from '../../store/jobs.ts';
+import { insertOperation, operationToRow } from '../../store/operations.ts';
+import type { Micros } from '../../timestamp.ts';
+
+export function newOperationName(target: string): string {
+  return `${target.split('/', 4).join('/')}/operations/${randomUUID()}`;
+}
+
+/**
+ * Stores an operation about a job or execution.
+ * @param isDone true where nothing is left to do: the response is the resource itself
+ */
+export async function beginOperation(tx: Tx, name: string, about: Job | Execution, now: Micros, isDone = false): Promise<Operation> {
+  const operation = isDone ? doneOperation(name, about) : create(OperationSchema, { name, metadata: metadataOf(about) });
+  await insertOperation(tx.db, operationToRow(operation, about.name, now));
+  tx.touch('operations');
+  return operation;
+}
+
+/** What `validate_only` answers: a finished operation that is stored nowhere. */
+export function doneOperation(name: string, about: Job | Execution): Operation {
+  return create(OperationSchema, { name, done: true, metadata: metadataOf(about), result: { case: 'response', value: pack(about) } });
+}
+
+function metadataOf(about: Job | Execution): Any {
+  return about.$typeName === 'google.cloud.run.v2.Job' ? jobMetadata(about) : pack(about);
+}
+
+function pack(about: Job | Execution): Any {
+  return about.$typeName === 'google.cloud.run.v2.Job' ? anyPack(JobSchema, about) : anyPack(ExecutionSchema, about);
+}

@@ -1,0 +1,222 @@
+/** Changes of a job's definition: create, update, delete. Each is one transaction that leaves the job reconciling; the loop takes it from there. */
+import { randomUUID } from 'node:crypto';
+import { clone, create, equals } from '@bufbuild/protobuf';
+import { type ApiError, alreadyExists, failedPrecondition, resourceExhausted } from '../../errors.ts';
+import { type Condition, Condition_State, ConditionSchema } from '../../gen/google/cloud/run/v2/condition_pb.js';
+import {
+  type CreateJobRequestSchema,
+  type DeleteJobRequestSchema,
+  ExecutionReferenceSchema,
+  type Job,
+  JobSchema,
+  type UpdateJobRequestSchema,
+} from '../../gen/google/cloud/run/v2/job_pb.js';
+import type { Operation, OperationSchema } from '../../gen/google/longrunning/operations_pb.js';
+import { lastId } from '../../resource-name.ts';
+import type { Tx } from '../../store/database.ts';
+import { deleteExecutionsOfJob } from '../../store/executions.ts';
+import { countJobs, DELETED_KEPT_MICROS, findJob, insertJob, type JobRow, jobFromRow, jobToRow, resourceEtag, updateJob } from '../../store/jobs.ts';
+import { deletePolicy, findPolicy } from '../../store/policies.ts';
+import { defaultServiceAccountEmail } from '../../store/service-accounts.ts';
+import { type Micros, toTimestamp } from '../../timestamp.ts';
+import type { Call, Unary } from '../service.ts';
+import { beginOperation, doneOperation, newOperationName } from './begin-operation.ts';
+import { checkDeploy } from './deploy-checks.ts';
+import { refuseStale } from './etag.ts';
+import { missing, parseJobName, parseLocationName, requirePlace, resource, storedName } from './places.ts';
+import type { RunDeps } from './run-deps.ts';
+import { desiredJob, validateJobId } from './validate-job.ts';
+
+/** Fields that a caller may set; an update replaces all of them. */
+const SETTABLE = ['labels', 'annotations', 'client', 'clientVersion', 'launchStage', 'binaryAuthorization', 'template'] as const satisfies readonly (keyof Job)[];
+
+export function createJob(deps: RunDeps): Unary<typeof CreateJobRequestSchema, typeof OperationSchema> {
+  const { store } = deps;
+  return {
+    access: {
+      checks: ({ parent, jobId }) => {
+        parseLocationName(parent, 'parent');
+        validateJobId(jobId, 'CreateJobRequest');
+        return [{ permission: 'run.jobs.create', resource: resource(`${parent}/jobs/${jobId}`) }];
+      },
+    },
+    async handle(request, call) {
+      const parts = parseLocationName(request.parent, 'parent');
+      const project = await requirePlace(store.read, parts);
+      const desired = desiredJob(request.job, 'CreateJobRequest', defaultServiceAccountEmail(project.number));
+      await checkDeploy(desired.task, project, store.read, call);
+      const name = `projects/${project.project_id}/locations/${parts.locations}/jobs/${request.jobId}`;
+      const operation = newOperationName(name);
+      const job = newJob(desired.job, name, call);
+      if (!request.validateOnly) return store.write((tx) => insertNewJob(tx, job, operation, deps, call.now()));
+      if ((await findJob(store.read, name)) !== undefined) throw exists(name);
+      return doneOperation(operation, job);
+    },
+  };
+}
+
+export function updateJobMethod(deps: RunDeps): Unary<typeof UpdateJobRequestSchema, typeof OperationSchema> {
+  const { store } = deps;
+  return {
+    access: {
+      checks: ({ job, allowMissing }) => {
+        const name = job?.name ?? '';
+        validateJobId(parseJobName(name, 'job.name').jobs, 'UpdateJobRequest');
+        const check = (permission: string) => ({ permission, resource: resource(name) });
+        return allowMissing ? [check('run.jobs.create'), check('run.jobs.update')] : [check('run.jobs.update')];
+      },
+    },
+    async handle(request, call) {
+      const parts = parseJobName(request.job?.name ?? '', 'job.name');
+      const project = await requirePlace(store.read, parts);
+      const desired = desiredJob(request.job, 'UpdateJobRequest', defaultServiceAccountEmail(project.number));
+      await checkDeploy(desired.task, project, store.read, call);
+      const name = `projects/${project.project_id}/locations/${parts.locations}/jobs/${parts.jobs}`;
+      const etag = request.job?.etag ?? '';
+      const operation = newOperationName(name);
+      if (request.validateOnly) {
+        const row = await findJob(store.read, name);
+        if (row === undefined && !request.allowMissing) throw missing(name);
+        return doneOperation(operation, row === undefined ? newJob(desired.job, name, call) : changedJob(checkedJob(row, etag), desired.job, call).job);
+      }
+      return store.write(async (tx) => {
+        const row = await findJob(tx.db, name);
+        if (row !== undefined) return replaceJob(tx, changedJob(checkedJob(row, etag), desired.job, call), operation, call.now());
+        if (!request.allowMissing) throw missing(name);
+        return insertNewJob(tx, newJob(desired.job, name, call), operation, deps, call.now());
+      });
+    },
+  };
+}
+
+export function deleteJob({ store }: RunDeps): Unary<typeof DeleteJobRequestSchema, typeof OperationSchema> {
+  return {
+    access: {
+      checks: ({ name }) => {
+        parseJobName(name, 'name');
+        return [{ permission: 'run.jobs.delete', resource: resource(name) }];
+      },
+    },
+    async handle(request, call) {
+      const name = await storedName(store.read, request.name);
+      const operation = newOperationName(name);
+      const now = call.now();
+      const deleted = (row: JobRow | undefined): Job => {
+        if (row === undefined) throw missing(name);
+        const stored = jobFromRow(row);
+        refuseStale(stored, request.etag);
+        // A second delete waits for the end of the first.
+        return stored.deleteTime === undefined ? deletedJob(stored, call, now) : stored;
+      };
+      if (request.validateOnly) return doneOperation(operation, deleted(await findJob(store.read, name)));
+      return store.write((tx) => storeDeletion(tx, name, deleted, operation, now));
+    },
+  };
+}
+
+async function storeDeletion(tx: Tx, name: string, deleted: (row: JobRow | undefined) => Job, operation: string, now: Micros): Promise<Operation> {
+  const job = deleted(await findJob(tx.db, name));
+  await updateJob(tx.db, jobToRow(job, operation));
+  await deleteExecutionsOfJob(tx.db, job, now);
+  // Gone at once, so that nobody is let in by the policy of a job that is no more.
+  if ((await findPolicy(tx.db, resource(name))) !== undefined) {
+    await deletePolicy(tx.db, resource(name));
+    tx.touch('policies');
+  }
+  tx.touch('work');
+  return beginOperation(tx, operation, job, now);
+}
+
+function exists(name: string): ApiError {
+  return alreadyExists(`Resource '${lastId(name)}' already exists.`);
+}
+
+/** Throws unless the stored job can be changed by who knows it under this etag. */
+function checkedJob(row: JobRow, etag: string): Job {
+  const job = jobFromRow(row);
+  refuseStale(job, etag);
+  if (job.deleteTime !== undefined) throw failedPrecondition(`Resource '${lastId(job.name)}' is being deleted.`);
+  return job;
+}
+
+/** As recorded in the first answer: `latestCreatedExecution` is there and empty, the condition has a state and no type yet. */
+function newJob(desired: Job, name: string, call: Call): Job {
+  const now = call.now();
+  return create(JobSchema, {
+    ...desired,
+    name,
+    uid: randomUUID(),
+    generation: 1n,
+    createTime: toTimestamp(now),
+    updateTime: toTimestamp(now),
+    creator: call.principal.email,
+    lastModifier: call.principal.email,
+    latestCreatedExecution: create(ExecutionReferenceSchema),
+    terminalCondition: create(ConditionSchema, { state: Condition_State.CONDITION_PENDING }),
+    reconciling: true,
+    etag: resourceEtag(name, now),
+  });
+}
+
+/** The stored job with what the caller may set replaced as a whole. An update that changes nothing keeps generation, times and etag. */
+function changedJob(stored: Job, desired: Job, call: Call): { readonly job: Job; readonly isSettled: boolean } {
+  const job = clone(JobSchema, stored);
+  for (const field of SETTABLE) setField(job, field, desired);
+  const isSame = equals(JobSchema, job, stored);
+  if (isSame && !stored.reconciling && stored.terminalCondition?.state === Condition_State.CONDITION_SUCCEEDED) return { job: stored, isSettled: true };
+  if (!isSame) {
+    const now = call.now();
+    job.generation += 1n;
+    job.updateTime = toTimestamp(now);
+    job.lastModifier = call.principal.email;
+    job.etag = resourceEtag(job.name, now);
+  }
+  job.reconciling = true;
+  job.terminalCondition = pending(stored.terminalCondition);
+  return { job, isSettled: false };
+}
+
+function setField<K extends (typeof SETTABLE)[number]>(job: Job, field: K, from: Job): void {
+  if (from[field] === undefined) delete job[field];
+  else job[field] = from[field];
+}
+
+function deletedJob(stored: Job, call: Call, now: Micros): Job {
+  return create(JobSchema, {
+    ...stored,
+    generation: stored.generation + 1n,
+    updateTime: toTimestamp(now),
+    deleteTime: toTimestamp(now),
+    expireTime: toTimestamp(now + DELETED_KEPT_MICROS),
+    lastModifier: call.principal.email,
+    reconciling: true,
+    terminalCondition: pending(stored.terminalCondition),
+    etag: resourceEtag(stored.name, now),
+  });
+}
+
+/** The state goes back to pending; type and time of the last transition stay (recorded), message and reason of a failure go. */
+function pending(before: Condition | undefined): Condition {
+  const condition = create(ConditionSchema, { type: before?.type ?? '', state: Condition_State.CONDITION_PENDING });
+  if (before?.lastTransitionTime !== undefined) condition.lastTransitionTime = before.lastTransitionTime;
+  return condition;
+}
+
+async function insertNewJob(tx: Tx, job: Job, operation: string, deps: RunDeps, now: Micros): Promise<Operation> {
+  const row = jobToRow(job, operation);
+  if ((await findJob(tx.db, job.name)) !== undefined) throw exists(job.name);
+  // Deviation: the real limit of 1000 jobs per project and region is off unless it is configured.
+  const most = deps.limits?.jobsPerRegion;
+  if (most !== undefined && (await countJobs(tx.db, row.project_id, row.location)) >= most)
+    throw resourceExhausted(`Quota exceeded for jobs in project '${row.project_id}' and region '${row.location}': the limit is ${most}.`);
+  await insertJob(tx.db, row);
+  tx.touch('work');
+  return beginOperation(tx, operation, job, now);
+}
+
+async function replaceJob(tx: Tx, change: { readonly job: Job; readonly isSettled: boolean }, operation: string, now: Micros): Promise<Operation> {
+  if (change.isSettled) return beginOperation(tx, operation, change.job, now, true);
+  await updateJob(tx.db, jobToRow(change.job, operation));
+  tx.touch('work');
+  return beginOperation(tx, operation, change.job, now);
+}

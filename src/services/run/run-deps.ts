@@ -1,0 +1,10 @@
+import type { Store } from '../../store/database.ts';
+
+/** What the Cloud Run services are built from. */
+export interface RunDeps {
+  readonly store: Store;
+  /** Quotas that are off unless given. The real ones are 1000 each. */
+  readonly limits?: { readonly jobsPerRegion?: number; readonly runningExecutionsPerRegion?: number };
+  /** Five characters of `[a-z0-9]` that tell an execution from the job's others; random unless given. */
+  readonly executionSuffix?: () => string;
+}

@@ -1,0 +1,118 @@
+/** Jobs.RunJob: from a job to an execution with its tasks and the operation that waits for its end, in one transaction. */
+import { clone, create } from '@bufbuild/protobuf';
+import { failedPrecondition, resourceExhausted } from '../../errors.ts';
+import { Condition_State } from '../../gen/google/cloud/run/v2/condition_pb.js';
+import {
+  ExecutionReference_CompletionStatus,
+  ExecutionReferenceSchema,
+  type Job,
+  JobSchema,
+  type RunJobRequest,
+  type RunJobRequestSchema,
+} from '../../gen/google/cloud/run/v2/job_pb.js';
+import type { Operation, OperationSchema } from '../../gen/google/longrunning/operations_pb.js';
+import { lastId } from '../../resource-name.ts';
+import type { Tx } from '../../store/database.ts';
+import { countOpenExecutions, executionToRow, insertExecution } from '../../store/executions.ts';
+import { findJob, jobFromRow, jobToRow, updateJob } from '../../store/jobs.ts';
+import { insertTasks, isTaskNameTaken } from '../../store/tasks.ts';
+import { toTimestamp } from '../../timestamp.ts';
+import type { Call, Unary } from '../service.ts';
+import { beginOperation, doneOperation, newOperationName } from './begin-operation.ts';
+import { refuseStale } from './etag.ts';
+import { hasOverrides, newExecution, newTasks, randomSuffix, taskName, validateOverrides } from './new-execution.ts';
+import { missing, parseJobName, resource, storedName } from './places.ts';
+import type { RunDeps } from './run-deps.ts';
+
+export function runJob(deps: RunDeps): Unary<typeof RunJobRequestSchema, typeof OperationSchema> {
+  const { store } = deps;
+  return {
+    access: {
+      checks: ({ name, overrides }) => {
+        parseJobName(name, 'name');
+        // With overrides the real service asks for, and names, that one alone.
+        return [{ permission: hasOverrides(overrides) ? 'run.jobs.runWithOverrides' : 'run.jobs.run', resource: resource(name) }];
+      },
+    },
+    async handle(request, call) {
+      const name = await storedName(store.read, request.name);
+      if (request.overrides !== undefined) validateOverrides(request.overrides);
+      if (request.validateOnly) {
+        const row = await findJob(store.read, name);
+        if (row === undefined) throw missing(name);
+        const job = jobFromRow(row);
+        refuseUnrunnable(job, request.etag);
+        return doneOperation(
+          newOperationName(name),
+          newExecution(job, request.overrides, { name: `${name}/executions/${lastId(name)}-${nextSuffix(deps)}`, creator: call.principal.email, now: call.now() }),
+        );
+      }
+      return store.write((tx) => start(tx, name, request, deps, call));
+    },
+  };
+}
+
+async function start(tx: Tx, name: string, request: RunJobRequest, deps: RunDeps, call: Call): Promise<Operation> {
+  const now = call.now();
+  const row = await findJob(tx.db, name);
+  if (row === undefined) throw missing(name);
+  const job = jobFromRow(row);
+  refuseUnrunnable(job, request.etag);
+  await refuseTooMany(tx, row, deps);
+  const execution = newExecution(job, request.overrides, { name: await freeName(tx, name, deps), creator: call.principal.email, now });
+  const operation = newOperationName(name);
+  await insertExecution(
+    tx.db,
+    executionToRow(execution, {
+      job_uid: job.uid,
+      phase: 'pending',
+      cancel_requested: 0,
+      delete_requested: 0,
+      operation,
+      lease_owner: null,
+      lease_expire_time: null,
+      delete_time: null,
+    }),
+  );
+  await insertTasks(tx.db, newTasks(execution, now));
+  const next = clone(JobSchema, job);
+  next.executionCount += 1;
+  next.latestCreatedExecution = create(ExecutionReferenceSchema, {
+    name: execution.name,
+    createTime: toTimestamp(now),
+    completionStatus: ExecutionReference_CompletionStatus.EXECUTION_RUNNING,
+  });
+  // Neither generation nor etag move: the definition is what it was.
+  await updateJob(tx.db, jobToRow(next, row.operation));
+  tx.touch('work');
+  return beginOperation(tx, operation, execution, now);
+}
+
+/** @throws ABORTED, FAILED_PRECONDITION */
+function refuseUnrunnable(job: Job, etag: string): void {
+  refuseStale(job, etag);
+  const id = lastId(job.name);
+  if (job.deleteTime !== undefined) throw failedPrecondition(`Resource '${id}' is being deleted.`);
+  const ready = job.terminalCondition;
+  // A job that is still being looked at may run: its image is resolved again for the execution.
+  if (!job.reconciling && ready?.state === Condition_State.CONDITION_FAILED) throw failedPrecondition(`Job '${id}' is not ready and cannot be run: ${ready.message}`);
+}
+
+async function refuseTooMany(tx: Tx, job: { readonly project_id: string; readonly location: string }, deps: RunDeps): Promise<void> {
+  // Deviation: the real limit of 1000 running executions per project and region is off unless it is configured.
+  const most = deps.limits?.runningExecutionsPerRegion;
+  if (most !== undefined && (await countOpenExecutions(tx.db, job.project_id, job.location)) >= most)
+    throw resourceExhausted(`Quota exceeded for running executions in project '${job.project_id}' and region '${job.location}': the limit is ${most}.`);
+}
+
+/** No name is used twice, not even after a deletion: containers and logs are known by it. */
+async function freeName(tx: Tx, job: string, deps: RunDeps): Promise<string> {
+  for (;;) {
+    const name = `${job}/executions/${lastId(job)}-${nextSuffix(deps)}`;
+    if (!(await isTaskNameTaken(tx.db, taskName(name, 0)))) return name;
+  }
+}
+
+function nextSuffix(deps: RunDeps): string {
+  return (deps.executionSuffix ?? randomSuffix)();
+}

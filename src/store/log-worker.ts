@@ -1,0 +1,128 @@
+/**
+ * The thread that owns the logs database. It answers one message with one message; appends that wait together are committed together,
+ * each in a savepoint of its own. A query looks at every row whether it was given up, through memory that both threads share.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { systemClock } from '../timestamp.ts';
+import { createAuditTable } from './log-audit.ts';
+import { openLogDatabase } from './log-database.ts';
+import type { AuditEntry, AuditQuery, LogLine, LogPosition, LogQuery, LogRetention, LogSource } from './log-entry.ts';
+import { createSweep } from './log-retention.ts';
+
+export interface LogWorkerData {
+  readonly file: string;
+  readonly retention: LogRetention;
+  readonly sweepEveryMs: number;
+  readonly queryTimeMs: number;
+}
+
+export type LogWork =
+  | { readonly kind: 'append'; readonly source: LogSource; readonly lines: readonly LogLine[] }
+  | { readonly kind: 'cursor'; readonly attemptId: string }
+  /** `givenUp` is one 32-bit word; not 0: nobody waits for the answer any more. */
+  | { readonly kind: 'query'; readonly query: LogQuery; readonly after: LogPosition | undefined; readonly givenUp: Int32Array }
+  | { readonly kind: 'audit'; readonly entries: readonly AuditEntry[] }
+  | { readonly kind: 'listAudit'; readonly query: AuditQuery }
+  | { readonly kind: 'sweep' }
+  | { readonly kind: 'close' };
+export interface LogRequest { readonly id: number; readonly work: LogWork }
+export type LogReply = { readonly id: number; readonly value: unknown } | { readonly id: number; readonly error: string };
+
+const port = parentPort;
+if (port === null) throw new Error('log-worker.ts runs as a worker thread only.');
+// openLogStore starts this thread, with exactly this.
+const data = workerData as LogWorkerData;
+const database = openLogDatabase(data.file);
+const audit = createAuditTable(database.raw);
+const sweep = createSweep(database.raw, data.retention);
+
+type Writing = LogRequest & { readonly work: Extract<LogWork, { kind: 'append' | 'audit' }> };
+let writes: Writing[] = [];
+let scheduled: NodeJS.Immediate | undefined;
+
+const reply = (message: LogReply): void => port.postMessage(message);
+const words = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** Commits all writes that wait, then answers them. */
+function flush(): void {
+  clearImmediate(scheduled);
+  scheduled = undefined;
+  const batch = writes;
+  writes = [];
+  if (batch.length === 0) return;
+  const replies: LogReply[] = [];
+  try {
+    database.raw.exec('BEGIN IMMEDIATE');
+    for (const { id, work } of batch) {
+      database.raw.exec('SAVEPOINT one');
+      try {
+        if (work.kind === 'append') database.append(work.source, work.lines, systemClock.now());
+        else audit.insert(work.entries);
+        database.raw.exec('RELEASE one');
+        replies.push({ id, value: undefined });
+      } catch (error) {
+        database.raw.exec('ROLLBACK TO one; RELEASE one');
+        replies.push({ id, error: words(error) });
+      }
+    }
+    database.raw.exec('COMMIT');
+  } catch (error) {
+    if (database.raw.isTransaction) database.raw.exec('ROLLBACK');
+    for (const { id } of batch) reply({ id, error: words(error) });
+    return;
+  }
+  for (const message of replies) reply(message);
+}
+
+/** Step by step, so that other messages are served in between. @param gone how many entries went so far */
+function sweepOn(done: (gone: number) => void, failed: (error: unknown) => void, gone = 0): void {
+  try {
+    flush();
+    const step = sweep.step(systemClock.now());
+    if (step === 0) done(gone);
+    else setImmediate(sweepOn, done, failed, gone + step);
+  } catch (error) {
+    failed(error);
+  }
+}
+
+function answer(id: number, work: Exclude<LogWork, { kind: 'append' | 'audit' | 'sweep' }>): unknown {
+  switch (work.kind) {
+    case 'cursor':
+      return database.cursor(work.attemptId);
+    case 'query': {
+      const until = performance.now() + data.queryTimeMs;
+      return database.query(work.query, work.after, () => performance.now() > until || Atomics.load(work.givenUp, 0) !== 0);
+    }
+    case 'listAudit':
+      return audit.list(work.query);
+    case 'close':
+      clearInterval(timer);
+      database.close();
+      reply({ id, value: undefined });
+      port?.close();
+      return undefined;
+  }
+}
+
+port.on('message', ({ id, work }: LogRequest) => {
+  if (work.kind === 'append' || work.kind === 'audit') {
+    writes.push({ id, work });
+    // A turn of the event loop later: what arrived in this one shares the commit.
+    scheduled ??= setImmediate(flush);
+    return;
+  }
+  if (work.kind === 'sweep') return sweepOn((value) => reply({ id, value }), (error) => reply({ id, error: words(error) }));
+  try {
+    // So that everybody reads what was written before.
+    flush();
+    const value = answer(id, work);
+    if (work.kind !== 'close') reply({ id, value });
+  } catch (error) {
+    reply({ id, error: words(error) });
+  }
+});
+
+const complain = (error: unknown): void => reply({ id: -1, error: `The retention of logs failed: ${words(error)}` });
+const timer = setInterval(() => sweepOn(() => undefined, complain), data.sweepEveryMs);
+reply({ id: 0, value: 'open' });

@@ -1,0 +1,101 @@
+/** The house rules that a machine can hold: who may import whom, where SQL and process state may stand, how long files may be. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { describe, expect, test } from 'vitest';
+
+const ROOT = resolve(import.meta.dirname, '..');
+const SRC = join(ROOT, 'src');
+
+/** Modules that every room may import: they know nothing of any room. */
+const LEAVES = ['errors.ts', 'timestamp.ts', 'page-token.ts', 'resource-name.ts'];
+
+/** Room -> what of ours it may import, beside itself, the leaves and gen/. A room is a folder, or a file named in full. */
+const ARROWS: Record<string, readonly string[]> = {
+  'main.ts': ['*'],
+  'config.ts': ['identity'],
+  seed: ['services', 'store', 'policy', 'identity'],
+  cli: ['config.ts', 'main.ts', 'server/status-file.ts'],
+  server: ['services/service.ts', 'identity', 'policy'],
+  metadata: ['services/service.ts', 'identity', 'policy'],
+  services: ['policy', 'identity', 'store', 'runner/driver.ts'],
+  runner: ['policy', 'identity', 'store', 'runner/driver.ts'],
+  policy: [],
+  identity: [],
+  store: [],
+};
+
+interface Module {
+  readonly path: string;
+  readonly text: string;
+  readonly imports: readonly string[];
+}
+
+const modules: readonly Module[] = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.ts') && !name.startsWith('gen/') && !name.endsWith('.d.ts'))
+  .sort()
+  .map((path) => {
+    const text = readFileSync(join(SRC, path), 'utf8');
+    const imports = [...text.matchAll(/(?:from|import)\s*\(?\s*'(\.{1,2}\/[^']+)'/g)].map((m) => relative(SRC, resolve(SRC, dirname(path), m[1] ?? '')));
+    return { path, text, imports };
+  });
+const shipped = modules.filter((m) => !m.path.endsWith('.test.ts') && !m.path.endsWith('-contract.ts'));
+
+function room(path: string): string {
+  return path.includes('/') ? (path.split('/')[0] ?? path) : path;
+}
+
+describe('architecture', () => {
+  test('sees the house', () => {
+    expect(shipped.length).toBeGreaterThan(60);
+    for (const name of Object.keys(ARROWS)) expect(modules.some((m) => room(m.path) === name), `no module in room ${name}`).toBe(true);
+    expect(modules.reduce((sum, m) => sum + m.imports.length, 0)).toBeGreaterThan(150);
+  });
+
+  test('every module stands in a room', () => {
+    expect(shipped.map((m) => room(m.path)).filter((name) => !(name in ARROWS) && !LEAVES.includes(name))).toEqual([]);
+  });
+
+  test('arrows point down', () => {
+    const wrong = shipped.flatMap((m) =>
+      m.imports
+        .filter((target) => !target.startsWith('gen/') && !LEAVES.includes(target))
+        .filter((target) => room(target) !== room(m.path))
+        .filter((target) => {
+          const allowed = ARROWS[room(m.path)] ?? [];
+          return !allowed.includes('*') && !allowed.includes(target) && !allowed.includes(room(target));
+        })
+        .map((target) => `${m.path} -> ${target}`),
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  test('siblings never import each other: services, drivers', () => {
+    const sibling = (path: string, parent: string) => (path.startsWith(`${parent}/`) && path.split('/').length > 2 ? path.split('/')[1] : undefined);
+    const wrong = shipped.flatMap((m) =>
+      ['services', 'runner'].flatMap((parent) => {
+        const own = sibling(m.path, parent);
+        return own === undefined ? [] : m.imports.filter((target) => { const other = sibling(target, parent); return other !== undefined && other !== own; }).map((target) => `${m.path} -> ${target}`);
+      }),
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  test('SQL stands in store/ alone, container clients in their driver, connect in server/', () => {
+    const uses = (name: RegExp, where: (path: string) => boolean) => shipped.filter((m) => name.test(m.text) && !where(m.path)).map((m) => m.path);
+    expect(uses(/from 'kysely'|from 'node:sqlite'/, (p) => p.startsWith('store/'))).toEqual([]);
+    expect(uses(/from 'dockerode'/, (p) => p.startsWith('runner/docker/'))).toEqual([]);
+    expect(uses(/from '@connectrpc\//, (p) => p.startsWith('server/'))).toEqual([]);
+  });
+
+  test('process state is touched in main, config and cli alone', () => {
+    const wrong = shipped.filter((m) => /process\.(env|exit)\b/.test(m.text) && !(m.path === 'main.ts' || m.path === 'config.ts' || m.path.startsWith('cli/'))).map((m) => m.path);
+    expect(wrong).toEqual([]);
+  });
+
+  test('files stay short and have a name of their own', () => {
+    const long = modules.filter((m) => m.text.split('\n').length > (m.path.endsWith('.test.ts') ? 600 : 401)).map((m) => `${m.path}: ${m.text.split('\n').length}`);
+    expect(long).toEqual([]);
+    expect(modules.filter((m) => /(^|\/)(index|utils?|helpers?|common|shared|types|core|lib)(\.ts|\/)/.test(m.path)).map((m) => m.path)).toEqual([]);
+    expect(modules.filter((m) => !/^[a-z0-9-]+(\.test)?\.ts$/.test(m.path.split('/').at(-1) ?? '')).map((m) => m.path)).toEqual([]);
+  });
+});

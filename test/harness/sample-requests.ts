@@ -1,0 +1,57 @@
+/** For every RPC with an HTTP binding: a request whose names are of the right form, so that authorisation is what answers. */
+import { type DescMethod, fromJson, getOption, hasOption, type JsonValue, type Message } from '@bufbuild/protobuf';
+import { http as httpOption } from '../../src/gen/google/api/annotations_pb.js';
+import type { AnyService, HttpBinding } from '../../src/services/service.ts';
+
+export interface Sample {
+  readonly service: AnyService;
+  readonly method: DescMethod;
+  readonly name: string;
+  readonly verb: string;
+  /** With the API's host first. */
+  readonly path: string;
+  readonly hasBody: boolean;
+  readonly request: Message;
+}
+
+const SEGMENTS: Record<string, string> = { projects: 'demo', locations: 'us-central1', serviceAccounts: 'sample@demo.iam.gserviceaccount.com', organizations: '111111111111', folders: '222222222222', operations: 'cp.123' };
+
+export function sampleRequests(services: readonly AnyService[]): Sample[] {
+  return services.flatMap((service) =>
+    service.desc.methods.flatMap((method) => {
+      const own = service.http?.[method.localName];
+      const binding = own === undefined ? protoBinding(method) : own[0];
+      if (binding === undefined) return [];
+      const json: Record<string, unknown> = {};
+      const path = binding.path.replace(/\{([a-zA-Z0-9_.]+)(?:=([^}]+))?\}/g, (_match, field: string, pattern: string | undefined) => {
+        const value = sampleName(pattern ?? '*', service);
+        assign(json, field.split('.'), value);
+        return value;
+      });
+      const request = fromJson(method.input, json as JsonValue);
+      return [{ service, method, name: `${service.desc.typeName}.${method.name}`, verb: binding.verb, path: `/${service.host}${path}`, hasBody: binding.body !== undefined && binding.body !== '', request }];
+    }),
+  );
+}
+
+function protoBinding(method: DescMethod): HttpBinding | undefined {
+  if (!hasOption(method, httpOption)) return undefined;
+  const { pattern, body } = getOption(method, httpOption);
+  if (pattern.case === undefined || pattern.case === 'custom') return undefined;
+  return { verb: pattern.case.toUpperCase() as HttpBinding['verb'], path: pattern.value, body };
+}
+
+function sampleName(pattern: string, service: AnyService): string {
+  const parts = pattern === '**' ? ['projects', '*'] : pattern.split('/');
+  return parts.map((part, index) => (part === '*' || part === '**' ? (SEGMENTS[parts[index - 1] ?? (service.host.startsWith('cloudresourcemanager') ? 'projects' : '')] ?? 'sample') : part)).join('/');
+}
+
+function assign(json: Record<string, unknown>, path: readonly string[], value: string): void {
+  const [first = '', ...rest] = path;
+  if (rest.length === 0) json[first] = value;
+  else {
+    const inner = (json[first] ?? {}) as Record<string, unknown>;
+    json[first] = inner;
+    assign(inner, rest, value);
+  }
+}
