@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # The control plane in a container. It needs a container engine's socket to run tasks: see compose.yaml for how, and for what that means.
 
 FROM node:26-slim AS build

@@ -186,7 +186,7 @@ async function openState(config: Config, log: Logger, undo: Undo): Promise<{ sto
 
 function createDriver(config: Config, instanceId: string, seed: Seed | undefined, log: Logger): Driver {
   if (config.driver === 'fake') return createFakeDriver({ stateDir: join(config.dataDir, 'fake') });
-  return createDockerDriver({ dataDirId: instanceId, images: { ...seed?.images, ...config.images }, log, ...(config.taskNetwork === 'auto' ? {} : { forceNetwork: config.taskNetwork }) });
+  return createDockerDriver({ dataDirId: instanceId, environment: process.env, images: { ...seed?.images, ...config.images }, log, ...(config.taskNetwork === 'auto' ? {} : { forceNetwork: config.taskNetwork }) });
 }
 
 function dispatchDeps(parts: { config: Config; store: Store; logs: LogStore; identity: Identity; authorizer: Authorizer; catalogue: RoleCatalogue; metrics: Metrics; log: Logger }): DispatchDeps {

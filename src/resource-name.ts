@@ -6,9 +6,8 @@
 /** The ids of a name, by collection: `{ projects: 'p', locations: 'l', jobs: 'j' }`. */
 export type NameParts<C extends readonly string[]> = { readonly [K in C[number]]: string };
 
-/** Path segments as `google.api.http` patterns take them for `*`: not empty, no slash, nothing that a log or terminal would trip over. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it keeps out.
-const SEGMENT = /^[^/\u0000-\u0020\u007f]{1,256}$/;
+/** Path segments as `google.api.http` patterns take them for `*`: not empty, no slash; and no blank or control character, which a log or terminal would trip over. */
+const SEGMENT = /^[^/\s\p{Cc}]{1,256}$/u;
 
 /**
  * @param collections in order, `['projects', 'locations', 'jobs']`

@@ -1,6 +1,8 @@
 /** The official client libraries, unmodified, against a running server: only the address is theirs to know. */
 import { JobsClient, ExecutionsClient, TasksClient } from '@google-cloud/run';
+import { credentials } from '@grpc/grpc-js';
 import { OAuth2Client } from 'google-auth-library';
+import type { CallOptions, ClientOptions } from 'google-gax';
 import { google } from 'googleapis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestServer, type TestServer } from './harness/server.ts';
@@ -16,37 +18,36 @@ afterAll(() => server.close());
 
 const PARENT = 'projects/demo/locations/us-central1';
 
-describe('@google-cloud/run', () => {
-  // gax wants TLS unless it is told about plain credentials; REST ("fallback") and gRPC are its two transports.
-  const options = async (fallback: boolean) => {
-    const { hostname, port } = new URL(server.url);
-    if (fallback) return { apiEndpoint: hostname, port: Number(port), protocol: 'http', fallback: true as const, authClient: auth };
-    const { credentials, Metadata } = await import('@grpc/grpc-js');
-    const call = credentials.createFromMetadataGenerator((_params, callback) => { const metadata = new Metadata(); metadata.set('authorization', `Bearer ${server.ownerToken}`); callback(null, metadata); });
-    // grpc-js refuses call credentials on a plain channel; a wrapper adds the header instead.
-    void call;
-    return { apiEndpoint: hostname, port: Number(port), sslCreds: credentials.createInsecure(), authClient: auth };
-  };
+/** gax adds the caller's token over TLS alone; over plain HTTP/2 the header is given with each call, as its `CallOptions` allow. */
+function optionsFor(transport: 'gRPC' | 'REST'): { client: ClientOptions; call: CallOptions } {
+  const { hostname, port } = new URL(server.url);
+  // gax brings its own copy of google-auth-library; the class is the same, its private members make the types differ.
+  const authClient = auth as unknown as NonNullable<ClientOptions['authClient']>;
+  const shared = { apiEndpoint: hostname, port: Number(port) };
+  const client: ClientOptions =
+    transport === 'REST' ? { ...shared, protocol: 'http', fallback: true, authClient } : { ...shared, sslCreds: credentials.createInsecure(), authClient };
+  return { client, call: { otherArgs: { headers: { authorization: `Bearer ${server.ownerToken}` } } } };
+}
 
-  test.each([['gRPC', false], ['REST', true]] as const)('over %s: create, run, wait, read, delete', async (name, fallback) => {
-    const settings = await options(fallback);
-    const otherArgs = { otherArgs: { headers: { authorization: `Bearer ${server.ownerToken}` } } };
-    const jobs = new JobsClient(settings);
-    const jobId = `client-${name.toLowerCase()}`;
-    const [creating] = await jobs.createJob({ parent: PARENT, jobId, job: { template: { taskCount: 3, template: { containers: [{ image: 'example.com/image' }] } } } }, otherArgs);
+describe('@google-cloud/run', () => {
+  test.each(['gRPC', 'REST'] as const)('over %s: create, run, wait, read, delete', async (transport) => {
+    const { client, call } = optionsFor(transport);
+    const jobs = new JobsClient(client);
+    const jobId = `client-${transport.toLowerCase()}`;
+    const [creating] = await jobs.createJob({ parent: PARENT, jobId, job: { template: { taskCount: 3, template: { containers: [{ image: 'example.com/image' }] } } } }, call);
     const [job] = await creating.promise();
     expect(job).toMatchObject({ name: `${PARENT}/jobs/${jobId}`, terminalCondition: { type: 'Ready' } });
-    const [running] = await jobs.runJob({ name: job.name ?? '' }, otherArgs);
+    const [running] = await jobs.runJob({ name: job.name ?? '' }, call);
     const [execution] = await running.promise();
     expect(execution).toMatchObject({ succeededCount: 3, taskCount: 3 });
-    const executions = new ExecutionsClient(settings);
-    const [listed] = await executions.listExecutions({ parent: `${PARENT}/jobs/-` }, otherArgs);
+    const executions = new ExecutionsClient(client);
+    const [listed] = await executions.listExecutions({ parent: `${PARENT}/jobs/-` }, call);
     expect(listed.map((e) => e.name)).toContain(execution.name);
-    const tasks = new TasksClient(settings);
-    const [taskList] = await tasks.listTasks({ parent: execution.name ?? '' }, otherArgs);
+    const tasks = new TasksClient(client);
+    const [taskList] = await tasks.listTasks({ parent: execution.name ?? '' }, call);
     expect(taskList.map((t) => t.index ?? 0).sort()).toEqual([0, 1, 2]);
-    await expect(jobs.getJob({ name: `${PARENT}/jobs/none` }, otherArgs)).rejects.toMatchObject({ message: expect.stringContaining("Resource 'none' of kind 'JOB'") });
-    const [deleting] = await jobs.deleteJob({ name: job.name ?? '' }, otherArgs);
+    await expect(jobs.getJob({ name: `${PARENT}/jobs/none` }, call)).rejects.toMatchObject({ message: expect.stringContaining("Resource 'none' of kind 'JOB'") });
+    const [deleting] = await jobs.deleteJob({ name: job.name ?? '' }, call);
     await deleting.promise();
     await Promise.all([jobs.close(), executions.close(), tasks.close()]);
   });
@@ -54,14 +55,16 @@ describe('@google-cloud/run', () => {
 
 describe('googleapis', () => {
   test('run v2, iam v1 and cloudresourcemanager v3 over REST', async () => {
-    const run = google.run({ version: 'v2', auth, rootUrl: `${server.url}/run.googleapis.com/` });
+    const own = new google.auth.OAuth2();
+    own.setCredentials({ access_token: server.ownerToken });
+    const run = google.run({ version: 'v2', auth: own, rootUrl: `${server.url}/run.googleapis.com/` });
     await run.projects.locations.jobs.create({ parent: PARENT, jobId: 'from-googleapis', requestBody: { template: { template: { containers: [{ image: 'example.com/image' }] } } } });
     const { data } = await run.projects.locations.jobs.get({ name: `${PARENT}/jobs/from-googleapis` });
     expect(data).toMatchObject({ name: `${PARENT}/jobs/from-googleapis`, template: { taskCount: 1 } });
-    const iam = google.iam({ version: 'v1', auth, rootUrl: `${server.url}/iam.googleapis.com/` });
+    const iam = google.iam({ version: 'v1', auth: own, rootUrl: `${server.url}/iam.googleapis.com/` });
     const created = await iam.projects.serviceAccounts.create({ name: 'projects/demo', requestBody: { accountId: 'from-library', serviceAccount: { displayName: 'Made by a library' } } });
     expect(created.data.email).toBe('from-library@demo.iam.gserviceaccount.com');
-    const manager = google.cloudresourcemanager({ version: 'v3', auth, rootUrl: `${server.url}/cloudresourcemanager.googleapis.com/` });
+    const manager = google.cloudresourcemanager({ version: 'v3', auth: own, rootUrl: `${server.url}/cloudresourcemanager.googleapis.com/` });
     expect((await manager.projects.get({ name: 'projects/demo' })).data).toMatchObject({ name: 'projects/123456789012', projectId: 'demo', parent: 'folders/222222222222' });
     await expect(iam.projects.serviceAccounts.get({ name: 'projects/-/serviceAccounts/none@demo.iam.gserviceaccount.com' })).rejects.toMatchObject({ code: 404 });
   });

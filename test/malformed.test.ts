@@ -58,7 +58,7 @@ describe('malformed input', () => {
         const path = segment === undefined ? sample.path : sample.path.replace(/sample|demo/, encodeURIComponent(segment.toWellFormed()));
         const search = new URLSearchParams(Object.entries(query)).toString();
         const before = await snapshot();
-        const answer = await server.call(sample.verb, `${path}?${search}`, sample.hasBody ? JSON.stringify(body ?? {}) : undefined);
+        const answer = await server.call(sample.verb, `${path}${path.includes('?') ? '&' : '?'}${search}`, sample.body === undefined ? undefined : JSON.stringify(body ?? {}));
         const about = `${sample.name} ${sample.verb} ${path}?${search} ${JSON.stringify(body)?.slice(0, 600)} -> ${answer.status} ${answer.text.slice(0, 300)}`;
         if (answer.status >= 500) wrong.push(about);
         else if (answer.status >= 400) {

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { until } from '../src/runner/until.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
@@ -49,7 +50,7 @@ describe('the package', () => {
     const imported = new Set<string>();
     for (const file of readdirSync(join(installed, 'dist'), { recursive: true, encoding: 'utf8' })) {
       if (!file.endsWith('.js')) continue;
-      for (const match of readFileSync(join(installed, 'dist', file), 'utf8').matchAll(/(?:from|import)\s*\(?\s*["']([^."'\s][^"'\s]*)["']/g)) imported.add(match[1] ?? '');
+      for (const match of readFileSync(join(installed, 'dist', file), 'utf8').matchAll(/(?:\bfrom\s+|\bimport\s*\(?\s*)["']([^."'\s][^"'\s]*)["']/g)) imported.add(match[1] ?? '');
     }
     const packages = [...imported].filter((name) => !name.startsWith('node:')).map((name) => name.split('/').slice(0, name.startsWith('@') ? 2 : 1).join('/'));
     expect(packages.length).toBeGreaterThan(5);
@@ -63,7 +64,7 @@ describe('the package', () => {
     for (const stream of [server.stdout, server.stderr]) stream.on('data', (chunk) => (output += String(chunk)));
     const ended = new Promise<number | null>((done) => server.once('exit', done));
     try {
-      await Promise.race([until(() => existsSync(ready), 60_000), ended.then((code) => Promise.reject(new Error(`actas up ended with ${code}:\n${output}`)))]);
+      await Promise.race([until(() => existsSync(ready), 'the ready file', 60_000), ended.then((code) => Promise.reject(new Error(`actas up ended with ${code}:\n${output}`)))]);
       const { url, tokenFile }: { url: string; tokenFile: string } = JSON.parse(readFileSync(ready, 'utf8'));
       const answer = await fetch(`${url}/actas/v1/status`, { headers: { authorization: `Bearer ${readFileSync(tokenFile, 'utf8').trim()}` } });
       expect(await answer.json()).toMatchObject({ project: 'demo', driver: { name: 'fake' } });
@@ -96,5 +97,27 @@ await server.close();
     // Types of Node and of dependencies are the project's own business; ours have to be whole.
     const faults = compiled.stdout.split('\n').filter((line) => /^use\.ts|\/actas\/dist\//.test(line) && !/Cannot find (name|namespace) '(NodeJS|Buffer)'|'node:/.test(line));
     expect(faults).toEqual([]);
+  });
+});
+
+/** The image itself needs a base image from a registry, so only the form of its files is held here. */
+describe('the container files', () => {
+  test('the Dockerfile is made of instructions, and copies what is there', () => {
+    const text = readFileSync(join(ROOT, 'Dockerfile'), 'utf8').replace(/\\\n/g, ' ');
+    const instructions = text.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('#')).map((line) => /^([A-Z]+)\s+(\S.*)$/.exec(line));
+    expect(instructions.every((match) => match !== null && /^(FROM|WORKDIR|COPY|RUN|ENV|VOLUME|EXPOSE|USER|STOPSIGNAL|HEALTHCHECK|ENTRYPOINT|CMD)$/.test(match[1] ?? ''))).toBe(true);
+    const copied = instructions.flatMap((match) => (match?.[1] === 'COPY' ? (match[2] ?? '').split(/\s+/).filter((word) => !word.startsWith('--')).slice(0, -1) : []));
+    const paths = copied.map((path) => path.replace(/^\/src\//, '')).filter((path) => !['.', 'dist', 'node_modules'].includes(path));
+    expect(paths.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
+    const kept = readFileSync(join(ROOT, '.dockerignore'), 'utf8').split('\n').filter((line) => line.startsWith('!')).map((line) => line.slice(1));
+    expect(kept.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
+    for (const path of paths) expect(kept).toContain(path);
+    expect(instructions.findLast((match) => match?.[1] === 'USER')?.[2]).toBe('node');
+  });
+
+  test('compose.yaml serves on the host and says what the socket means', () => {
+    const text = readFileSync(join(ROOT, 'compose.yaml'), 'utf8');
+    expect(parse(text)).toMatchObject({ services: { actas: { build: '.', network_mode: 'host', volumes: ['/var/run/docker.sock:/var/run/docker.sock', 'data:/data'] } }, volumes: { data: null } });
+    expect(text).toMatch(/Whoever controls that socket\n# controls the engine/);
   });
 });

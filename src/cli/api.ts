@@ -20,6 +20,7 @@ export type Query = Readonly<Record<string, string | number | boolean | undefine
 export interface Api {
   /** @param path what follows the prefix, for example `projects/p/locations/l/jobs` @throws ApiFailure when the API refuses */
   get<T extends object>(prefix: string, path: string, query?: Query, signal?: AbortSignal): Promise<T>;
+  /** @param body nothing where the method's HTTP rule has none: the server refuses one there */
   send<T extends object>(verb: 'POST' | 'PATCH' | 'PUT' | 'DELETE', prefix: string, path: string, body?: object, query?: Query): Promise<T>;
   /** Every item of a paged collection, or the first `limit`. @param field the list's name in the answer */
   list<T extends object>(prefix: string, path: string, field: string, options?: { readonly query?: Query; readonly limit?: number }): Promise<T[]>;
@@ -65,7 +66,7 @@ export function createApi(endpoint: Endpoint): Api {
   return {
     get,
     async send(verb, prefix, path, body, query = {}) {
-      return shaped(await call(verb, prefix, path, verb === 'DELETE' ? undefined : (body ?? {}), query));
+      return shaped(await call(verb, prefix, path, body, query));
     },
     async list<T extends object>(prefix: string, path: string, field: string, options: { readonly query?: Query; readonly limit?: number } = {}) {
       const items: T[] = [];
@@ -122,7 +123,7 @@ function exchange(verb: string, url: URL, body: object | undefined, token: strin
   const payload = body === undefined ? undefined : JSON.stringify(body);
   const headers: Record<string, string> = { accept: 'application/json', 'user-agent': 'actas-cli' };
   if (token !== undefined) headers['authorization'] = `Bearer ${token}`;
-  // A DELETE has no body, but the server takes mutations only with a JSON content type.
+  // Even without a body: the server takes mutations only with a JSON content type.
   if (verb !== 'GET') headers['content-type'] = 'application/json';
   if (verb !== 'GET') headers['content-length'] = String(Buffer.byteLength(payload ?? ''));
   return new Promise((resolve, reject) => {

@@ -38,15 +38,15 @@ export async function printResource(terminal: Terminal, format: Format, resource
   await printItems(terminal, format, [json]);
 }
 
-/** Prints a list of resources. @param table the columns of the command's own table, for a bare `--format=table` */
-export async function printList(terminal: Terminal, format: Format, resources: readonly object[], table?: readonly Column[]): Promise<void> {
+/** Prints a list of resources. */
+export async function printList(terminal: Terminal, format: Format, resources: readonly object[]): Promise<void> {
   const items = resources.map(asJson);
   if (format.kind === 'json') return terminal.print(JSON.stringify(items.map((item) => narrowed(item, format)), undefined, 2));
   if (format.kind === 'yaml' || format.kind === 'list') {
     for (const [index, item] of items.entries()) terminal.printRaw(`${index > 0 || items.length > 1 ? '---\n' : ''}${await toYaml(narrowed(item, format))}`);
     return;
   }
-  await printItems(terminal, format.kind === 'table' && format.columns.length === 0 ? { ...format, columns: table ?? [] } : format, items);
+  await printItems(terminal, format, items);
 }
 
 async function printItems(terminal: Terminal, format: Format, items: readonly Json[]): Promise<void> {

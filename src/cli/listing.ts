@@ -3,7 +3,6 @@ import { Option } from 'commander';
 import type { CliCommand, ListFlags } from './command.ts';
 import { parseFilter, sortBy } from './filter.ts';
 import { asJson, printList } from './format.ts';
-import type { Column, Json } from './projection.ts';
 import type { Session } from './session.ts';
 import { integerBetween } from './values.ts';
 
@@ -33,8 +32,8 @@ export interface TableColumn<T extends object> {
 export async function showList<T extends object>(session: Session<ListFlags>, items: readonly T[], columns: readonly TableColumn<T>[], none: string): Promise<void> {
   const { flags, format, terminal } = session;
   const shown = arranged(items, flags);
-  const table = columns.map((each): Column => ({ key: each.label, label: each.label, read: (item) => each.read(typed(item, items)) }));
-  if (format !== undefined) return printList(terminal, format, shown, table);
+  const own = format === undefined || (format.kind === 'table' && format.columns.length === 0);
+  if (!own) return printList(terminal, format, shown);
   if (shown.length === 0) return terminal.note(none);
   await terminal.table(columns.map((each) => each.label), shown.map((item) => columns.map((each) => each.read(item))));
 }
@@ -42,13 +41,8 @@ export async function showList<T extends object>(session: Session<ListFlags>, it
 function arranged<T extends object>(items: readonly T[], flags: ListFlags): T[] {
   const predicate = flags.filter === undefined ? undefined : parseFilter(flags.filter);
   const kept = predicate === undefined ? items : items.filter((item) => predicate(asJson(item)));
-  const ordered = flags.sortBy === undefined ? kept : sortBy(kept.map(asJson), flags.sortBy).map((item) => typed(item, kept));
+  if (flags.sortBy === undefined) return kept.slice(0, flags.limit ?? kept.length);
+  const byJson = new Map(kept.map((item) => [asJson(item), item]));
+  const ordered = sortBy([...byJson.keys()], flags.sortBy).flatMap((json) => byJson.get(json) ?? []);
   return ordered.slice(0, flags.limit ?? ordered.length);
-}
-
-/** The items went through as JSON, unchanged and in another order; each is found again by its identity. */
-function typed<T extends object>(item: Json, items: readonly T[]): T {
-  const found = items.find((each) => each === item);
-  if (found === undefined) throw new TypeError('An item was changed on its way.');
-  return found;
 }

@@ -59,7 +59,7 @@ export function createSession<F extends object>(io: Io, flags: F & CommonFlags):
   const { env } = io;
   const format = flags.format === undefined || flags.format === 'default' ? undefined : parseFormat(flags.format);
   const quiet = flags.quiet === true;
-  const terminal = createTerminal(io, { quiet, decorate: !quiet });
+  const terminal = createTerminal(io, { quiet });
   let target: Promise<Target> | undefined;
   let project: Promise<string> | undefined;
   let region: Promise<string> | undefined;
@@ -92,7 +92,7 @@ export function createSession<F extends object>(io: Io, flags: F & CommonFlags):
       return { project: name, region: place, parent: `projects/${name}/locations/${place}` };
     },
     hint(command) {
-      const chosen = [['region', flags.region], ['project', flags.project], ['data-dir', flags.dataDir]].filter(([, value]) => value !== undefined);
+      const chosen = [['region', flags.region], ['project', flags.project], ['data-dir', flags.dataDir], ['as', flags.as ?? flags.account]].filter(([, value]) => value !== undefined);
       return `actas ${[command, ...chosen.map(([name, value]) => `--${name}=${quoteShell(value ?? '')}`)].join(' ')}`;
     },
   };

@@ -23,7 +23,7 @@ export function registerStatus(program: Command, shell: Shell): void {
       ['Version', answer.version],
       ['Address', answer.url ?? target.url],
       ['Project', answer.project],
-      ['Driver', answer.driver === undefined ? undefined : [answer.driver.name, answer.driver.description].filter((part) => part !== undefined && part !== '').join(': ')],
+      ['Driver', driverWords(answer.driver)],
       ['Data directory', answer.dataDir],
       ['Process', answer.pid],
       ['Running since', answer.startTime],
@@ -32,4 +32,10 @@ export function registerStatus(program: Command, shell: Shell): void {
     terminal.print(`${terminal.style.green('✔')} actas serves ${target.label === 'local' ? 'on this machine' : `at ${target.label}`}\n`);
     for (const [label, value] of rows) if (value !== undefined && value !== '') terminal.print(`${`${label}:`.padEnd(16)} ${value}`);
   });
+}
+
+function driverWords(driver: ServerStatus['driver']): string | undefined {
+  const { name = '', description = '' } = driver ?? {};
+  if (description === '') return name;
+  return description.includes(name) ? description : `${name}: ${description}`;
 }

@@ -11,8 +11,10 @@ export interface Terminal {
   print(text: string): void;
   /** On stdout, exactly as it is. */
   printRaw(text: string): void;
-  /** One line on stderr, above a running spinner. */
+  /** One line on stderr, above a running spinner; nothing with --quiet. */
   note(text: string): void;
+  /** One line on stderr, always. */
+  alert(text: string): void;
   /** A line that begins `WARNING:`, on stderr. */
   warn(text: string): void;
   table(head: readonly string[] | undefined, rows: readonly (readonly string[])[]): Promise<void>;
@@ -44,7 +46,7 @@ export interface Style {
   dim(text: string): string;
 }
 
-export function createTerminal(io: Io, options: { readonly quiet: boolean; readonly decorate: boolean }): Terminal {
+export function createTerminal(io: Io, options: { readonly quiet: boolean }): Terminal {
   const { env } = io;
   const live = io.err.isTTY && env['TERM'] !== 'dumb' && !env['CI'] && !options.quiet;
   const unicode = hasUnicode(env);
@@ -59,7 +61,8 @@ export function createTerminal(io: Io, options: { readonly quiet: boolean; reado
     style,
     print: (text) => above(() => io.out.write(`${text}\n`)),
     printRaw: (text) => above(() => io.out.write(text)),
-    note: (text) => above(() => io.err.write(`${text}\n`)),
+    note: (text) => (options.quiet ? undefined : above(() => io.err.write(`${text}\n`))),
+    alert: (text) => above(() => io.err.write(`${text}\n`)),
     warn: (text) => above(() => io.err.write(`${style.yellow('WARNING:')} ${text}\n`)),
     async table(head, rows) {
       const text = await renderTable(head, rows, io.out.isTTY ? io.out.columns : undefined);
@@ -71,7 +74,7 @@ export function createTerminal(io: Io, options: { readonly quiet: boolean; reado
       const end = (symbol: string): void => {
         if (title === '') return;
         if (spinner !== undefined) spinner.stopAndPersist({ symbol, text: `${title}${last === '' ? '' : ` ${style.dim(last)}`}` });
-        else if (options.decorate) io.err.write(`${symbol} ${title}\n`);
+        else if (!options.quiet) io.err.write(`${symbol} ${title}\n`);
         spinner = undefined;
         title = '';
       };
@@ -80,15 +83,15 @@ export function createTerminal(io: Io, options: { readonly quiet: boolean; reado
           end(unicode ? style.green('✓') : 'OK');
           last = '';
           title = next;
-          if (!live || !options.decorate) return;
+          if (!live) return;
           const { default: ora } = await import('ora');
-          spinner = ora({ text: next, stream: writable(io.err.stream), discardStdin: false, hideCursor: true }).start();
+          spinner = ora({ text: next, stream: io.err.stream, discardStdin: false, hideCursor: true }).start();
         },
         detail(text) {
           if (text === last) return;
           last = text;
           if (spinner !== undefined) spinner.text = `${title} ${text}`;
-          else if (options.decorate) io.err.write(`  ${text}\n`);
+          else if (!options.quiet) io.err.write(`  ${text}\n`);
         },
         done: () => end(unicode ? style.green('✓') : 'OK'),
         fail: () => end(unicode ? style.red('✗') : 'X'),
@@ -107,11 +110,6 @@ export function createTerminal(io: Io, options: { readonly quiet: boolean; reado
       }
     },
   };
-}
-
-/** The drawing library wants Node's own stream type. */
-function writable(stream: NodeJS.WritableStream): NodeJS.WritableStream {
-  return stream;
 }
 
 function hasUnicode(env: Io['env']): boolean {

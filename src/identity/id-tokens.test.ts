@@ -34,7 +34,16 @@ it('carries the claims of a service account and verifies with the JWKS', async (
   expect(decodeProtectedHeader(token)).toEqual({ alg: 'RS256', kid: (await keys.current()).kid, typ: 'JWT' });
   const { payload } = await jwtVerify(token, createLocalJWKSet(await keys.jwks()));
   const iat = Math.floor(now / 1e6);
-  expect(payload).toEqual({ iss: 'https://accounts.google.com', aud: REQUEST.audience, azp: REQUEST.uniqueId, sub: REQUEST.uniqueId, email: REQUEST.email, email_verified: true, iat, exp: iat + 3600 });
+  expect(payload).toEqual({
+    iss: 'https://accounts.google.com',
+    aud: REQUEST.audience,
+    azp: REQUEST.uniqueId,
+    sub: REQUEST.uniqueId,
+    email: REQUEST.email,
+    email_verified: true,
+    iat,
+    exp: iat + 3600,
+  });
   expect(await idTokens.verify(await idTokens.mint({ ...REQUEST, includeEmail: false }))).not.toHaveProperty('email');
 });
 
@@ -51,7 +60,11 @@ it('publishes real certificates, with which the official library verifies', asyn
   expect(certificate.validToDate.getTime()).toBeGreaterThan(Date.now() + 20 * 365 * 86_400_000);
   const token = await idTokens.mint(REQUEST);
   const [head, body, signature] = token.split('.');
-  expect(createVerify('RSA-SHA256').update(`${head}.${body}`).verify(certificates[kid] ?? '', signature ?? '', 'base64url')).toBe(true);
+  expect(
+    createVerify('RSA-SHA256')
+      .update(`${head}.${body}`)
+      .verify(certificates[kid] ?? '', signature ?? '', 'base64url'),
+  ).toBe(true);
   const ticket = await new OAuth2Client().verifySignedJwtWithCertsAsync(token, { ...certificates }, REQUEST.audience, ['https://accounts.google.com']);
   expect(ticket.getPayload()).toMatchObject({ email: REQUEST.email });
 });
@@ -62,11 +75,13 @@ it('keeps its key over a restart, and two processes agree on one', async () => {
   expect(await one?.certificates()).toEqual(await keys.certificates());
   const fresh = await mkdtemp(join(tmpdir(), 'id-tokens-'));
   const other = await openStore(fresh);
-  const [left, right] = await Promise.all([0, 1].map(async () => {
-    const racing = createSigningKeys({ store: signingKeyStore(other), clock });
-    const key = await racing.current();
-    return { racing, kid: key.kid };
-  }));
+  const [left, right] = await Promise.all(
+    [0, 1].map(async () => {
+      const racing = createSigningKeys({ store: signingKeyStore(other), clock });
+      const key = await racing.current();
+      return { racing, kid: key.kid };
+    }),
+  );
   expect((await createSigningKeys({ store: signingKeyStore(other), clock }).jwks()).keys.map((key) => key.kid)).toEqual(expect.arrayContaining([left?.kid, right?.kid]));
   await other.close();
   await rm(fresh, { recursive: true });
@@ -86,5 +101,9 @@ it('refuses what is late, of another audience or issuer, forged, or no token', a
 });
 
 it('points from the discovery document to the keys', () => {
-  expect(discoveryDocument('http://localhost:8787')).toMatchObject({ issuer: 'https://accounts.google.com', jwks_uri: 'http://localhost:8787/oauth2/v3/certs', id_token_signing_alg_values_supported: ['RS256'] });
+  expect(discoveryDocument('http://localhost:8787')).toMatchObject({
+    issuer: 'https://accounts.google.com',
+    jwks_uri: 'http://localhost:8787/oauth2/v3/certs',
+    id_token_signing_alg_values_supported: ['RS256'],
+  });
 });

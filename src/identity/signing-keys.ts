@@ -61,7 +61,9 @@ export function createSigningKeys(options: { readonly store: KeyStore; readonly 
     if (loading === undefined) {
       loading = load();
       // A failure is the caller's to see, and the next one tries again.
-      loading.catch(() => { loading = undefined; });
+      loading.catch(() => {
+        loading = undefined;
+      });
     }
     return loading;
   };
@@ -118,7 +120,9 @@ async function generate(createTime: Micros): Promise<SigningKeyRow> {
   const { privateKey } = await generateKeyPair('RS256', { modulusLength: 2048, extractable: true });
   const jwk = await exportJWK(privateKey);
   // RFC 7638: the id follows from the key. Google's ids are 40 hex digits.
-  const kid = Buffer.from(await calculateJwkThumbprint(jwk), 'base64url').toString('hex').slice(0, 40);
+  const kid = Buffer.from(await calculateJwkThumbprint(jwk), 'base64url')
+    .toString('hex')
+    .slice(0, 40);
   return { kid, privateJwk: JSON.stringify(jwk), createTime };
 }
 

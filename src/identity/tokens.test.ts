@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { accessTokenStore } from '../store/access-tokens.ts';
 import { openStore, type Store } from '../store/database.ts';
-import { CLOUD_PLATFORM_SCOPE, createTokens, type Tokens, type TokenStore } from './tokens.ts';
+import { CLOUD_PLATFORM_SCOPE, createTokens, type TokenStore, type Tokens } from './tokens.ts';
 
 const MINUTE = 60_000_000;
 let dir: string;
@@ -25,7 +25,13 @@ afterAll(async () => {
 beforeEach(() => {
   finds = 0;
   const kept = accessTokenStore(store);
-  const counting: TokenStore = { ...kept, find: (hash) => { finds++; return kept.find(hash); } };
+  const counting: TokenStore = {
+    ...kept,
+    find: (hash) => {
+      finds++;
+      return kept.find(hash);
+    },
+  };
   tokens = createTokens({ store: counting, clock, cacheSize: 3 });
 });
 
@@ -42,7 +48,8 @@ describe('tokens', () => {
 
   it('knows no token of another form, of another server, or cut short', async () => {
     const { token } = await tokens.mint({ member: 'user:alice@example.com' });
-    for (const wrong of ['', 'ya29.abc', 'actas_at_', token.slice(0, -1), `${token}x`, `${token.slice(0, -4)}AAAA`, token.toUpperCase(), 'x'.repeat(1e6)]) expect(await tokens.verify(wrong)).toBeUndefined();
+    for (const wrong of ['', 'ya29.abc', 'actas_at_', token.slice(0, -1), `${token}x`, `${token.slice(0, -4)}AAAA`, token.toUpperCase(), 'x'.repeat(1e6)])
+      expect(await tokens.verify(wrong)).toBeUndefined();
   });
 
   it('says that a token has ended, and forgets it a day later', async () => {

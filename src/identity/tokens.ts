@@ -111,7 +111,11 @@ export function createTokens(options: { readonly store: TokenStore; readonly clo
     const verified = toVerified(row);
     cache.delete(key);
     cache.set(key, { verified, readTime: clock.now() });
-    if (cache.size > cacheSize) for (const oldest of cache.keys()) { cache.delete(oldest); break; }
+    if (cache.size > cacheSize)
+      for (const oldest of cache.keys()) {
+        cache.delete(oldest);
+        break;
+      }
     return verified;
   };
   const atNow = (verified: VerifiedToken): VerifiedToken => (verified.expireTime !== null && verified.expireTime <= clock.now() ? { ...verified, expired: true } : verified);
@@ -166,7 +170,9 @@ export function createTokens(options: { readonly store: TokenStore; readonly clo
           if (pending === undefined && ofAccount.size >= MAX_SCOPE_SETS) await dropStale(ofAccount, isFresh);
           if (!ofAccount.has(key) && ofAccount.size >= MAX_SCOPE_SETS) throw resourceExhausted(`More than ${MAX_SCOPE_SETS} sets of scopes are in use for ${email}.`);
           const renewed = issue(email, wanted, uniqueId);
-          renewed.catch(() => { if (ofAccount.get(key) === renewed) ofAccount.delete(key); });
+          renewed.catch(() => {
+            if (ofAccount.get(key) === renewed) ofAccount.delete(key);
+          });
           ofAccount.set(key, renewed);
         }
         pending = ofAccount.get(key);

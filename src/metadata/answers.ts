@@ -28,7 +28,7 @@ export function page(status: number, sentence: string): string {
   return `<!DOCTYPE html>\n<html lang=en>\n  <title>Error ${status}</title>\n  <p><b>${status}.</b> <ins>That's an error.</ins>\n  <p>${sentence}  <ins>That's all we know.</ins>\n`;
 }
 export function escape(value: string): string {
-  return value.replace(/[&<>"'\u0000-\u001f]/g, (character) => `&#${character.charCodeAt(0)};`);
+  return value.replace(/[&<>"'\p{Cc}]/gu, (character) => `&#${character.charCodeAt(0)};`);
 }
 export function etagOf(body: string): string {
   return createHash('sha256').update(body).digest('hex').slice(0, 16);

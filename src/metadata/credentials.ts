@@ -18,12 +18,20 @@ export interface Credentials {
 export async function tokenAnswer(credentials: Credentials, task: TaskIdentity, query: URLSearchParams): Promise<Answer> {
   const { email, uniqueId } = task.serviceAccount;
   if (!(await credentials.isActive(email))) return inactive(email);
-  const asked = query.getAll('scopes').flatMap((list) => list.split(/[\s,]+/)).filter((scope) => scope !== '');
+  const asked = query
+    .getAll('scopes')
+    .flatMap((list) => list.split(/[\s,]+/))
+    .filter((scope) => scope !== '');
   try {
     const { token, expiresInSeconds } = await credentials.tokens.forServiceAccount(email, asked.length === 0 ? DEFAULT_SCOPES : asked, uniqueId);
     credentials.log.debug({ attempt: task.attemptId, serviceAccount: email }, 'Handed out an access token.');
     const body = { access_token: token, expires_in: expiresInSeconds, token_type: 'Bearer' };
-    if (query.get('alt') === 'text') return text(Object.entries(body).map(([name, value]) => `${name} ${value}\n`).join(''));
+    if (query.get('alt') === 'text')
+      return text(
+        Object.entries(body)
+          .map(([name, value]) => `${name} ${value}\n`)
+          .join(''),
+      );
     return json(body);
   } catch (error) {
     if (!isApiError(error)) throw error;

@@ -6,7 +6,7 @@ import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createIdTokens } from '../identity/id-tokens.ts';
 import { createSigningKeys } from '../identity/signing-keys.ts';
@@ -41,7 +41,9 @@ let tasks: Map<string, TaskIdentity>;
 let hosts: Map<string, TaskIdentity>;
 let disabled: Set<string>;
 const logged: string[] = [];
-const log = (fields: object, message: string): void => { logged.push(JSON.stringify({ ...fields, message })); };
+const log = (fields: object, message: string): void => {
+  logged.push(JSON.stringify({ ...fields, message }));
+};
 const counted: MetadataRequest[] = [];
 
 beforeAll(async () => {
@@ -75,13 +77,25 @@ beforeEach(() => {
   relayed = undefined;
 });
 
-interface Reply { status: number; headers: Record<string, string | string[] | undefined>; body: string }
+interface Reply {
+  status: number;
+  headers: Record<string, string | string[] | undefined>;
+  body: string;
+}
 function ask(path: string, options: { method?: string; headers?: Record<string, string>; agent?: Agent; body?: string } = {}): Promise<Reply> {
   return new Promise((resolve, reject) => {
-    const request = httpRequest({ host: '127.0.0.1', port, path, method: options.method ?? 'GET', headers: options.headers ?? FLAVOR, agent: options.agent ?? false }, (response) => {
-      let body = '';
-      response.setEncoding('utf8').on('data', (chunk: string) => { body += chunk; }).on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body }));
-    });
+    const request = httpRequest(
+      { host: '127.0.0.1', port, path, method: options.method ?? 'GET', headers: options.headers ?? FLAVOR, agent: options.agent ?? false },
+      (response) => {
+        let body = '';
+        response
+          .setEncoding('utf8')
+          .on('data', (chunk: string) => {
+            body += chunk;
+          })
+          .on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body }));
+      },
+    );
     request.on('error', reject);
     request.end(options.body);
   });
@@ -108,7 +122,13 @@ describe('values', () => {
   ])('%s', async (path, body) => {
     const reply = await ask(`/computeMetadata/v1/${path}`);
     expect(reply).toMatchObject({ status: 200, body });
-    expect(reply.headers).toMatchObject({ 'metadata-flavor': 'Google', server: 'Metadata Server for Serverless', 'content-type': 'application/text', 'x-xss-protection': '0', 'x-frame-options': 'SAMEORIGIN' });
+    expect(reply.headers).toMatchObject({
+      'metadata-flavor': 'Google',
+      server: 'Metadata Server for Serverless',
+      'content-type': 'application/text',
+      'x-xss-protection': '0',
+      'x-frame-options': 'SAMEORIGIN',
+    });
     expect(reply.headers['etag']).toMatch(/^[0-9a-f]{16}$/);
   });
 
@@ -118,7 +138,12 @@ describe('values', () => {
     expect(reply.headers['content-type']).toBe('application/json');
     expect(JSON.parse(reply.body)).toEqual(account);
     expect(JSON.parse((await ask('/computeMetadata/v1/?recursive=true&unknown=key')).body)).toEqual({
-      instance: { id: '0066d924b3', region: 'projects/123456789012/regions/us-central1', serviceAccounts: { [EMAIL]: account, default: account }, zone: 'projects/123456789012/zones/us-central1-1' },
+      instance: {
+        id: '0066d924b3',
+        region: 'projects/123456789012/regions/us-central1',
+        serviceAccounts: { [EMAIL]: account, default: account },
+        zone: 'projects/123456789012/zones/us-central1-1',
+      },
       project: { numericProjectId: 123456789012, projectId: 'demo' },
       universe: { universeDomain: 'googleapis.com' },
     });
@@ -128,12 +153,24 @@ describe('values', () => {
 
   it('redirects a directory without its slash, and answers the pings', async () => {
     expect(await ask('/computeMetadata/v1/instance?recursive=true')).toMatchObject({ status: 301, headers: { location: '/computeMetadata/v1/instance/?recursive=true' } });
-    for (const path of ['/', '/?x=y']) expect(await ask(path, { headers: {} })).toMatchObject({ status: 200, headers: { 'metadata-flavor': 'Google' }, body: 'computeMetadata/\n' });
+    for (const path of ['/', '/?x=y'])
+      expect(await ask(path, { headers: {} })).toMatchObject({ status: 200, headers: { 'metadata-flavor': 'Google' }, body: 'computeMetadata/\n' });
     expect(await ask('/', { method: 'HEAD' })).toMatchObject({ status: 200, body: '', headers: { 'content-length': '17' } });
   });
 
   it('has nothing else', async () => {
-    for (const path of ['instance/name', 'instance/attributes/', 'project/attributes/ssh-keys', 'instance/service-accounts/other@demo.iam.gserviceaccount.com/token', 'instance/id/', '../v1/instance/id', 'instance//id', 'instance/%2e%2e/', 'instance/%zz', '__proto__'])
+    for (const path of [
+      'instance/name',
+      'instance/attributes/',
+      'project/attributes/ssh-keys',
+      'instance/service-accounts/other@demo.iam.gserviceaccount.com/token',
+      'instance/id/',
+      '../v1/instance/id',
+      'instance//id',
+      'instance/%2e%2e/',
+      'instance/%zz',
+      '__proto__',
+    ])
       expect(await ask(`/computeMetadata/v1/${path}`)).toMatchObject({ status: 404, headers: { 'metadata-flavor': 'Google', 'content-type': 'text/html; charset=UTF-8' } });
     expect((await ask('/computeMetadata/v1/<script>')).body).not.toContain('<script>');
   });
@@ -144,10 +181,13 @@ describe('the protocol', () => {
     for (const headers of [{}, { 'Metadata-Flavor': 'google' }, { 'Metadata-Flavor': '' }, { 'X-Google-Metadata-Request': 'False' }] as Record<string, string>[]) {
       const reply = await ask('/computeMetadata/v1/instance/id', { headers });
       expect(reply.status).toBe(403);
-      expect(reply.body).toContain('Your client does not have permission to get URL <code>/computeMetadata/v1/instance/id</code> from this server. Missing Metadata-Flavor:Google header.');
+      expect(reply.body).toContain(
+        'Your client does not have permission to get URL <code>/computeMetadata/v1/instance/id</code> from this server. Missing Metadata-Flavor:Google header.',
+      );
     }
     expect(await ask('/computeMetadata/v1/instance/id', { headers: { 'X-Google-Metadata-Request': 'True' } })).toMatchObject({ status: 200 });
-    for (const path of ['/', '/computeMetadata/v1/instance/id', `${ACCOUNTS}/default/token`]) expect(await ask(path, { headers: { ...FLAVOR, 'X-Forwarded-For': '' } })).toMatchObject({ status: 403 });
+    for (const path of ['/', '/computeMetadata/v1/instance/id', `${ACCOUNTS}/default/token`])
+      expect(await ask(path, { headers: { ...FLAVOR, 'X-Forwarded-For': '' } })).toMatchObject({ status: 403 });
   });
 
   it('reads only', async () => {
@@ -168,10 +208,21 @@ describe('the protocol', () => {
   });
 
   it('survives what is no HTTP', async () => {
-    for (const bytes of ['\0\0\0', 'GET\r\n\r\n', `GET / HTTP/1.1\r\nHost: x\r\nX: ${'y'.repeat(20_000)}\r\n\r\n`, 'CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n', 'GET http://metadata/computeMetadata/v1/instance/id HTTP/1.1\r\nHost: x\r\nMetadata-Flavor: Google\r\nConnection: close\r\n\r\n']) {
+    for (const bytes of [
+      '\0\0\0',
+      'GET\r\n\r\n',
+      `GET / HTTP/1.1\r\nHost: x\r\nX: ${'y'.repeat(20_000)}\r\n\r\n`,
+      'CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n',
+      'GET http://metadata/computeMetadata/v1/instance/id HTTP/1.1\r\nHost: x\r\nMetadata-Flavor: Google\r\nConnection: close\r\n\r\n',
+    ]) {
       const socket = connect(port, '127.0.0.1');
       let text = '';
-      socket.setEncoding('latin1').on('data', (chunk: string) => { text += chunk; }).on('error', () => undefined);
+      socket
+        .setEncoding('latin1')
+        .on('data', (chunk: string) => {
+          text += chunk;
+        })
+        .on('error', () => undefined);
       socket.write(bytes);
       await once(socket, 'close');
       expect(text).toMatch(bytes.startsWith('GET http:') ? /^HTTP\/1\.1 200 OK/ : /^(HTTP\/1\.1 4\d\d |$)/);
@@ -215,7 +266,11 @@ describe('tokens', () => {
   it('are those of the account, the same again until five minutes before the end', async () => {
     const first = JSON.parse((await ask(`${ACCOUNTS}/default/token`)).body) as { access_token: string; expires_in: number };
     expect(first).toEqual({ access_token: first.access_token, expires_in: 3600, token_type: 'Bearer' });
-    expect(await tokens.verify(first.access_token)).toMatchObject({ member: `serviceAccount:${EMAIL}`, uniqueId: '123456789012345678901', scopes: expect.arrayContaining([CLOUD_PLATFORM_SCOPE]) });
+    expect(await tokens.verify(first.access_token)).toMatchObject({
+      member: `serviceAccount:${EMAIL}`,
+      uniqueId: '123456789012345678901',
+      scopes: expect.arrayContaining([CLOUD_PLATFORM_SCOPE]),
+    });
     now += 50 * 60_000_000;
     expect(JSON.parse((await ask(`${ACCOUNTS}/${EMAIL}/token?transport=alts`)).body)).toEqual({ ...first, expires_in: 600 });
     now += 5 * 60_000_000;
@@ -232,16 +287,25 @@ describe('tokens', () => {
 
   it('stop where the account is disabled, and come back', async () => {
     disabled.add(EMAIL);
-    for (const path of ['token', 'identity?audience=x']) expect(await ask(`${ACCOUNTS}/default/${path}`)).toMatchObject({ status: 403, headers: { 'metadata-flavor': 'Google' }, body: expect.stringContaining('is disabled') });
+    for (const path of ['token', 'identity?audience=x'])
+      expect(await ask(`${ACCOUNTS}/default/${path}`)).toMatchObject({ status: 403, headers: { 'metadata-flavor': 'Google' }, body: expect.stringContaining('is disabled') });
     disabled.clear();
     expect(await ask(`${ACCOUNTS}/default/token`)).toMatchObject({ status: 200 });
   });
 
   it('an ID token needs an audience', async () => {
-    for (const query of ['', '?audience=']) expect(await ask(`${ACCOUNTS}/default/identity${query}`)).toMatchObject({ status: 400, body: 'non-empty audience parameter required\n' });
+    for (const query of ['', '?audience='])
+      expect(await ask(`${ACCOUNTS}/default/identity${query}`)).toMatchObject({ status: 400, body: 'non-empty audience parameter required\n' });
     const reply = await ask(`${ACCOUNTS}/default/identity?audience=https%3A%2F%2Fservice.example&format=full`);
     const claims = JSON.parse(Buffer.from(reply.body.split('.')[1] ?? '', 'base64url').toString()) as unknown;
-    expect(claims).toMatchObject({ iss: 'https://accounts.google.com', aud: 'https://service.example', sub: TASK.serviceAccount.uniqueId, azp: TASK.serviceAccount.uniqueId, email: EMAIL, email_verified: true });
+    expect(claims).toMatchObject({
+      iss: 'https://accounts.google.com',
+      aud: 'https://service.example',
+      sub: TASK.serviceAccount.uniqueId,
+      azp: TASK.serviceAccount.uniqueId,
+      email: EMAIL,
+      email_verified: true,
+    });
   });
 
   it('are in no log line', async () => {
@@ -273,14 +337,43 @@ describe('the official library', () => {
     expect(id).toMatch(/^Bearer eyJ/);
   });
   it('is available, or not, as seen by gcp-metadata', async () => {
-    expect(await run(`import * as gcp from 'gcp-metadata'; console.log(JSON.stringify([await gcp.isAvailable(), await gcp.project('numeric-project-id'), await gcp.instance({ property: 'service-accounts/', params: { recursive: 'true' } })]));`)).toMatchObject([true, 123456789012, { default: { email: EMAIL } }]);
+    expect(
+      await run(
+        `import * as gcp from 'gcp-metadata'; console.log(JSON.stringify([await gcp.isAvailable(), await gcp.project('numeric-project-id'), await gcp.instance({ property: 'service-accounts/', params: { recursive: 'true' } })]));`,
+      ),
+    ).toMatchObject([true, 123456789012, { default: { email: EMAIL } }]);
   });
 });
 
 it('never fails on any path, header or method', async () => {
-  const known = fc.constantFrom('computeMetadata', 'v1', 'instance', 'service-accounts', 'default', 'token', 'identity', 'project', 'universe', EMAIL, '', '.', '..', '%2F', '%00', '%ff');
+  const known = fc.constantFrom(
+    'computeMetadata',
+    'v1',
+    'instance',
+    'service-accounts',
+    'default',
+    'token',
+    'identity',
+    'project',
+    'universe',
+    EMAIL,
+    '',
+    '.',
+    '..',
+    '%2F',
+    '%00',
+    '%ff',
+  );
   const path = fc.array(fc.oneof({ weight: 4, arbitrary: known }, fc.webSegment()), { maxLength: 7 }).map((segments) => `/${segments.join('/')}`);
-  const query = fc.array(fc.tuple(fc.constantFrom('alt', 'recursive', 'audience', 'scopes', 'last_etag', 'format', 'x'), fc.oneof(fc.constantFrom('true', 'json', 'text', ''), fc.webQueryParameters())), { maxLength: 4 }).map((pairs) => pairs.map(([key, value]) => `${key}=${value}`).join('&'));
+  const query = fc
+    .array(
+      fc.tuple(
+        fc.constantFrom('alt', 'recursive', 'audience', 'scopes', 'last_etag', 'format', 'x'),
+        fc.oneof(fc.constantFrom('true', 'json', 'text', ''), fc.webQueryParameters()),
+      ),
+      { maxLength: 4 },
+    )
+    .map((pairs) => pairs.map(([key, value]) => `${key}=${value}`).join('&'));
   const agent = new Agent({ keepAlive: true, maxSockets: 2 });
   await fc.assert(
     fc.asyncProperty(path, query, fc.constantFrom('GET', 'HEAD', 'POST'), async (where, search, method) => {

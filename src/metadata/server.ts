@@ -102,7 +102,8 @@ export function createMetadataServer(options: MetadataOptions): MetadataServer {
     }
     const answer = valueAnswer(found, url.query);
     if (isTrue(url.query.get('wait_for_change'))) {
-      if (!(await waitForChange(waits, closing.signal, task.attemptId, url.query, answer, response))) return refuse({ status: 503, type: 'text/html', body: page(503, 'Too many requests of this task wait for a change.') });
+      if (!(await waitForChange(waits, closing.signal, task.attemptId, url.query, answer, response)))
+        return refuse({ status: 503, type: 'text/html', body: page(503, 'Too many requests of this task wait for a change.') });
       if ((await lookup())?.attemptId !== task.attemptId) return refuse();
     }
     options.onRequest?.({ what: 'value', status: answer.status });
@@ -128,7 +129,14 @@ export function createMetadataServer(options: MetadataOptions): MetadataServer {
 }
 
 /** Nothing of a running task ever changes, so this only waits. @returns false where the task has too many that wait */
-async function waitForChange(waits: Map<string, number>, closing: AbortSignal, attemptId: string, query: URLSearchParams, answer: Answer, response: ServerResponse): Promise<boolean> {
+async function waitForChange(
+  waits: Map<string, number>,
+  closing: AbortSignal,
+  attemptId: string,
+  query: URLSearchParams,
+  answer: Answer,
+  response: ServerResponse,
+): Promise<boolean> {
   const known = query.get('last_etag');
   const seconds = Number(query.get('timeout_sec') ?? MAX_WAIT_SECONDS);
   if ((known !== null && known !== etagOf(answer.body)) || !(seconds > 0)) return true;
@@ -178,7 +186,12 @@ function parseTarget(raw: string): Target | undefined {
 function refusalOf(request: IncomingMessage, url: Target | undefined): Answer | undefined {
   const path = url?.path ?? request.url ?? '';
   if (request.headers['x-forwarded-for'] !== undefined) return forbidden(path, 'Requests with an X-Forwarded-For header are refused.');
-  if (request.method !== 'GET' && request.method !== 'HEAD') return { status: 405, type: 'text/html', body: page(405, `The request method <code>${escape(request.method ?? '')}</code> is inappropriate for the URL <code>${escape(path)}</code>.`) };
+  if (request.method !== 'GET' && request.method !== 'HEAD')
+    return {
+      status: 405,
+      type: 'text/html',
+      body: page(405, `The request method <code>${escape(request.method ?? '')}</code> is inappropriate for the URL <code>${escape(path)}</code>.`),
+    };
   // The root answers without it: that is how clients find out where they run.
   if (url !== undefined && url.segments.length === 0) return undefined;
   const flavor = request.headers['metadata-flavor'];

@@ -16,8 +16,12 @@ export interface TaskIdentity {
 
 export type Value = string | number | readonly string[];
 /** `token` and `identity` are made on request; they are listed, but not part of a recursive answer. */
-export interface Made { readonly made: 'token' | 'identity' }
-export interface Directory { readonly children: ReadonlyMap<string, Node> }
+export interface Made {
+  readonly made: 'token' | 'identity';
+}
+export interface Directory {
+  readonly children: ReadonlyMap<string, Node>;
+}
 export type Node = Value | Made | Directory;
 
 export const DEFAULT_SCOPES: readonly string[] = [CLOUD_PLATFORM_SCOPE, 'https://www.googleapis.com/auth/userinfo.email', 'openid'];
@@ -72,7 +76,8 @@ export function listing(node: Directory): string {
 export function toJson(node: Value | Directory): unknown {
   if (!isDirectory(node)) return node;
   const members: [string, unknown][] = [];
-  for (const [name, child] of node.children) if (!isMade(child)) members.push([name.includes('@') ? name : name.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase()), toJson(child)]);
+  for (const [name, child] of node.children)
+    if (!isMade(child)) members.push([name.includes('@') ? name : name.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase()), toJson(child)]);
   return Object.fromEntries(members);
 }
 
@@ -81,7 +86,12 @@ export function toLines(node: Directory, prefix = ''): string {
   let lines = '';
   for (const [name, child] of node.children) {
     if (isMade(child)) continue;
-    lines += isDirectory(child) ? toLines(child, `${prefix}${name}/`) : [child].flat().map((value) => `${prefix}${name} ${String(value)}\n`).join('');
+    lines += isDirectory(child)
+      ? toLines(child, `${prefix}${name}/`)
+      : [child]
+          .flat()
+          .map((value) => `${prefix}${name} ${String(value)}\n`)
+          .join('');
   }
   return lines;
 }

@@ -7,7 +7,7 @@ import type { RunnerContext } from './context.ts';
 import type { AttemptExit, AttemptId, AttemptSpec } from './driver.ts';
 import { createLogPump } from './log-pump.ts';
 import type { LogSource } from './log-sink.ts';
-import { exitNote, timeoutNote } from './outcome.ts';
+import { exitNote, type SystemNote, timeoutNote } from './outcome.ts';
 import { backoffMs } from './timers.ts';
 
 /** How often the driver may refuse to start an attempt while its engine is there. */
@@ -51,17 +51,16 @@ export function createAttemptRun(context: RunnerContext, task: { readonly source
   let hasStarted = false;
   let lastNote = 0n;
 
-  const note = (line: { readonly stream: 'stdout' | 'stderr'; readonly text: string }, timeNs: bigint) => {
+  const timed = (line: SystemNote, timeNs: bigint) => {
     lastNote = timeNs > lastNote ? timeNs : lastNote + 1n;
-    pump.note({ ...line, timeNs: lastNote });
+    return { ...line, timeNs: lastNote };
   };
   const finish = async (found: AttemptExit) => {
     const line = exitNote(found, task.memoryBytes);
-    if (line !== undefined) note(line, BigInt(found.finishedAtMs) * 1_000_000n);
     // Of a lost attempt there is nothing to read.
     if (found.cause === 'lost') pump.abort();
     else pump.begin();
-    pump.end();
+    pump.end(line === undefined ? undefined : timed(line, BigInt(found.finishedAtMs) * 1_000_000n));
     let forgetPatience: () => void = () => undefined;
     const patience = new Promise<boolean>((resolve) => {
       forgetPatience = timers.at(clock.now() + limits.drainPatienceMs * MICROS_PER_MILLI, () => resolve(true));
@@ -142,7 +141,7 @@ export function createAttemptRun(context: RunnerContext, task: { readonly source
     },
     exited,
     stop(graceMs, deadline) {
-      if (deadline !== undefined) note(timeoutNote(task.timeoutMs), BigInt(deadline) * NANOS_PER_MICRO);
+      if (deadline !== undefined) pump.note(timed(timeoutNote(task.timeoutMs), BigInt(deadline) * NANOS_PER_MICRO));
       halt(graceMs);
     },
     forget() {

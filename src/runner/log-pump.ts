@@ -15,13 +15,20 @@ const MAX_BATCH_LINES = 1000;
 /** How often an ended attempt is tried again before its remaining lines are given up. */
 const MAX_FAILURES = 6;
 
+export interface Note {
+  readonly stream: 'stdout' | 'stderr';
+  readonly text: string;
+  /** Nanoseconds since the epoch. */
+  readonly timeNs: bigint;
+}
+
 export interface LogPump {
   /** Starts to read, once. */
   begin(): void;
-  /** Adds a line of the platform. Times of one attempt's notes must grow. */
-  note(line: { readonly stream: 'stdout' | 'stderr'; readonly text: string; readonly timeNs: bigint }): void;
-  /** The attempt has ended: no more notes will come. `done` follows when all is kept. */
-  end(): void;
+  /** Adds a line of the platform now. Times of one attempt's notes must grow. */
+  note(line: Note): void;
+  /** The attempt has ended; `line` comes after all others. `done` follows when all is kept. */
+  end(line: Note | undefined): void;
   readonly done: Promise<void>;
   /** Stops reading now; the rest is read after the restart. */
   abort(): void;
@@ -46,6 +53,7 @@ export function createLogPump(deps: LogPumpDeps, id: AttemptId, source: LogSourc
     ended = resolve;
   });
   let hasEnded = false;
+  let last: LogLine | undefined;
   let isReading = false;
   let settle: () => void = () => undefined;
   const done = new Promise<void>((resolve) => {
@@ -61,14 +69,13 @@ export function createLogPump(deps: LogPumpDeps, id: AttemptId, source: LogSourc
     await outlet.reset();
     const cursor = await sink.cursor(id);
     keptNote = cursor[SYSTEM_CONTAINER]?.timeNs ?? -1n;
-    // After a failure: of an attempt that runs they were written before what follows, of one that has ended they come last.
     const missed = [...notes];
-    if (!hasEnded) for (const line of missed) await push(line);
     isReading = true;
+    for (const line of missed) await push(line);
     for await (const line of driver.logs(id, cursor, stop.signal)) await push(line);
-    if (hasEnded) for (const line of missed) await push(line);
-    // A note of the end comes after all that the containers wrote.
     await Promise.race([end, aborted(stop.signal)]);
+    // After all that the containers wrote, though the exit is often known before that.
+    if (last !== undefined) await push(last);
     await outlet.drain();
   };
 
@@ -101,14 +108,15 @@ export function createLogPump(deps: LogPumpDeps, id: AttemptId, source: LogSourc
       begun = true;
       void run();
     },
-    note({ stream, text, timeNs }) {
-      const line: LogLine = { container: SYSTEM_CONTAINER, stream, text, timeNs };
+    note(given) {
+      const line: LogLine = { ...given, container: SYSTEM_CONTAINER };
       notes.push(line);
       // Otherwise the next reading begins with it. A failure shows when that reading goes on or ends.
       if (isReading) void push(line)?.catch(() => undefined);
     },
-    end() {
+    end(given) {
       hasEnded = true;
+      last = given === undefined ? undefined : { ...given, container: SYSTEM_CONTAINER };
       ended();
     },
     abort() {

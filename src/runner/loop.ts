@@ -10,7 +10,7 @@ import { randomUUID } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import type { Store } from '../store/database.ts';
 import { listLeases } from '../store/leases.ts';
-import { claimExecutions, listClaimableExecutions, listEndingExecutions, listLiveAttempts, listReconcilingJobs, releaseExecution, renewLeases } from '../store/work.ts';
+import { claimExecutions, listClaimableExecutions, listEndingExecutions, listHeldExecutions, listLiveAttempts, listReconcilingJobs, releaseExecution, renewLeases } from '../store/work.ts';
 import { type Clock, MICROS_PER_SECOND } from '../timestamp.ts';
 import { attemptId } from './attempt-spec.ts';
 import type { AttemptRun } from './attempt-run.ts';
@@ -164,6 +164,9 @@ export function createRunner(deps: RunnerDeps): Runner {
     cancelRenewal = timers.at(clock.now() + (limits.leaseSeconds * MICROS_PER_SECOND) / 3, () => void renew());
     try {
       if (runs.size > 0) await store.write((tx) => renewLeases(tx.db, owner, clock.now() + limits.leaseSeconds * MICROS_PER_SECOND));
+      const held = new Set(await listHeldExecutions(store.read, owner));
+      // Taken over while we slept: its next step finds that out, and stops what still runs here.
+      for (const run of runs.values()) if (!held.has(run.uid)) run.poke();
     } catch (error) {
       log.error({ error }, 'Leases could not be renewed.');
     }

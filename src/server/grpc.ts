@@ -6,7 +6,7 @@ import type { Message } from '@bufbuild/protobuf';
 import { type Code, ConnectError, type ConnectRouter, createContextKey, createContextValues, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import type { DescMethod, DescService } from '@bufbuild/protobuf';
-import { type ApiError, notFound, STATUS, unimplemented } from '../errors.ts';
+import { type ApiError, STATUS, unimplemented } from '../errors.ts';
 import type { AnyService, Log } from '../services/service.ts';
 import type { Dispatch } from './dispatch.ts';
 import { asApiError, MAX_BODY_BYTES } from './rest.ts';
@@ -41,12 +41,11 @@ function register(router: ConnectRouter, sharing: readonly AnyService[], dispatc
   router.service(desc, Object.fromEntries(entries) as Partial<ServiceImpl<DescService>>);
 }
 
+/** The API that a name belongs to; where it is nobody's, the first answers, as it would to any caller of it: who are you, may you, not found. */
 function pick(sharing: readonly AnyService[], request: Message): AnyService {
-  const [only] = sharing;
-  if (sharing.length === 1 && only !== undefined) return only;
   const name = 'name' in request && typeof request.name === 'string' ? request.name : '';
-  const owner = sharing.find((service) => service.owns?.(name) === true);
-  if (owner === undefined) throw notFound(`No API here has an operation or collection named ${JSON.stringify(name)}.`);
+  const owner = sharing.find((service) => service.owns?.(name) === true) ?? sharing[0];
+  if (owner === undefined) throw new Error('a descriptor was registered without a service');
   return owner;
 }
 

@@ -39,8 +39,8 @@ export interface RestDoor {
 
 export function createRestDoor(services: readonly AnyService[], dispatch: Dispatch, registry: Registry, log: Log): RestDoor {
   const routes = services.flatMap(routesOf);
-  // `:verb` endings first: a plain `*` would take the verb for a part of the name.
-  routes.sort((a, b) => Number(/:\w+$/.test(b.path.template)) - Number(/:\w+$/.test(a.path.template)));
+  // The most particular first: a plain `*` would take a `:verb`, or a literal such as `namespaced`, for a part of the name.
+  routes.sort((a, b) => Number(/:\w+$/.test(b.path.template)) - Number(/:\w+$/.test(a.path.template)) || wildcards(a) - wildcards(b));
   const byHost = Map.groupBy(routes, (route) => route.service.host);
   return {
     hosts: new Set(byHost.keys()),
@@ -83,6 +83,10 @@ function routesOf(service: AnyService): Route[] {
     const bindings: readonly (HttpBinding & { responseBody?: string })[] = own ?? (hasOption(method, httpOption) ? bindingsOf(getOption(method, httpOption)) : []);
     return bindings.map((binding) => ({ verb: binding.verb, path: compilePath(binding.path), body: binding.body ?? '', responseBody: binding.responseBody ?? '', service, method }));
   });
+}
+
+function wildcards(route: Route): number {
+  return route.path.template.split('*').length;
 }
 
 function bindingsOf(rule: HttpRule): (HttpBinding & { responseBody: string })[] {

@@ -23,8 +23,13 @@ export type NewestFirstCursor = { readonly createTime: Micros; readonly uid: str
  * @param changeTime the resource's updateTime; at the end of a job's deletion the time of that
  */
 export function resourceEtag(name: string, changeTime: Micros): string {
+  return etagsAt(changeTime)(name);
+}
+
+/** `resourceEtag` for many resources that change at one time. */
+export function etagsAt(changeTime: Micros): (name: string) => string {
   const stamp = Buffer.from(toBinary(TimestampSchema, toTimestamp(changeTime))).toString('base64url');
-  return `"${stamp}/${Buffer.from(name).toString('base64url')}"`;
+  return (name) => `"${stamp}/${Buffer.from(name).toString('base64url')}"`;
 }
 
 /** The time inside an etag of `resourceEtag`; undefined for any other text. */

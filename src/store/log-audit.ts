@@ -18,12 +18,16 @@ export function createAuditTable(raw: DatabaseSync): AuditTable {
   const insert = raw.prepare('INSERT INTO audit (time, principal, method, resource, permissions, status, latency_ms, request_id, door) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
   return {
     insert(entries) {
-      for (const entry of entries) insert.run(entry.timeMicros, entry.principal, entry.method, entry.resource, JSON.stringify(entry.permissions), entry.status, entry.latencyMs, entry.requestId, entry.door);
+      for (const entry of entries)
+        insert.run(entry.timeMicros, entry.principal, entry.method, entry.resource, JSON.stringify(entry.permissions), entry.status, entry.latencyMs, entry.requestId, entry.door);
     },
     list(query) {
       const clauses = ['1'];
       const values: SQLInputValue[] = [];
-      const add = (clause: string, ...more: SQLInputValue[]): void => { clauses.push(clause); values.push(...more); };
+      const add = (clause: string, ...more: SQLInputValue[]): void => {
+        clauses.push(clause);
+        values.push(...more);
+      };
       if (query.principal !== undefined) add('principal = ?', query.principal);
       if (query.method !== undefined) add('method = ?', query.method);
       if (query.resourcePrefix !== undefined) add('substr(resource, 1, length(?)) = ?', query.resourcePrefix, query.resourcePrefix);
@@ -32,7 +36,11 @@ export function createAuditTable(raw: DatabaseSync): AuditTable {
       if (query.beforeId !== undefined) add('id < ?', query.beforeId);
       if (query.permission !== undefined || query.granted !== undefined) {
         const each = [...(query.permission === undefined ? [] : [`value ->> 'permission' = ?`]), ...(query.granted === undefined ? [] : [`value ->> 'granted' = ?`])];
-        add(`EXISTS (SELECT 1 FROM json_each(permissions) WHERE ${each.join(' AND ')})`, ...(query.permission === undefined ? [] : [query.permission]), ...(query.granted === undefined ? [] : [query.granted ? 1 : 0]));
+        add(
+          `EXISTS (SELECT 1 FROM json_each(permissions) WHERE ${each.join(' AND ')})`,
+          ...(query.permission === undefined ? [] : [query.permission]),
+          ...(query.granted === undefined ? [] : [query.granted ? 1 : 0]),
+        );
       }
       const rows = raw.prepare(`SELECT * FROM audit WHERE ${clauses.join(' AND ')} ORDER BY id DESC LIMIT ?`).all(...values, Math.max(1, Math.min(1000, query.pageSize)));
       return rows.map((row) => ({

@@ -17,7 +17,8 @@ export function matches(condition: LogCondition, entry: LogEntry): boolean {
 }
 
 function compareField(field: LogField, comparison: Comparison, value: string, entry: LogEntry): boolean {
-  if (field.name === 'any') return [entry.payload, entry.source.job, entry.source.execution, entry.insertId, ...Object.values(entry.source.labels)].some((text) => contains(text, value));
+  if (field.name === 'any')
+    return [entry.payload, entry.source.job, entry.source.execution, entry.insertId, ...Object.values(entry.source.labels)].some((text) => contains(text, value));
   const actual = valueOf(field, entry);
   // A field that is not there satisfies nothing but "differs from".
   if (actual === undefined) return comparison === '!=';

@@ -50,7 +50,9 @@ export function openLogDatabase(file: string): LogDatabase {
   chmodSync(file, 0o600);
   const raw = new DatabaseSync(file, { timeout: 2000 });
   // Before the first table: from then on it cannot be changed.
-  raw.exec('PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864');
+  raw.exec(
+    'PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864',
+  );
   const version = Number(raw.prepare('PRAGMA user_version').get()?.['user_version'] ?? 0);
   if (version > SCHEMA_VERSION) {
     raw.close();
@@ -77,7 +79,9 @@ interface Sources {
 }
 
 function createSources(raw: DatabaseSync): Sources {
-  const upsert = raw.prepare('INSERT INTO sources (attempt_id, body, update_time) VALUES (?, ?, ?) ON CONFLICT (attempt_id) DO UPDATE SET update_time = excluded.update_time RETURNING id');
+  const upsert = raw.prepare(
+    'INSERT INTO sources (attempt_id, body, update_time) VALUES (?, ?, ?) ON CONFLICT (attempt_id) DO UPDATE SET update_time = excluded.update_time RETURNING id',
+  );
   const select = raw.prepare('SELECT body FROM sources WHERE id = ?');
   const known = new Map<number, LogSource>();
   return {
@@ -95,20 +99,36 @@ function createSources(raw: DatabaseSync): Sources {
   };
 }
 
-interface Split { uid: string; index: number }
-interface Place { timeNs: bigint; count: number; splits: Record<string, Split> }
+interface Split {
+  uid: string;
+  index: number;
+}
+interface Place {
+  timeNs: bigint;
+  count: number;
+  splits: Record<string, Split>;
+}
 
 function createAppend(raw: DatabaseSync, sources: Sources): LogDatabase['append'] {
   const readPlaces = raw.prepare('SELECT container, time_ns, count, splits FROM cursors WHERE source = ?');
   readPlaces.setReadBigInts(true);
-  const writePlace = raw.prepare('INSERT INTO cursors (source, container, time_ns, count, splits) VALUES (?, ?, ?, ?, ?) ON CONFLICT (source, container) DO UPDATE SET time_ns = excluded.time_ns, count = excluded.count, splits = excluded.splits');
-  const insert = raw.prepare('INSERT INTO entries (time_ns, receive_time, source, project, job, execution, severity, stream, container, kind, payload, insert_id, extras, split) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
+  const writePlace = raw.prepare(
+    'INSERT INTO cursors (source, container, time_ns, count, splits) VALUES (?, ?, ?, ?, ?) ON CONFLICT (source, container) DO UPDATE SET time_ns = excluded.time_ns, count = excluded.count, splits = excluded.splits',
+  );
+  const insert = raw.prepare(
+    'INSERT INTO entries (time_ns, receive_time, source, project, job, execution, severity, stream, container, kind, payload, insert_id, extras, split) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+  );
   return (source, lines, receiveTime) => {
     const id = sources.keep(source, receiveTime);
     const keys = [indexKey('project', source.projectId), indexKey('job', source.projectId, source.job), indexKey('execution', source.projectId, source.execution)];
     const places = new Map<string, Place>();
     // Written below alone.
-    for (const row of readPlaces.all(id)) places.set(String(row['container']), { timeNs: BigInt(String(row['time_ns'])), count: Number(row['count']), splits: row['splits'] === null ? {} : (JSON.parse(String(row['splits'])) as Record<string, Split>) });
+    for (const row of readPlaces.all(id))
+      places.set(String(row['container']), {
+        timeNs: BigInt(String(row['time_ns'])),
+        count: Number(row['count']),
+        splits: row['splits'] === null ? {} : (JSON.parse(String(row['splits'])) as Record<string, Split>),
+      });
     for (const line of lines) {
       const place = places.get(line.container) ?? { timeNs: -1n, count: 0, splits: {} };
       place.count = place.timeNs === line.timeNs ? place.count + 1 : 1;
@@ -117,7 +137,20 @@ function createAppend(raw: DatabaseSync, sources: Sources): LogDatabase['append'
       const split = nextSplit(place, line, source.attemptId);
       const parsed = line.container === '' ? systemLine(line) : split !== undefined ? wholeText(line) : parseLine(line.text, line.timeNs, receiveTime);
       const stream: LogStream = line.container === '' ? 'system' : line.stream;
-      insert.run(parsed.timeNs, receiveTime, id, ...keys, parsed.severity, stream, line.container, parsed.kind, parsed.payload, parsed.insertId ?? null, parsed.extras === undefined ? null : JSON.stringify(parsed.extras), split === undefined ? null : JSON.stringify(split));
+      insert.run(
+        parsed.timeNs,
+        receiveTime,
+        id,
+        ...keys,
+        parsed.severity,
+        stream,
+        line.container,
+        parsed.kind,
+        parsed.payload,
+        parsed.insertId ?? null,
+        parsed.extras === undefined ? null : JSON.stringify(parsed.extras),
+        split === undefined ? null : JSON.stringify(split),
+      );
     }
     for (const [container, place] of places) writePlace.run(id, container, place.timeNs, place.count, Object.keys(place.splits).length === 0 ? null : JSON.stringify(place.splits));
   };
@@ -153,7 +186,13 @@ function indexKey(...parts: readonly string[]): number {
 
 type Row = Record<string, unknown>;
 
-function runQuery(raw: DatabaseSync, sources: Sources, asked: LogQuery, after: LogPosition | undefined, stop: () => boolean): { entries: LogEntry[]; next: LogPosition | undefined } {
+function runQuery(
+  raw: DatabaseSync,
+  sources: Sources,
+  asked: LogQuery,
+  after: LogPosition | undefined,
+  stop: () => boolean,
+): { entries: LogEntry[]; next: LogPosition | undefined } {
   const query = narrow(asked);
   const iterators = [...new Set(query.projectIds)].map((projectId) => rowsOf(raw, query, projectId, after));
   const heads = iterators.map((rows) => rows.next());
@@ -180,10 +219,18 @@ function runQuery(raw: DatabaseSync, sources: Sources, asked: LogQuery, after: L
 }
 
 function rowsOf(raw: DatabaseSync, query: LogQuery, projectId: string, after: LogPosition | undefined): Iterator<Row, undefined> {
-  const [column, key] = query.execution !== undefined ? ['execution', indexKey('execution', projectId, query.execution)] : query.job !== undefined ? ['job', indexKey('job', projectId, query.job)] : ['project', indexKey('project', projectId)];
+  const [column, key] =
+    query.execution !== undefined
+      ? ['execution', indexKey('execution', projectId, query.execution)]
+      : query.job !== undefined
+        ? ['job', indexKey('job', projectId, query.job)]
+        : ['project', indexKey('project', projectId)];
   const clauses = [`${column} = ?`];
   const values: SQLInputValue[] = [key];
-  const add = (clause: string, ...more: SQLInputValue[]): void => { clauses.push(clause); values.push(...more); };
+  const add = (clause: string, ...more: SQLInputValue[]): void => {
+    clauses.push(clause);
+    values.push(...more);
+  };
   if (query.fromNs !== undefined) add('time_ns >= ?', clamp(query.fromNs));
   if (query.toNs !== undefined) add('time_ns < ?', clamp(query.toNs));
   if (query.minSeverity !== undefined && query.minSeverity > 0) add('severity >= ?', query.minSeverity);
@@ -240,8 +287,8 @@ function toEntry(row: Row, sources: Sources): LogEntry {
     insertId: typeof row['insert_id'] === 'string' ? row['insert_id'] : insertId(timeNs, id),
     kind: row['kind'] as LogEntry['kind'],
     payload: String(row['payload']),
-    extras: row['extras'] === null ? {} : (JSON.parse(String(row['extras'])) as LogEntry['extras']),
-    ...(row['split'] === null ? {} : { split: JSON.parse(String(row['split'])) as Split }),
+    extras: typeof row['extras'] === 'string' ? (JSON.parse(row['extras']) as LogEntry['extras']) : {},
+    ...(typeof row['split'] === 'string' ? { split: JSON.parse(row['split']) as Split } : {}),
   };
 }
 

@@ -60,7 +60,26 @@ export type LogCondition =
 export type Comparison = '=' | '!=' | '<' | '<=' | '>' | '>=' | ':';
 /** `label`, `json`: with the key, or the path of keys. `any`: a word anywhere in the entry. `severity` and `timeNs` compare as numbers. */
 export type LogField =
-  | { readonly name: 'project' | 'location' | 'job' | 'execution' | 'taskIndex' | 'attempt' | 'attemptId' | 'container' | 'stream' | 'text' | 'insertId' | 'trace' | 'spanId' | 'severity' | 'timeNs' | 'receiveTimeNs' | 'any' }
+  | {
+      readonly name:
+        | 'project'
+        | 'location'
+        | 'job'
+        | 'execution'
+        | 'taskIndex'
+        | 'attempt'
+        | 'attemptId'
+        | 'container'
+        | 'stream'
+        | 'text'
+        | 'insertId'
+        | 'trace'
+        | 'spanId'
+        | 'severity'
+        | 'timeNs'
+        | 'receiveTimeNs'
+        | 'any';
+    }
   | { readonly name: 'label'; readonly key: string }
   | { readonly name: 'json'; readonly path: readonly string[] };
 

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { fromRfc3339, parseLine } from './log-line.ts';
 
@@ -20,7 +20,18 @@ it.each<[string, unknown, object]>([
   ['timestamp in parts', { timestamp: { seconds: 1_700_000_000, nanos: 5 }, a: 1 }, { timeNs: NS + 5n }],
   ['timestampSeconds', { timestampSeconds: '1700000001', timestampNanos: '7', a: 1 }, { timeNs: NS + 1_000_000_007n }],
   ['a time far off is not believed', { time: '2001-01-01T00:00:00Z', a: 1 }, { timeNs: NS, payload: '{"a":1}' }],
-  ['labels, trace, span, id', { 'logging.googleapis.com/labels': { k: 'v', n: 1 }, 'logging.googleapis.com/trace': 't', 'logging.googleapis.com/spanId': 's', 'logging.googleapis.com/trace_sampled': true, 'logging.googleapis.com/insertId': 'i', a: 1 }, { extras: { labels: { k: 'v' }, trace: 't', spanId: 's', traceSampled: true }, insertId: 'i', payload: '{"a":1}' }],
+  [
+    'labels, trace, span, id',
+    {
+      'logging.googleapis.com/labels': { k: 'v', n: 1 },
+      'logging.googleapis.com/trace': 't',
+      'logging.googleapis.com/spanId': 's',
+      'logging.googleapis.com/trace_sampled': true,
+      'logging.googleapis.com/insertId': 'i',
+      a: 1,
+    },
+    { extras: { labels: { k: 'v' }, trace: 't', spanId: 's', traceSampled: true }, insertId: 'i', payload: '{"a":1}' },
+  ],
   ['__proto__ is a name like others', '{"__proto__":{"x":1},"a":1}', { payload: '{"__proto__":{"x":1},"a":1}' }],
   ['nested too deep is text', '{"a":'.repeat(5000) + '1' + '}'.repeat(5000), { kind: 'text' }],
 ])('%s', (_, line, expected) => {
@@ -28,11 +39,21 @@ it.each<[string, unknown, object]>([
 });
 
 it('takes anything', () => {
-  fc.assert(fc.property(fc.oneof(fc.string(), fc.json(), fc.object().map((value) => JSON.stringify({ ...value, severity: value, time: value, 'logging.googleapis.com/labels': value }))), (line) => {
-    const parsed = parse(line);
-    if (parsed.kind === 'json') JSON.parse(parsed.payload);
-    return parsed.severity >= 0 && typeof parsed.timeNs === 'bigint';
-  }));
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        fc.string(),
+        fc.json(),
+        fc.object().map((value) => JSON.stringify({ ...value, severity: value, time: value, 'logging.googleapis.com/labels': value })),
+      ),
+      (line) => {
+        const parsed = parse(line);
+        if (parsed.kind === 'json') JSON.parse(parsed.payload);
+        expect(parsed.severity).toBeGreaterThanOrEqual(0);
+        expect(typeof parsed.timeNs).toBe('bigint');
+      },
+    ),
+  );
 });
 
 it('reads times with offsets and nanoseconds, and nothing else', () => {

@@ -31,7 +31,20 @@ export interface ParsedLine {
 
 /** Spellings that the logging agent takes beside the names themselves. */
 const SEVERITY_ALIASES: Readonly<Record<string, number>> = {
-  ...SEVERITIES, TRACE: 100, FINE: 100, FINER: 100, FINEST: 100, CONFIG: 100, INFORMATION: 200, WARN: 400, ERR: 500, SEVERE: 500, FATAL: 600, CRIT: 600, PANIC: 800, EMERG: 800,
+  ...SEVERITIES,
+  TRACE: 100,
+  FINE: 100,
+  FINER: 100,
+  FINEST: 100,
+  CONFIG: 100,
+  INFORMATION: 200,
+  WARN: 400,
+  ERR: 500,
+  SEVERE: 500,
+  FATAL: 600,
+  CRIT: 600,
+  PANIC: 800,
+  EMERG: 800,
 };
 /** Far deeper than any log, far shallower than what makes recursion overflow. */
 const MAX_DEPTH = 100;
@@ -116,7 +129,10 @@ export function fromRfc3339(text: string): bigint | undefined {
 
 function extrasOf(fields: Fields): LogExtras {
   const labels = fields[`${PREFIX}labels`];
-  const text = (name: string): string | undefined => { const value = fields[PREFIX + name]; return typeof value === 'string' ? value : undefined; };
+  const text = (name: string): string | undefined => {
+    const value = fields[PREFIX + name];
+    return typeof value === 'string' ? value : undefined;
+  };
   const sampled = fields[`${PREFIX}trace_sampled`];
   const all: LogExtras = {
     ...(isObject(labels) ? { labels: Object.fromEntries(Object.entries(labels).filter((pair): pair is [string, string] => typeof pair[1] === 'string')) } : {}),

@@ -28,7 +28,8 @@ export function createSweep(raw: DatabaseSync, retention: LogRetention): Sweep {
   const usedBytes = (): number => (pragma('page_count') - pragma('freelist_count')) * pragma('page_size');
   let isShrinking = false;
 
-  const deleteUpTo = (statement: typeof remove, row: Record<string, unknown> | undefined): number => (typeof row?.['id'] === 'number' ? Number(statement.run(row['id']).changes) : 0);
+  const deleteUpTo = (statement: typeof remove, row: Record<string, unknown> | undefined): number =>
+    typeof row?.['id'] === 'number' ? Number(statement.run(row['id']).changes) : 0;
 
   return {
     step(now) {

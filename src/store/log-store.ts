@@ -9,7 +9,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { cancelled, isApiError, unavailable } from '../errors.ts';
+import { cancelled, invalidArgument, isApiError, unavailable } from '../errors.ts';
 import { decodePageToken, encodePageToken } from '../page-token.ts';
 import type { AuditRecord } from './log-audit.ts';
 import type { AuditEntry, AuditQuery, LogCursor, LogEntry, LogLine, LogPosition, LogQuery, LogRetention, LogSource } from './log-entry.ts';
@@ -65,7 +65,12 @@ const AUDIT_DELAY_MS = 200;
 export async function openLogStore(dataDir: string, options: LogStoreOptions = {}): Promise<LogStore> {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const link = createLink(
-    { file: join(dataDir, 'logs.sqlite'), retention: { ...DEFAULT_RETENTION, ...options.retention }, sweepEveryMs: options.sweepEveryMs ?? 60_000, queryTimeMs: options.queryTimeMs ?? 500 },
+    {
+      file: join(dataDir, 'logs.sqlite'),
+      retention: { ...DEFAULT_RETENTION, ...options.retention },
+      sweepEveryMs: options.sweepEveryMs ?? 60_000,
+      queryTimeMs: options.queryTimeMs ?? 500,
+    },
     (error) => options.onError?.(error),
   );
   await link.open();
@@ -87,11 +92,15 @@ export async function openLogStore(dataDir: string, options: LogStoreOptions = {
     },
     cursor: (attemptId, signal) => link.ask<LogCursor>({ kind: 'cursor', attemptId }, signal),
     async query({ pageToken, ...query }, signal) {
-      const identity = Object.entries(query).filter(([name]) => name !== 'pageSize').sort().map(([name, value]) => [name, JSON.stringify(value, (_, v: unknown) => (typeof v === 'bigint' ? String(v) : v))]);
-      const after = decodePageToken(identity, pageToken ?? '');
-      const position = after === undefined ? undefined : { timeNs: BigInt(after[0] ?? 0), id: Number(after[1]) };
+      const identity = Object.entries(query)
+        .filter(([name]) => name !== 'pageSize')
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([name, value]) => [name, JSON.stringify(value, (_, v: unknown) => (typeof v === 'bigint' ? String(v) : v))]);
+      const position = toPosition(decodePageToken(identity, pageToken ?? ''));
       const givenUp = new Int32Array(new SharedArrayBuffer(4));
-      const giveUp = (): void => { Atomics.store(givenUp, 0, 1); };
+      const giveUp = (): void => {
+        Atomics.store(givenUp, 0, 1);
+      };
       signal?.addEventListener('abort', giveUp, { once: true });
       try {
         const { entries, next } = await link.ask<{ entries: readonly LogEntry[]; next: LogPosition | undefined }>({ kind: 'query', query, after: position, givenUp }, signal);
@@ -100,7 +109,7 @@ export async function openLogStore(dataDir: string, options: LogStoreOptions = {
         signal?.removeEventListener('abort', giveUp);
       }
     },
-    audit: audit.add,
+    audit: (entry) => audit.add(entry),
     async queryAudit(query, signal) {
       audit.send();
       return link.ask<readonly AuditRecord[]>({ kind: 'listAudit', query }, signal);
@@ -116,6 +125,15 @@ export async function openLogStore(dataDir: string, options: LogStoreOptions = {
       await link.close();
     },
   };
+}
+
+/** A token is what a caller sends: its digest proves nothing about the rest. */
+function toPosition(after: readonly (string | number)[] | undefined): LogPosition | undefined {
+  if (after === undefined) return undefined;
+  const [time, id] = after;
+  if (typeof time !== 'string' || !/^-?\d{1,18}$|^[1-8]\d{18}$/.test(time) || typeof id !== 'number' || !Number.isSafeInteger(id))
+    throw invalidArgument('page_token', 'The page token is not valid for this request.');
+  return { timeNs: BigInt(time), id };
 }
 
 /** Messages of bounded size, each kept with its cursor by itself. */
@@ -153,7 +171,13 @@ function createRoom(most: number) {
           reject(cancelled('The call was cancelled.'));
           admit();
         };
-        const entry = { bytes, enter: () => { signal?.removeEventListener('abort', leave); resolve(); } };
+        const entry = {
+          bytes,
+          enter: () => {
+            signal?.removeEventListener('abort', leave);
+            resolve();
+          },
+        };
         signal?.addEventListener('abort', leave, { once: true });
         waiting.push(entry);
         admit();
@@ -178,14 +202,15 @@ function createAuditQueue(link: Link, most: number, onError: (error: Error) => v
     if (entries.length === 0) return;
     pending = [];
     inFlight += entries.length;
-    link.ask({ kind: 'audit', entries }).then(
-      () => { inFlight -= entries.length; },
-      (error: Error) => {
-        inFlight -= entries.length;
+    link
+      .ask({ kind: 'audit', entries })
+      .catch((error: Error) => {
         dropped += entries.length;
         onError(error);
-      },
-    );
+      })
+      .finally(() => {
+        inFlight -= entries.length;
+      });
   };
   return {
     send,
@@ -254,14 +279,26 @@ function createLink(workerData: LogWorkerData, onError: (error: Error) => void):
       const done = (): void => signal?.removeEventListener('abort', abort);
       signal?.addEventListener('abort', abort, { once: true });
       // The caller of `ask` knows what the thread answers to its kind of work.
-      pending.set(id, { resolve: (value) => { done(); resolve(value as T); }, reject: (error) => { done(); reject(error); } });
+      pending.set(id, {
+        resolve: (value) => {
+          done();
+          resolve(value as T);
+        },
+        reject: (error) => {
+          done();
+          reject(error);
+        },
+      });
       worker ??= start();
       if (work !== undefined) worker.postMessage({ id, work });
     });
 
   return {
     // The thread says `0` when the file is open.
-    open: () => post<void>(0, undefined).catch((error: Error) => { throw error.cause instanceof Error ? error.cause : error; }),
+    open: () =>
+      post<void>(0, undefined).catch((error: Error) => {
+        throw error.cause instanceof Error ? error.cause : error;
+      }),
     ask: (work, signal) => (isClosed ? Promise.reject(unavailable('The server is shutting down.')) : post(++lastId, work, signal)),
     async close() {
       if (isClosed) return;

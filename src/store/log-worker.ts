@@ -25,7 +25,10 @@ export type LogWork =
   | { readonly kind: 'listAudit'; readonly query: AuditQuery }
   | { readonly kind: 'sweep' }
   | { readonly kind: 'close' };
-export interface LogRequest { readonly id: number; readonly work: LogWork }
+export interface LogRequest {
+  readonly id: number;
+  readonly work: LogWork;
+}
 export type LogReply = { readonly id: number; readonly value: unknown } | { readonly id: number; readonly error: string };
 
 const port = parentPort;
@@ -112,7 +115,11 @@ port.on('message', ({ id, work }: LogRequest) => {
     scheduled ??= setImmediate(flush);
     return;
   }
-  if (work.kind === 'sweep') return sweepOn((value) => reply({ id, value }), (error) => reply({ id, error: words(error) }));
+  if (work.kind === 'sweep')
+    return sweepOn(
+      (value) => reply({ id, value }),
+      (error) => reply({ id, error: words(error) }),
+    );
   try {
     // So that everybody reads what was written before.
     flush();

@@ -79,6 +79,11 @@ export async function renewLeases(db: Db, owner: LeaseOwner, until: Micros): Pro
   await db.updateTable('executions').set({ lease_expire_time: until }).where('lease_owner', '=', leaseOwnerName(owner)).where('phase', '<>', 'done').execute();
 }
 
+/** The open executions that the owner holds. */
+export async function listHeldExecutions(db: Db, owner: LeaseOwner): Promise<string[]> {
+  return (await db.selectFrom('executions').select('uid').where('phase', '<>', 'done').where('lease_owner', '=', leaseOwnerName(owner)).execute()).map((row) => row.uid);
+}
+
 /** Gives an execution back, for anybody to claim at once. */
 export async function releaseExecution(db: Db, owner: LeaseOwner, uid: string): Promise<void> {
   await db.updateTable('executions').set({ lease_owner: null, lease_expire_time: null }).where('uid', '=', uid).where('lease_owner', '=', leaseOwnerName(owner)).execute();

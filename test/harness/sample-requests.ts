@@ -1,5 +1,5 @@
 /** For every RPC with an HTTP binding: a request whose names are of the right form, so that authorisation is what answers. */
-import { type DescMethod, fromJson, getOption, hasOption, type JsonValue, type Message } from '@bufbuild/protobuf';
+import { type DescMethod, fromJson, getOption, hasOption, type JsonObject, type JsonValue, type Message } from '@bufbuild/protobuf';
 import { http as httpOption } from '../../src/gen/google/api/annotations_pb.js';
 import type { AnyService, HttpBinding } from '../../src/services/service.ts';
 
@@ -10,9 +10,20 @@ export interface Sample {
   readonly verb: string;
   /** With the API's host first. */
   readonly path: string;
-  readonly hasBody: boolean;
+  /** Undefined where the binding takes none. */
+  readonly body: JsonValue | undefined;
   readonly request: Message;
 }
+
+/** What some RPCs need beside the names in their path. */
+const FIELDS: Record<string, JsonObject> = {
+  'google.cloud.run.v2.Jobs.CreateJob': { jobId: 'sample' },
+  'google.cloud.resourcemanager.v3.Folders.ListFolders': { parent: 'organizations/111111111111' },
+  'google.cloud.resourcemanager.v3.Projects.ListProjects': { parent: 'folders/222222222222' },
+  'google.cloud.resourcemanager.v3.Projects.CreateProject': { project: { projectId: 'sample-project', parent: 'folders/222222222222' } },
+  'google.cloud.resourcemanager.v2.Folders.ListFolders': { parent: 'organizations/111111111111' },
+  'google.logging.v2.LoggingServiceV2.ListLogEntries': { resourceNames: ['projects/demo'] },
+};
 
 const SEGMENTS: Record<string, string> = { projects: 'demo', locations: 'us-central1', serviceAccounts: 'sample@demo.iam.gserviceaccount.com', organizations: '111111111111', folders: '222222222222', operations: 'cp.123' };
 
@@ -28,8 +39,15 @@ export function sampleRequests(services: readonly AnyService[]): Sample[] {
         assign(json, field.split('.'), value);
         return value;
       });
-      const request = fromJson(method.input, json as JsonValue);
-      return [{ service, method, name: `${service.desc.typeName}.${method.name}`, verb: binding.verb, path: `/${service.host}${path}`, hasBody: binding.body !== undefined && binding.body !== '', request }];
+      const name = `${service.desc.typeName}.${method.name}`;
+      const fields = FIELDS[name] ?? {};
+      // Names of fields and text: JSON by construction.
+      const request = fromJson(method.input, { ...(json as JsonObject), ...fields });
+      const hasBody = binding.body !== undefined && binding.body !== '';
+      // A body that is one field holds that field's value; a GET carries fields in its query.
+      const body = !hasBody ? undefined : binding.body === '*' ? fields : (fields[binding.body ?? ''] ?? {});
+      const query = binding.body === '*' ? '' : new URLSearchParams(Object.entries(fields).filter(([key]) => key !== binding.body).map(([key, value]): [string, string] => [key, String(value)])).toString();
+      return [{ service, method, name, verb: binding.verb, path: `/${service.host}${path}${query === '' ? '' : `?${query}`}`, body, request }];
     }),
   );
 }

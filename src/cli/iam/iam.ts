@@ -47,7 +47,7 @@ export function registerIam(program: Command, shell: Shell): void {
         const account = await accountName(session, given);
         return { name: account.name, shown: account.key };
       },
-      get: (api, name) => api.send<Policy>('POST', IAM, `${name}:getIamPolicy`, {}, { 'options.requestedPolicyVersion': 3 }),
+      get: (api, name) => api.send<Policy>('POST', IAM, `${name}:getIamPolicy`, undefined, { 'options.requestedPolicyVersion': 3 }),
       set: (api, name, policy, updateMask) => api.send<Policy>('POST', IAM, `${name}:setIamPolicy`, { policy, ...(updateMask === undefined ? {} : { updateMask }) }),
     },
     'iam service-accounts',
@@ -118,7 +118,7 @@ function registerStates(group: CliCommand, shell: Shell): void {
     onRun(command, shell, async (session, given) => {
       const account = await accountName(session, given);
       const name = ownName(account, await session.project());
-      await (await session.api()).send('POST', IAM, `${name}:${verb}`);
+      await (await session.api()).send('POST', IAM, `${name}:${verb}`, {});
       session.terminal.note(`${done} service account [${account.key}].`);
     });
   }
@@ -139,7 +139,7 @@ function registerDelete(group: CliCommand, shell: Shell): void {
   const undelete = defineCommand(group, 'undelete <unique-id>', { summary: 'bring a deleted service account back', examples: ['actas iam service-accounts undelete 103271949540120710052'] });
   onRun(undelete, shell, async (session, uniqueId) => {
     await session.project();
-    const answer = await (await session.api()).send<{ restoredAccount?: ServiceAccount }>('POST', IAM, `projects/-/serviceAccounts/${uniqueId}:undelete`);
+    const answer = await (await session.api()).send<{ restoredAccount?: ServiceAccount }>('POST', IAM, `projects/-/serviceAccounts/${uniqueId}:undelete`, {});
     session.terminal.note(`Restored service account [${answer.restoredAccount?.email ?? uniqueId}].`);
     await print(session, answer.restoredAccount ?? {});
   });

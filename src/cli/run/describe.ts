@@ -1,6 +1,6 @@
 /** A job, an execution and a task in words, as `gcloud run jobs describe` prints them for people. */
 import { showDuration } from '../values.ts';
-import { conditionOf, type Container, elapsed, type Execution, executionState, type Job, progressOf, readySymbol, shortName, showTime, stateSymbol, type Task, taskState, type TaskTemplate } from './shapes.ts';
+import { conditionOf, type Container, elapsed, type Execution, executionState, exitOf, type Job, progressOf, readySymbol, shortName, showTime, stateSymbol, type Task, taskState, type TaskTemplate } from './shapes.ts';
 
 type Row = readonly [label: string, value: string | number | undefined];
 
@@ -47,7 +47,7 @@ export function describeTask(task: Task, nowMs: number): string {
     ['Message', conditionOf(task, 'Completed')?.message],
     ['Index', task.index ?? 0],
     ['Retries', task.retried ?? 0],
-    ['Exit code', result === undefined ? undefined : result.termSignal === undefined ? (result.exitCode ?? 0) : `signal ${result.termSignal}`],
+    ['Exit code', exitOf(task)],
     ['Last attempt', result?.status?.message],
     ['Execution', shortName(task.execution)],
     ['Started', showTime(task.startTime)],

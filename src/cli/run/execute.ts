@@ -77,7 +77,7 @@ export async function execute(session: Session, job: string, overrides: object |
     if (session.format !== undefined) await printResource(terminal, session.format, accepted);
     return EXIT.ok;
   }
-  if (!session.flags.quiet) terminal.note(`Execution [${name}] is accepted.`);
+  terminal.note(`Execution [${name}] is accepted.`);
   const watched = await watchExecution(session, accepted, { until: flags.wait === true ? 'Completed' : 'Started', logs: flags.logs === true });
   for (const condition of watched.execution.conditions ?? []) if (condition.severity === 'WARNING' && condition.message !== undefined) terminal.warn(condition.message);
   if (session.format !== undefined) await printResource(terminal, session.format, watched.execution);

@@ -8,7 +8,7 @@ import { addListFlags, column, serverLimit, showList } from '../listing.ts';
 import type { Session } from '../session.ts';
 import { describeExecution, describeTask } from './describe.ts';
 import { getExecution, getTask, jobName } from './names.ts';
-import { type Execution, executionState, type Job, shortName, showTime, stateSymbol, type Task, taskState } from './shapes.ts';
+import { type Execution, executionState, exitOf, type Job, shortName, showTime, stateSymbol, type Task, taskState } from './shapes.ts';
 
 interface JobFlag {
   readonly job?: string;
@@ -31,7 +31,7 @@ const TASK_COLUMNS = [
   column<Task>('INDEX', (task) => String(task.index ?? 0)),
   column<Task>('STATUS', (task) => taskState(task)),
   column<Task>('RETRIES', (task) => String(task.retried ?? 0)),
-  column<Task>('EXIT CODE', (task) => (task.lastAttemptResult === undefined ? '' : task.lastAttemptResult.termSignal === undefined ? String(task.lastAttemptResult.exitCode ?? 0) : `signal ${task.lastAttemptResult.termSignal}`)),
+  column<Task>('EXIT CODE', exitOf),
   column<Task>('STARTED', (task) => showTime(task.startTime)),
   column<Task>('COMPLETED', (task) => showTime(task.completionTime)),
 ];
@@ -91,7 +91,7 @@ function registerChanges(group: CliCommand, shell: Shell): void {
       const stages = terminal.stages();
       await stages.start(`${words.stage} execution [${name}]...`);
       try {
-        const operation = words.verb === 'cancel' ? await api.send<Operation>('POST', RUN, `${execution.name ?? ''}:cancel`) : await api.send<Operation>('DELETE', RUN, execution.name ?? '');
+        const operation = words.verb === 'cancel' ? await api.send<Operation>('POST', RUN, `${execution.name ?? ''}:cancel`, {}) : await api.send<Operation>('DELETE', RUN, execution.name ?? '');
         if (session.flags.async !== true) await api.finish(RUN, operation);
       } catch (error) {
         stages.fail();

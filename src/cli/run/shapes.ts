@@ -123,6 +123,14 @@ export function taskState(task: Task): RunningState {
   return task.startTime === undefined ? 'Pending' : 'Running';
 }
 
+/** `3`, `signal 9`, or nothing where the attempt ended without either (a timeout, a cancellation). */
+export function exitOf(task: Task): string {
+  const result = task.lastAttemptResult;
+  if (result?.termSignal !== undefined) return `signal ${result.termSignal}`;
+  // JSON leaves a zero out.
+  return String(result?.exitCode ?? (taskState(task) === 'Succeeded' ? 0 : ''));
+}
+
 const SYMBOLS: Readonly<Record<RunningState, string>> = { Pending: '…', Running: '…', Succeeded: '✔', Failed: 'X', Cancelled: '!', Abandoned: '!' };
 
 export function stateSymbol(state: RunningState): string {

@@ -44,19 +44,18 @@ export async function watchExecution(session: Session, started: Execution, optio
   try {
     for (const pause of pauses(FIRST_PAUSE_MS, LONGEST_PAUSE_MS)) {
       execution = await patiently(session, stop.signal, () => read(session, execution, stop.signal));
+      // What it wrote comes before the line that says that it ended, and after the one that says that it runs.
+      const ended = hasEnded(conditionOf(execution, 'Completed'));
+      if (ended) await logs?.drain();
+      if (await showStages.update(execution)) return { execution, interrupted: false };
       await patiently(session, stop.signal, async () => logs?.print());
-      const finished = await showStages.update(execution);
-      if (finished) {
-        await logs?.drain();
-        return { execution, interrupted: false };
-      }
       await delay(pause, undefined, { signal: stop.signal });
     }
     throw new Error('pauses() never ends');
   } catch (error) {
     showStages.leave();
     if (!stop.signal.aborted) throw error;
-    terminal.note(`\nExecution [${shortName(execution.name)}] keeps running.`);
+    terminal.alert(`\nExecution [${shortName(execution.name)}] keeps running.`);
     return { execution, interrupted: true };
   } finally {
     removeListener();
@@ -129,7 +128,7 @@ async function createLogPrinter(session: Session, execution: Execution): Promise
   const [, project = '', , region = '', , job = '', , name = ''] = (execution.name ?? '').split('/');
   const next = createFollower(await session.api(), { project, region, job, execution: name }, execution.createTime ?? new Date(0).toISOString());
   // With --format, stdout belongs to the result.
-  const show = (entry: LogEntry): void => (session.format === undefined ? session.terminal.print(showLine(entry)) : session.terminal.note(showLine(entry)));
+  const show = (entry: LogEntry): void => (session.format === undefined ? session.terminal.print(showLine(entry)) : session.terminal.alert(showLine(entry)));
   const print = async (): Promise<number> => {
     const entries = await next();
     for (const entry of entries) show(entry);
@@ -165,12 +164,12 @@ export async function reportOutcome(session: Session, watched: Watched): Promise
     return EXIT.ok;
   }
   if (state === 'Cancelled') {
-    terminal.note(`ERROR: Execution [${name}] was cancelled. ${progressOf(execution)}.`);
+    terminal.alert(`ERROR: Execution [${name}] was cancelled. ${progressOf(execution)}.`);
     return EXIT.cancelled;
   }
-  terminal.note(`ERROR: Execution [${name}] has failed. ${conditionOf(execution, 'Completed')?.message ?? ''}`.trimEnd());
+  terminal.alert(`ERROR: Execution [${name}] has failed. ${conditionOf(execution, 'Completed')?.message ?? ''}`.trimEnd());
   await reportFailedTasks(session, execution);
-  terminal.note(`View its logs:                actas run jobs logs read ${job} --execution=${name} ${where}\nView details about it:        actas run jobs executions describe ${name} ${where}`);
+  terminal.note(`View its logs:          actas run jobs logs read ${job} --execution=${name} ${where}\nView details about it:  actas run jobs executions describe ${name} ${where}`);
   return EXIT.error;
 }
 
@@ -185,8 +184,8 @@ async function reportFailedTasks(session: Session, execution: Execution): Promis
     throw error;
   }
   const failed = tasks.filter((task) => taskState(task) === 'Failed').toSorted((left, right) => (left.index ?? 0) - (right.index ?? 0));
-  for (const task of failed.slice(0, SHOWN_FAILURES)) session.terminal.note(`  task ${task.index ?? 0}: ${taskFailure(task)}`);
-  if (failed.length > SHOWN_FAILURES) session.terminal.note(`  and ${failed.length - SHOWN_FAILURES} more`);
+  for (const task of failed.slice(0, SHOWN_FAILURES)) session.terminal.alert(`  task ${task.index ?? 0}: ${taskFailure(task)}`);
+  if (failed.length > SHOWN_FAILURES) session.terminal.alert(`  and ${failed.length - SHOWN_FAILURES} more`);
 }
 
 function taskFailure(task: Task): string {

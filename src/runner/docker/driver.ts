@@ -176,7 +176,8 @@ async function* readLogs(session: Session, id: AttemptId, from: LogCursor, signa
       isOver,
       async ready(stop) {
         if (!(await when(attempt, () => hasRun() || isOver(), stop))) return false;
-        return member()?.dockerId !== undefined && !gone();
+        // The engine would keep a reader of a container that never ran waiting for ever.
+        return member()?.dockerId !== undefined && member()?.exit?.cause !== 'startFailed' && hasRun() && !gone();
       },
       async connect(stop) {
         const dockerId = member()?.dockerId;

@@ -46,7 +46,7 @@ export interface World {
   readonly sink: MemoryLogSink;
   readonly dir: string;
   readonly warnings: string[];
-  runner(driver: Driver, options?: { readonly instanceId?: string; readonly limits?: Partial<RunnerLimits>; readonly leases?: LeaseTable }): Runner;
+  runner(driver: Driver, options?: { readonly instanceId?: string; readonly limits?: Partial<RunnerLimits>; readonly leases?: LeaseTable; readonly store?: Store }): Runner;
   insertJob(image: string, change?: (job: Job) => void): Promise<{ readonly uid: string; readonly name: string; readonly operation: string }>;
   /** Of a job of its own. */
   insertExecution(wish?: NewExecution): Promise<string>;
@@ -79,7 +79,7 @@ export async function createWorld(): Promise<World> {
     dir,
     warnings,
     runner(driver, options = {}) {
-      const runner = createRunner({ store, driver, clock: time, timers: time, log, logs: sink, instanceId: options.instanceId ?? 'one', limits: { maxAttempts: 100, ...options.limits }, ...(options.leases === undefined ? {} : { leases: options.leases }) });
+      const runner = createRunner({ store: options.store ?? store, driver, clock: time, timers: time, log, logs: sink, instanceId: options.instanceId ?? 'one', limits: { maxAttempts: 100, ...options.limits }, ...(options.leases === undefined ? {} : { leases: options.leases }) });
       runners.push(runner);
       return runner;
     },

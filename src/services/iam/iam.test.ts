@@ -126,7 +126,9 @@ describe('create, get, list', () => {
     await expect(run('getServiceAccount', { name: NAME })).rejects.toMatchObject({ status: 'NOT_FOUND', message: `Service account ${NAME} does not exist.` });
     await createHello();
     await store.write(({ db }) => grant(db, '//cloudresourcemanager.googleapis.com/projects/other', 'roles/owner', 'user:other@example.com'));
-    await expect(run('getServiceAccount', { name: `projects/other/serviceAccounts/${HELLO}` }, 'user:other@example.com')).rejects.toMatchObject({ status: 'NOT_FOUND' });
+    // Whatever project the name claims, an account is its own project's.
+    await expect(run('getServiceAccount', { name: `projects/other/serviceAccounts/${HELLO}` }, 'user:other@example.com')).rejects.toMatchObject({ status: 'PERMISSION_DENIED' });
+    await expect(run('getServiceAccount', { name: `projects/other/serviceAccounts/${HELLO}` })).rejects.toMatchObject({ status: 'NOT_FOUND' });
     await expect(run('getServiceAccount', { name: NAME }, 'user:other@example.com')).rejects.toMatchObject({ status: 'PERMISSION_DENIED' });
   });
 

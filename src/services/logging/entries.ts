@@ -2,6 +2,7 @@
 import { create, type JsonObject, type MessageInitShape } from '@bufbuild/protobuf';
 import { type Duration, DurationSchema, TimestampSchema } from '@bufbuild/protobuf/wkt';
 import type { HttpRequestSchema } from '../../gen/google/logging/type/http_request_pb.js';
+import type { LogSeverity } from '../../gen/google/logging/type/log_severity_pb.js';
 import type { LogEntryOperationSchema, LogEntrySchema, LogEntrySourceLocationSchema } from '../../gen/google/logging/v2/log_entry_pb.js';
 import type { LogEntry } from '../../store/log-entry.ts';
 import { toTimestamp } from '../../timestamp.ts';
@@ -18,7 +19,8 @@ export function toLogEntry(entry: LogEntry): MessageInitShape<typeof LogEntrySch
     payload: entry.kind === 'text' ? { case: 'textPayload', value: entry.payload } : { case: 'jsonPayload', value: JSON.parse(entry.payload) as JsonObject },
     timestamp: create(TimestampSchema, { seconds: entry.timeNs / 1_000_000_000n, nanos: Number(entry.timeNs % 1_000_000_000n) }),
     receiveTimestamp: toTimestamp(entry.receiveTime),
-    severity: entry.severity,
+    // Both are google.logging.type.LogSeverity.
+    severity: entry.severity as LogSeverity,
     insertId: entry.insertId,
     labels: {
       ...source.labels,

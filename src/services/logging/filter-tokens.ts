@@ -34,7 +34,8 @@ export function tokenize(filter: string): readonly Token[] {
     }
     const operator = OPERATOR.exec(rest)?.[0];
     const word = wordAt(filter, at);
-    const [kind, value]: [Token['kind'], string] = operator !== undefined ? ['operator', operator] : first === '(' ? ['open', first] : first === ')' ? ['close', first] : first === ',' ? ['comma', first] : ['word', word];
+    const [kind, value]: [Token['kind'], string] =
+      operator !== undefined ? ['operator', operator] : first === '(' ? ['open', first] : first === ')' ? ['close', first] : first === ',' ? ['comma', first] : ['word', word];
     if (value === '') throw badFilter(`${JSON.stringify(first)} at position ${at + 1} is not understood`);
     tokens.push({ kind, value, at });
     at += value.length;

@@ -17,12 +17,25 @@ const MAX_DEPTH = 50;
 const MAX_TERMS = 256;
 
 const FIELDS: Readonly<Record<string, LogField['name']>> = {
-  textPayload: 'text', text_payload: 'text', insertId: 'insertId', insert_id: 'insertId', trace: 'trace', spanId: 'spanId', span_id: 'spanId',
-  severity: 'severity', timestamp: 'timeNs', receiveTimestamp: 'receiveTimeNs', receive_timestamp: 'receiveTimeNs',
+  textPayload: 'text',
+  text_payload: 'text',
+  insertId: 'insertId',
+  insert_id: 'insertId',
+  trace: 'trace',
+  spanId: 'spanId',
+  span_id: 'spanId',
+  severity: 'severity',
+  timestamp: 'timeNs',
+  receiveTimestamp: 'receiveTimeNs',
+  receive_timestamp: 'receiveTimeNs',
 };
 const RESOURCE_LABELS: Readonly<Record<string, LogField['name']>> = { project_id: 'project', location: 'location', job_name: 'job' };
 const LABELS: Readonly<Record<string, LogField['name']>> = {
-  'run.googleapis.com/execution_name': 'execution', 'run.googleapis.com/task_index': 'taskIndex', 'run.googleapis.com/task_attempt': 'attempt', instanceId: 'attemptId', container_name: 'container',
+  'run.googleapis.com/execution_name': 'execution',
+  'run.googleapis.com/task_index': 'taskIndex',
+  'run.googleapis.com/task_attempt': 'attempt',
+  instanceId: 'attemptId',
+  container_name: 'container',
 };
 
 /** @param projectIds whose logs are asked for: a log's name holds its project's @throws INVALID_ARGUMENT that says what is not understood */
@@ -42,7 +55,8 @@ function createReader(tokens: readonly Token[], projectIds: readonly string[]) {
     return token;
   };
   const isWord = (word: string): boolean => peek().kind === 'word' && peek().value === word;
-  const unexpected = (token: Token): Error => badFilter(token.kind === 'end' ? 'it ends where something more is needed' : `${JSON.stringify(token.value)} at position ${token.at + 1} is not understood`);
+  const unexpected = (token: Token): Error =>
+    badFilter(token.kind === 'end' ? 'it ends where something more is needed' : `${JSON.stringify(token.value)} at position ${token.at + 1} is not understood`);
 
   // "The NOT operator has the highest precedence, followed by OR and AND in that order."
   const conjunction = (): LogCondition => {
@@ -150,7 +164,11 @@ function comparison(path: readonly string[], operator: Comparison, value: string
   if (name === 'resource.type') return constant(compareText(RESOURCE_TYPE, operator, value, name));
   if (head === 'resource' && key === 'labels' && path.length === 3) return constant(operator === '!=');
   if (name === 'logName' || name === 'log_name') {
-    const streams = projectIds.flatMap((projectId) => typedEntries(LOG_IDS).filter(([, id]) => compareText(`projects/${projectId}/logs/${id}`, operator, value, name)).map(([stream]) => ofStream(projectId, stream)));
+    const streams = projectIds.flatMap((projectId) =>
+      typedEntries(LOG_IDS)
+        .filter(([, id]) => compareText(`projects/${projectId}/logs/${id}`, operator, value, name))
+        .map(([stream]) => ofStream(projectId, stream)),
+    );
     return { op: 'or', all: streams };
   }
   throw badFilter(`the field ${name} is not supported`);
@@ -196,7 +214,13 @@ function compareText(actual: string, operator: Comparison, value: string, name: 
 }
 
 function ofStream(projectId: string, stream: string): LogCondition {
-  return { op: 'and', all: [{ op: 'compare', field: { name: 'project' }, comparison: '=', value: projectId }, { op: 'compare', field: { name: 'stream' }, comparison: '=', value: stream }] };
+  return {
+    op: 'and',
+    all: [
+      { op: 'compare', field: { name: 'project' }, comparison: '=', value: projectId },
+      { op: 'compare', field: { name: 'stream' }, comparison: '=', value: stream },
+    ],
+  };
 }
 function constant(value: boolean): LogCondition {
   return { op: 'const', value };

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { toJson } from '@bufbuild/protobuf';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isApiError } from '../../errors.ts';
 import { type ListLogEntriesResponse, ListLogEntriesResponseSchema } from '../../gen/google/logging/v2/logging_pb.js';
@@ -10,7 +10,6 @@ import type { LogLine, LogSource } from '../../store/log-entry.ts';
 import { type LogStore, openLogStore } from '../../store/log-store.ts';
 import { callUnary, createFakeCall } from '../fake-call.ts';
 import type { AnyService, Lookup } from '../service.ts';
-import { parseFilter } from './filter.ts';
 import { createLoggingService } from './logging.ts';
 
 const START = BigInt(Date.now()) * 1_000_000n;
@@ -19,7 +18,18 @@ let dir: string;
 let logs: LogStore;
 let service: AnyService;
 
-const SOURCE: LogSource = { projectId: 'demo', location: 'us-central1', job: 'hello', execution: 'hello-abcde', executionUid: 'u', task: 'hello-abcde-task0', taskIndex: 0, attempt: 0, attemptId: 'uid-0', labels: { team: 'blue' } };
+const SOURCE: LogSource = {
+  projectId: 'demo',
+  location: 'us-central1',
+  job: 'hello',
+  execution: 'hello-abcde',
+  executionUid: 'u',
+  task: 'hello-abcde-task0',
+  taskIndex: 0,
+  attempt: 0,
+  attemptId: 'uid-0',
+  labels: { team: 'blue' },
+};
 const line = (text: string, at: number, over: Partial<LogLine> = {}): LogLine => ({ container: 'main', stream: 'stdout', timeNs: START + BigInt(at) * 1_000_000n, text, ...over });
 const list = async (request: object, call = createFakeCall()): Promise<ListLogEntriesResponse> =>
   // What the method's descriptor says that it answers.
@@ -30,8 +40,15 @@ beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'logging-'));
   logs = await openLogStore(dir);
   service = createLoggingService({ logs, findProjectId: (project) => Promise.resolve({ demo: 'demo', '123456789012': 'demo', other: 'other' }[project]) });
-  await logs.append(SOURCE, [line('zero', 0), line('{"severity":"ERROR","message":"one","code":7}', 1), line('two', 2, { stream: 'stderr' }), line('Container called exit(1).', 3, { container: '', stream: 'stderr' })]);
-  await logs.append({ ...SOURCE, job: 'sync', execution: 'sync-12345', attemptId: 'uid2-1', taskIndex: 3, attempt: 1 }, [line('{"severity":"WARNING","message":"three","logging.googleapis.com/labels":{"k":"v"},"httpRequest":{"status":404,"latency":"1.5s","requestSize":"12"}}', 4)]);
+  await logs.append(SOURCE, [
+    line('zero', 0),
+    line('{"severity":"ERROR","message":"one","code":7}', 1),
+    line('two', 2, { stream: 'stderr' }),
+    line('Container called exit(1).', 3, { container: '', stream: 'stderr' }),
+  ]);
+  await logs.append({ ...SOURCE, job: 'sync', execution: 'sync-12345', attemptId: 'uid2-1', taskIndex: 3, attempt: 1 }, [
+    line('{"severity":"WARNING","message":"three","logging.googleapis.com/labels":{"k":"v"},"httpRequest":{"status":404,"latency":"1.5s","requestSize":"12"}}', 4),
+  ]);
 });
 afterAll(async () => {
   await logs.close();
@@ -47,7 +64,14 @@ it('shapes entries as they are recorded of jobs', async () => {
         insertId: expect.stringMatching(/^[0-9a-f]{24}$/),
         resource: { type: 'cloud_run_job', labels: { job_name: 'hello', location: 'us-central1', project_id: 'demo' } },
         timestamp: expect.any(String),
-        labels: { team: 'blue', instanceId: 'uid-0', 'run.googleapis.com/task_attempt': '0', 'run.googleapis.com/task_index': '0', 'run.googleapis.com/execution_name': 'hello-abcde', container_name: 'main' },
+        labels: {
+          team: 'blue',
+          instanceId: 'uid-0',
+          'run.googleapis.com/task_attempt': '0',
+          'run.googleapis.com/task_index': '0',
+          'run.googleapis.com/execution_name': 'hello-abcde',
+          container_name: 'main',
+        },
         logName: 'projects/demo/logs/run.googleapis.com%2Fstdout',
         receiveTimestamp: expect.any(String),
       },
@@ -61,8 +85,14 @@ it('shapes entries as they are recorded of jobs', async () => {
 describe('filters', () => {
   const yesterday = new Date(Date.now() - 86_400_000).toISOString();
   it.each<[string, unknown[]]>([
-    [`resource.type = cloud_run_job \n AND resource.labels.job_name = hello \n AND resource.labels.location = us-central1 \n AND severity >= DEFAULT \n AND timestamp>="${yesterday}"`, ['zero', 'one', 'two', 'exit']],
-    ['resource.type ="cloud_run_job" resource.labels.job_name="sync" labels."run.googleapis.com/execution_name"="sync-12345" labels."run.googleapis.com/task_attempt"="1"', ['three']],
+    [
+      `resource.type = cloud_run_job \n AND resource.labels.job_name = hello \n AND resource.labels.location = us-central1 \n AND severity >= DEFAULT \n AND timestamp>="${yesterday}"`,
+      ['zero', 'one', 'two', 'exit'],
+    ],
+    [
+      'resource.type ="cloud_run_job" resource.labels.job_name="sync" labels."run.googleapis.com/execution_name"="sync-12345" labels."run.googleapis.com/task_attempt"="1"',
+      ['three'],
+    ],
     ['logName:"run.googleapis.com%2Fstdout" labels."run.googleapis.com/task_index"="0"', ['zero', 'one']],
     ['logName="projects/demo/logs/run.googleapis.com%2Fstderr"', ['two']],
     ['logName="projects/demo/logs/run.googleapis.com/stderr"', ['two']],
@@ -88,7 +118,9 @@ describe('filters', () => {
     ['timestamp<"2001-01-01"', []],
     ['  ', ['zero', 'one', 'two', 'exit', 'three']],
   ])('%s', async (filter, expected) => {
-    const words = payloads(await list({ filter })).map((payload) => (typeof payload === 'string' ? (payload.startsWith('Container') ? 'exit' : payload) : (payload as { message: string }).message));
+    const words = payloads(await list({ filter })).map((payload) =>
+      typeof payload === 'string' ? (payload.startsWith('Container') ? 'exit' : payload) : (payload as { message: string }).message,
+    );
     expect(words).toEqual(expected);
   });
 
@@ -113,17 +145,44 @@ describe('filters', () => {
   });
 
   it('never fails otherwise, whatever is written', async () => {
-    const piece = fc.oneof(fc.constantFrom('AND', 'OR', 'NOT', '-', '(', ')', '=', '!=', ':', '>=', '"', '.', 'severity', 'timestamp', 'labels."a b"', 'jsonPayload.code', 'logName', 'ERROR', '"x"', '7', ',', '~'), fc.string({ maxLength: 6 }));
+    const piece = fc.oneof(
+      fc.constantFrom(
+        'AND',
+        'OR',
+        'NOT',
+        '-',
+        '(',
+        ')',
+        '=',
+        '!=',
+        ':',
+        '>=',
+        '"',
+        '.',
+        'severity',
+        'timestamp',
+        'labels."a b"',
+        'jsonPayload.code',
+        'logName',
+        'ERROR',
+        '"x"',
+        '7',
+        ',',
+        '~',
+      ),
+      fc.string({ maxLength: 6 }),
+    );
     await fc.assert(
-      fc.asyncProperty(fc.array(piece, { maxLength: 12 }).map((pieces) => pieces.join(' ')), async (filter) => {
-        try {
-          parseFilter(filter, ['demo']);
-        } catch (error) {
-          expect(isApiError(error) && error.status).toBe('INVALID_ARGUMENT');
-          return;
-        }
-        await list({ filter });
-      }),
+      fc.asyncProperty(
+        fc.array(piece, { maxLength: 12 }).map((pieces) => pieces.join(' ')),
+        async (filter) => {
+          const outcome = await list({ filter }).then(
+            () => 'OK',
+            (error: unknown) => (isApiError(error) ? error.status : error),
+          );
+          expect(['OK', 'INVALID_ARGUMENT']).toContain(outcome);
+        },
+      ),
       { numRuns: 500 },
     );
   });
@@ -146,7 +205,9 @@ it('pages in either order', async () => {
 it('asks for the permission on every project, by id or number, and takes nothing else', async () => {
   const call = createFakeCall();
   await list({ resourceNames: ['projects/123456789012', 'projects/other', 'projects/demo/locations/global/buckets/_Default/views/_AllLogs'] }, call);
-  expect(call.asked).toEqual(['123456789012', 'other', 'demo'].map((project) => ({ permission: 'logging.logEntries.list', resource: `//cloudresourcemanager.googleapis.com/projects/${project}` })));
+  expect(call.asked).toEqual(
+    ['123456789012', 'other', 'demo'].map((project) => ({ permission: 'logging.logEntries.list', resource: `//cloudresourcemanager.googleapis.com/projects/${project}` })),
+  );
   await expect(list({}, createFakeCall({ decide: () => false }))).rejects.toMatchObject({ status: 'PERMISSION_DENIED' });
   for (const resourceNames of [[], ['folders/1'], ['projects/'], ['demo']]) await expect(list({ resourceNames })).rejects.toMatchObject({ status: 'INVALID_ARGUMENT' });
   expect((await list({ resourceNames: ['projects/123456789012'] })).entries).toHaveLength(5);

@@ -28,13 +28,22 @@ export function createLoggingService(deps: LoggingDeps): AnyService {
     denied: ({ permission, asked }) => `Permission '${permission}' denied on resource '${asked}' (or it may not exist).`,
     methods: {
       listLogEntries: {
-        access: { checks: (request) => projectsOf(request.resourceNames).map((project) => ({ permission: 'logging.logEntries.list', resource: `//cloudresourcemanager.googleapis.com/projects/${project}` })) },
+        access: {
+          checks: (request) =>
+            projectsOf(request.resourceNames).map((project) => ({ permission: 'logging.logEntries.list', resource: `//cloudresourcemanager.googleapis.com/projects/${project}` })),
+        },
         async handle(request, call) {
           const found = await Promise.all(projectsOf(request.resourceNames).map((project) => deps.findProjectId(project)));
           const projectIds = [...new Set(found.filter((id) => id !== undefined))];
           const where = parseFilter(request.filter, projectIds);
           const { entries, nextPageToken } = await deps.logs.query(
-            { projectIds, order: orderOf(request.orderBy), pageSize: pageSize(request.pageSize, 50, 1000), pageToken: request.pageToken, ...(where === undefined ? {} : { where }) },
+            {
+              projectIds,
+              order: orderOf(request.orderBy),
+              pageSize: pageSize(request.pageSize, 50, 1000),
+              pageToken: request.pageToken,
+              ...(where === undefined ? {} : { where }),
+            },
             call.signal,
           );
           return { entries: entries.map(toLogEntry), nextPageToken };
@@ -64,5 +73,7 @@ function orderOf(orderBy: string): 'asc' | 'desc' {
   const words = orderBy.trim().split(/\s+/);
   if (orderBy.trim() === '' || (words[0] === 'timestamp' && (words.length === 1 || (words.length === 2 && words[1]?.toLowerCase() === 'asc')))) return 'asc';
   if (words[0] === 'timestamp' && words.length === 2 && words[1]?.toLowerCase() === 'desc') return 'desc';
-  throw invalidRequest(`order_by: ${JSON.stringify(orderBy.slice(0, 200))} is not supported. Write "timestamp asc" or "timestamp desc".`, [{ field: 'order_by', description: 'must be timestamp asc or timestamp desc' }]);
+  throw invalidRequest(`order_by: ${JSON.stringify(orderBy.slice(0, 200))} is not supported. Write "timestamp asc" or "timestamp desc".`, [
+    { field: 'order_by', description: 'must be timestamp asc or timestamp desc' },
+  ]);
 }

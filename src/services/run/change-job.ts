@@ -176,7 +176,7 @@ function changedJob(stored: Job, desired: Job, call: Call): { readonly job: Job;
   return { job, isSettled: false };
 }
 
-function setField<K extends (typeof SETTABLE)[number]>(job: Job, field: K, from: Job): void {
+function setField<K extends keyof Job>(job: Job, field: K, from: Pick<Job, K>): void {
   if (from[field] === undefined) delete job[field];
   else job[field] = from[field];
 }

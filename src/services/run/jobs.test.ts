@@ -1,6 +1,6 @@
 import { create, toJson } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { JobSchema, Jobs } from '../../gen/google/cloud/run/v2/job_pb.js';
+import { type Job, JobSchema, Jobs } from '../../gen/google/cloud/run/v2/job_pb.js';
 import { Operations } from '../../gen/google/longrunning/operations_pb.js';
 import { createFixture, DEFAULT_ACCOUNT, type Fixture, HELLO, PARENT, unpackJob } from './run-fixture.ts';
 
@@ -20,6 +20,7 @@ beforeEach(() => {
 });
 const createIt = (job: object = HELLO) => f.call(Jobs, 'createJob', { parent: PARENT, jobId, job });
 const patch = (job: object = HELLO) => f.call(Jobs, 'updateJob', { job: { name, ...job } });
+const toJsonObject = (job: Job): { readonly [key: string]: unknown } => Object(toJson(JobSchema, job));
 const get = () => f.call(Jobs, 'getJob', { name });
 
 describe('the recorded life of a job', () => {
@@ -43,7 +44,7 @@ describe('the recorded life of a job', () => {
     expect(created.name).toMatch(/^projects\/demo\/locations\/us-central1\/operations\/[0-9a-f-]{36}$/);
     expect(created.done).toBe(false);
     const first = unpackJob(created.metadata);
-    const { createTime, updateTime, etag, ...rest } = Object(toJson(JobSchema, first)) as Record<string, unknown>;
+    const { createTime, updateTime, etag, ...rest } = toJsonObject(first);
     expect(rest).toEqual({
       name,
       generation: '1',

@@ -9,7 +9,7 @@ import type { Container } from '../../gen/google/cloud/run/v2/k8s.min_pb.js';
 import { TaskSchema } from '../../gen/google/cloud/run/v2/task_pb.js';
 import { type TaskTemplate, TaskTemplateSchema } from '../../gen/google/cloud/run/v2/task_template_pb.js';
 import { lastId } from '../../resource-name.ts';
-import { resourceEtag } from '../../store/jobs.ts';
+import { etagsAt, resourceEtag } from '../../store/jobs.ts';
 import { newTaskRows, type TaskRow } from '../../store/tasks.ts';
 import { type Micros, toTimestamp } from '../../timestamp.ts';
 import { validateArgs, validateEnv } from './validate-containers.ts';
@@ -105,9 +105,10 @@ export function newTasks(execution: Execution, now: Micros): TaskRow[] {
   if (template.vpcAccess !== undefined) shared.vpcAccess = template.vpcAccess;
   if (template.nodeSelector !== undefined) shared.nodeSelector = template.nodeSelector;
   if (template.gpuZonalRedundancyDisabled !== undefined) shared.gpuZonalRedundancyDisabled = template.gpuZonalRedundancyDisabled;
+  const etagOf = etagsAt(now);
   const each = Array.from({ length: execution.taskCount }, (_, index) => {
     const name = taskName(execution.name, index);
-    return { name, uid: randomUUID(), etag: resourceEtag(name, now) };
+    return { name, uid: randomUUID(), etag: etagOf(name) };
   });
   return newTaskRows(shared, execution.uid, each);
 }

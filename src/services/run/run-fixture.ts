@@ -42,7 +42,7 @@ export interface Fixture {
   now: Micros;
   close(): Promise<void>;
 }
-type InputOf<D extends DescService, M extends keyof D['method']> = D['method'][M] extends DescMethodUnary<infer I, DescMessage> ? I : never;
+type InputOf<D extends DescService, M extends keyof D['method']> = D['method'][M] extends DescMethodUnary<infer I> ? I : never;
 type OutputOf<D extends DescService, M extends keyof D['method']> = D['method'][M] extends DescMethodUnary<DescMessage, infer O> ? O : never;
 
 export async function createFixture(options: Omit<RunDeps, 'store'> = {}): Promise<Fixture> {
