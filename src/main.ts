@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { create, fromJson } from '@bufbuild/protobuf';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
-import { unavailable } from './errors.ts';
+import { failedPrecondition, unavailable } from './errors.ts';
 import { TagBindings } from './gen/google/cloud/resourcemanager/v3/tag_bindings_pb.js';
 import { TagHolds } from './gen/google/cloud/resourcemanager/v3/tag_holds_pb.js';
 import { TagKeys } from './gen/google/cloud/resourcemanager/v3/tag_keys_pb.js';
@@ -22,11 +22,12 @@ import { WorkerPools } from './gen/google/cloud/run/v2/worker_pool_pb.js';
 import { ConfigServiceV2 } from './gen/google/logging/v2/logging_config_pb.js';
 import { MetricsServiceV2 } from './gen/google/logging/v2/logging_metrics_pb.js';
 import { file_google_rpc_error_details } from './gen/google/rpc/error_details_pb.js';
-import { type AccountStatus, type AccountStatuses, createAccountStatuses } from './identity/account-status.ts';
+import { type AccountStatuses, createAccountStatuses } from './identity/account-status.ts';
+import { createAuthenticator } from './identity/authenticator.ts';
 import { createIdTokens } from './identity/id-tokens.ts';
 import { parsePrincipal, type Principal } from './identity/principal.ts';
 import { createSigningKeys, discoveryDocument } from './identity/signing-keys.ts';
-import { createTokens, type Tokens, type VerifiedToken } from './identity/tokens.ts';
+import { createTokens, type Tokens } from './identity/tokens.ts';
 import { createMetadataServer, type TaskIdentity } from './metadata/server.ts';
 import { type Authorizer, createAuthorizer } from './policy/authorizer.ts';
 import { loadCatalogue, type RoleCatalogue } from './policy/catalogue.ts';
@@ -38,7 +39,7 @@ import { createRunner, type Runner } from './runner/loop.ts';
 import { applySeed } from './seed/apply.ts';
 import { defaultSeed, parseSeed, type Seed, SeedError } from './seed/seed.ts';
 import { createAddressing } from './server/address.ts';
-import { type AuditEntry, type Authentication, createDispatch, type Dispatch, type DispatchDeps } from './server/dispatch.ts';
+import { type AuditEntry, createDispatch, type Dispatch, type DispatchDeps } from './server/dispatch.ts';
 import { createDoor, type Document } from './server/door.ts';
 import { createGrpcDoor } from './server/grpc.ts';
 import { type Handler, listen, type Listener } from './server/listen.ts';
@@ -61,7 +62,7 @@ import { findProject, listProjects } from './store/projects.ts';
 import { findServiceAccount, findServiceAccountName, isServiceAccountActive } from './store/service-accounts.ts';
 import { findSetting, updateSetting } from './store/settings.ts';
 import { signingKeyStore } from './store/signing-keys.ts';
-import { systemClock } from './timestamp.ts';
+import { type Micros, systemClock } from './timestamp.ts';
 
 /** A running control plane. */
 export interface RunningServer {
@@ -126,7 +127,7 @@ async function build(config: Config, log: Logger, givenDriver: Driver | undefine
   const driver = givenDriver ?? createDriver(config, instanceId, seed, log);
   // The three that know each other only when all are built: status reads the runner, the runner's network serves the door.
   const late: { runner?: Runner; listener?: Listener; facts?: StatusFacts } = {};
-  const services = createServices(store, logs, identity.tokens, () => {
+  const services = createServices({ store, logs, catalogue, identity }, () => {
     const now = late.runner?.status();
     if (late.facts === undefined || now === undefined) throw unavailable('The server is starting.');
     return { ...late.facts, runningAttempts: now.attempts, openExecutions: now.executions, driver: { ...late.facts.driver, available: now.available } };
@@ -137,7 +138,7 @@ async function build(config: Config, log: Logger, givenDriver: Driver | undefine
 
   const metadata = createMetadataServer({ lookup: taskLookup(store, leases, identity.accounts), tokens: identity.tokens, idTokens: identity.idTokens, isActive: async (email) => (await identity.accounts.get(email)).active, log });
   undo.push(() => metadata.close());
-  const listeners: TaskListeners = { metadata: (socket) => metadata.serve(socket), api: (socket) => late.listener?.connect(socket) ?? socket.destroy(), isLeased: (address) => leases.isLeased(address) };
+  const listeners: TaskListeners = { metadata: (socket) => metadata.serve(socket), api: (socket) => (late.listener === undefined ? socket.destroy() : late.listener.connect(socket)), isLeased: (address) => leases.isLeased(address) };
   const names = new Set([config.host.toLowerCase(), ...config.allowedHost.map((name) => name.toLowerCase())]);
   const handler = createApiDoor({ names, config, services, dispatch, identity, metrics, log, isReady: () => late.runner?.status().available === true });
   late.listener = await listen({ host: config.host, port: config.port, handler });
@@ -193,7 +194,7 @@ function dispatchDeps(parts: { config: Config; store: Store; logs: LogStore; ide
   const { config, store, logs, identity, authorizer, catalogue, metrics, log } = parts;
   const [anonymous] = config.anonymousAs;
   return {
-    authenticate: (token) => authenticate(identity.tokens, identity.accounts, token),
+    authenticate: createAuthenticator(identity),
     ...(anonymous === undefined ? {} : { anonymous: { ...parsePrincipal(anonymous), anonymous: true } }),
     authorizer,
     catalogue,
@@ -238,21 +239,6 @@ function createPolicy(store: Store) {
   store.onCommit('policies', () => authorizer.invalidate());
   store.onCommit('hierarchy', () => authorizer.invalidate());
   return { catalogue, authorizer };
-}
-
-/** Who a token stands for, if anybody now. */
-function authenticate(tokens: Tokens, accounts: AccountStatuses, token: string): Authentication | Promise<Authentication> {
-  const judge = (found: VerifiedToken | undefined): Authentication | Promise<Authentication> => {
-    if (found === undefined) return { refused: 'ACCESS_TOKEN_TYPE_UNSUPPORTED' };
-    if (found.expired) return { refused: 'ACCESS_TOKEN_EXPIRED' };
-    const principal: Principal = { ...parsePrincipal(found.member), ...(found.administrator ? { administrator: true } : {}) };
-    if (principal.kind === 'user') return { principal };
-    const check = (status: AccountStatus): Authentication => (status.active && (found.uniqueId === undefined || found.uniqueId === status.uniqueId) ? { principal } : { refused: 'ACCESS_TOKEN_EXPIRED' });
-    const status = accounts.get(principal.email);
-    return status instanceof Promise ? status.then(check) : check(status);
-  };
-  const found = tokens.verify(token);
-  return found instanceof Promise ? found.then(judge) : judge(found);
 }
 
 /** The task behind a connection to the metadata server: by its leased address, or by its random host name. */
@@ -315,17 +301,25 @@ function writePrivate(file: string, text: string): void {
 }
 
 /** Every API, a line each. */
-function createServices(store: Store, logs: LogStore, tokens: Tokens, status: () => StatusFacts): readonly AnyService[] {
+function createServices({ store, logs, catalogue, identity }: { store: Store; logs: LogStore; catalogue: RoleCatalogue; identity: Identity }, status: () => StatusFacts): readonly AnyService[] {
   return [
-    ...createRunServices({ store }),
+    ...createRunServices({ store, catalogue }),
     ...[Services, Revisions, WorkerPools, Instances, Builds].map((desc) => unimplementedService(desc, 'run.googleapis.com')),
-    createIamService({ store }),
-    ...createResourceManagerServices({ store }),
+    createIamService({ store, catalogue }),
+    ...createResourceManagerServices({ store, catalogue }),
     ...[TagKeys, TagValues, TagBindings, TagHolds].map((desc) => unimplementedService(desc, 'cloudresourcemanager.googleapis.com')),
     createLoggingService({ logs, findProjectId: async (project) => (await findProject(store.read, project))?.project_id }),
     ...[ConfigServiceV2, MetricsServiceV2].map((desc) => unimplementedService(desc, 'logging.googleapis.com')),
-    createControlService({ mint: (member) => tokens.mint({ member }), status }),
+    createControlService({ mint: (principal) => mintFor(principal, identity), status }),
   ];
+}
+
+/** A token for anybody whom the owner names; an account's belongs to the account of now, not to a later one of the same name. */
+async function mintFor({ member, email, kind }: Principal, { tokens, accounts }: Identity): Promise<{ token: string; expireTime: Micros | null }> {
+  if (kind === 'user') return tokens.mint({ member });
+  const { active, uniqueId } = await accounts.get(email);
+  if (!active) throw failedPrecondition(`Service account ${email} does not exist or is disabled: it cannot have a token.`);
+  return tokens.mint({ member, ...(uniqueId === undefined ? {} : { uniqueId }) });
 }
 
 /** What a data directory holds at its start: the seed's declarations, or organization, folder and project of the default. Applied once each. */

@@ -14,7 +14,7 @@ const NOBODY = 'user:nobody@elsewhere.example';
 const WITHOUT_ROLE: readonly string[] = [
   'actas.v1.Control.GetStatus',
   'actas.v1.Control.IssueToken', // denied by itself: not by a permission
-  'google.longrunning.Operations.GetOperation', // of Resource Manager: whoever has the name of an operation may read it; names cannot be guessed
+  'google.longrunning.Operations.GetOperation', // of Resource Manager: only the operation knows the project whose permission is needed, and the sample's does not exist
 ];
 /** testIamPermissions asks what the caller may do; it needs no permission (google/iam/v1/iam_policy.proto). Searches show what the caller may see. */
 const ANSWERS_EMPTY = /\.(TestIamPermissions|Search(Projects|Folders|Organizations)|v1\.Projects\.ListProjects)$/;

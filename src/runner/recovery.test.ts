@@ -117,6 +117,7 @@ test('killed at any moment: nothing is lost, and nothing that ended runs again',
         await world.live(async () => current.isOver() || (await world.row(uid)).phase === 'done');
         for (const [id, count] of current.driver.starts) starts.set(id, (starts.get(id) ?? 0) + count);
         await current.driver.close({ keepRunning: true });
+        world.forget(current.runner);
         current = await boot();
       }
       expect(await world.untilDone(uid)).toMatchObject({ succeededCount: 8, failedCount: 0 });

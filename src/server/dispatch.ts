@@ -8,6 +8,7 @@
 import { randomUUID } from 'node:crypto';
 import { create, type DescMethod, type Message } from '@bufbuild/protobuf';
 import { type ApiError, cancelled, internal, isApiError, permissionDenied, STATUS, type StatusName, unauthenticated, unimplemented } from '../errors.ts';
+import type { Authentication } from '../identity/authenticator.ts';
 import type { Principal } from '../identity/principal.ts';
 import type { Authorizer, Decision } from '../policy/authorizer.ts';
 import type { RoleCatalogue } from '../policy/catalogue.ts';
@@ -48,9 +49,6 @@ export interface AuditEntry {
   readonly status: StatusName | 'OK';
   readonly latencyMs: number;
 }
-
-/** Who a bearer token stands for; a reason where it stands for nobody. */
-export type Authentication = { readonly principal: Principal } | { readonly refused: 'ACCESS_TOKEN_EXPIRED' | 'ACCESS_TOKEN_TYPE_UNSUPPORTED' };
 
 export interface DispatchDeps {
   authenticate(token: string): Authentication | Promise<Authentication>;

@@ -146,11 +146,23 @@ function decode(route: Route, variables: ReadonlyMap<string, string>, query: URL
   for (const [field, value] of variables) assignPath(desc, json, field, value);
   mergeQuery(desc, query, json, skip);
   checkJson(desc, json);
+  spellMasks(desc, json);
   try {
     // Checked above to be JSON of the message's form.
     return fromJson(desc, json as JsonValue, { registry });
   } catch (error) {
     throw invalidRequest(`Invalid JSON payload received. ${error instanceof Error ? error.message : ''}`.trim());
+  }
+}
+
+/** Field masks come in both spellings (recorded), `display_name` and `displayName`; protobuf-es reads the second alone. */
+function spellMasks(desc: DescMethod['input'], json: JsonObject): void {
+  for (const field of desc.fields) {
+    if (field.fieldKind !== 'message' || field.message.typeName !== 'google.protobuf.FieldMask') continue;
+    for (const key of [field.jsonName, field.name]) {
+      const mask = json[key];
+      if (typeof mask === 'string') json[key] = mask.replace(/_([a-z])/g, (_match, letter: string) => letter.toUpperCase());
+    }
   }
 }
 

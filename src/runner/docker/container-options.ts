@@ -36,7 +36,7 @@ function common(podman: boolean): Dockerode.HostConfig {
     PublishAllPorts: false,
     // No rotation, even where the engine's own configuration asks for it: rotation drops lines that nobody has read yet. The file goes
     // with the container, which is removed once its output is kept. Podman knows the driver by another name, and keeps everything by default.
-    ...(podman ? {} : { LogConfig: { Type: 'json-file', Config: { 'max-size': '-1', 'max-file': '1', compress: 'false' } } }),
+    ...(podman ? {} : { LogConfig: { Type: 'json-file', Config: { 'max-size': '1000t', 'max-file': '1', compress: 'false' } } }),
   };
 }
 

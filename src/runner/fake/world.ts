@@ -47,6 +47,8 @@ export interface World {
   readonly dir: string;
   readonly warnings: string[];
   runner(driver: Driver, options?: { readonly instanceId?: string; readonly limits?: Partial<RunnerLimits>; readonly leases?: LeaseTable; readonly store?: Store }): Runner;
+  /** Leaves a loop to itself, as one whose process was killed. */
+  forget(runner: Runner): void;
   insertJob(image: string, change?: (job: Job) => void): Promise<{ readonly uid: string; readonly name: string; readonly operation: string }>;
   /** Of a job of its own. */
   insertExecution(wish?: NewExecution): Promise<string>;
@@ -83,6 +85,7 @@ export async function createWorld(): Promise<World> {
       runners.push(runner);
       return runner;
     },
+    forget: (runner) => void runners.splice(runners.indexOf(runner), 1),
     async insertJob(image, change) {
       const name = `${PARENT}/jobs/job-${++serial}`;
       const now = time.now();

@@ -4,7 +4,7 @@
  */
 import { forbidden } from '../../errors.ts';
 import { Control } from '../../gen/actas/v1/control_pb.js';
-import { parsePrincipal } from '../../identity/principal.ts';
+import { parsePrincipal, type Principal } from '../../identity/principal.ts';
 import { type Micros, toTimestamp } from '../../timestamp.ts';
 import { type AnyService, defineService } from '../service.ts';
 
@@ -23,7 +23,8 @@ export interface StatusFacts {
 }
 
 export interface ControlDeps {
-  mint(member: string): Promise<{ token: string; expireTime: Micros | null }>;
+  /** @throws FAILED_PRECONDITION for an account that cannot be spoken for */
+  mint(principal: Principal): Promise<{ token: string; expireTime: Micros | null }>;
   status(): StatusFacts;
 }
 
@@ -39,7 +40,7 @@ export function createControlService(deps: ControlDeps): AnyService {
         async handle(request, call) {
           if (call.principal.administrator !== true) throw forbidden('Only the owner of this data directory can issue tokens. Use the token in its file owner-token.');
           const principal = parsePrincipal(request.principal);
-          const { token, expireTime } = await deps.mint(principal.member);
+          const { token, expireTime } = await deps.mint(principal);
           return { accessToken: token, principal: principal.member, ...(expireTime === null ? {} : { expireTime: toTimestamp(expireTime) }) };
         },
       },

@@ -1,8 +1,11 @@
+import type { RoleCatalogue } from '../../policy/catalogue.ts';
 import type { Store } from '../../store/database.ts';
 
 /** What the Cloud Run services are built from. */
 export interface RunDeps {
   readonly store: Store;
+  /** Warns of roles in a job's policy that it lacks; without it nobody is warned. */
+  readonly catalogue?: Pick<RoleCatalogue, 'role'>;
   /** Quotas that are off unless given. The real ones are 1000 each. */
   readonly limits?: { readonly jobsPerRegion?: number; readonly runningExecutionsPerRegion?: number };
   /** Five characters of `[a-z0-9]` that tell an execution from the job's others; random unless given. */
