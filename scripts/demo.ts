@@ -50,8 +50,8 @@ async function main(): Promise<void> {
   await readLogs(story, execution);
   await summarise(story, execution);
   story.heading('Your own image');
-  story.say('Four commands run an image of yours as its own identity (`npm link` once makes `actas` a command):');
-  for (const line of ['actas up --detach', 'actas iam service-accounts create my-sa', 'actas run jobs deploy my-job --image=MY_IMAGE --service-account=my-sa@demo.iam.gserviceaccount.com', 'actas run jobs execute my-job --wait --logs']) story.line(`  $ ${line}`);
+  story.say('Four commands run an image of yours (IMAGE) as its own identity (`npm link` once makes `actas` a command):');
+  for (const line of ['actas up --detach', 'actas iam service-accounts create my-sa', 'actas run jobs deploy my-job --image=IMAGE --service-account=my-sa@demo.iam.gserviceaccount.com', 'actas run jobs execute my-job --wait --logs']) story.line(`  $ ${line}`);
   story.say(`\nAll steps showed what they should, in ${Math.round((Date.now() - begun) / 1000)} seconds.`);
 }
 
@@ -93,7 +93,7 @@ async function removeImage(docker: Docker, image: string): Promise<void> {
 async function startControlPlane(story: Narrator, env: NodeJS.ProcessEnv, dataDir: string): Promise<void> {
   story.heading('Start the control plane');
   story.say('It serves the Cloud Run jobs, IAM and Resource Manager APIs on one port of this machine.');
-  const args = ['up', '--port=0', `--data-dir=${dataDir}`, `--ready-file=${join(dataDir, 'ready.json')}`];
+  const args = ['up', '--port=0', `--data-dir=${dataDir}`, `--ready-file=${join(dataDir, 'ready.json')}`, '--kill-on-stop'];
   story.line(`\n  $ actas ${args.slice(0, 2).join(' ')} --data-dir=${dataDir} --ready-file=...\n`);
   const logFile = join(dataDir, 'up.log');
   const log = openSync(logFile, 'a');
@@ -169,9 +169,9 @@ async function readLogs(story: Narrator, execution: string): Promise<void> {
   story.say("The program in the container has no key and no settings. Google's own library, google-auth-library, asked the metadata server who it is, as it would on Google Cloud. With the token it got there, the program called the control plane twice.");
   const { output } = await succeeds(story, ['run', 'jobs', 'logs', 'read', 'hello', `--execution=${execution}`]);
   const lines = output.split('\n');
-  for (let task = 1; task <= TASKS; task += 1) {
-    const own = lines.filter((line) => line.includes(`task ${task} of ${TASKS}:`));
-    const all = own.some((line) => line.includes(`I am ${ACCOUNT}`)) && own.some((line) => line.includes('read my own job? yes (HTTP 200)')) && own.some((line) => line.includes('delete my own job? no (HTTP 403)') && line.includes("Permission 'run.jobs.delete' denied"));
+  for (let task = 0; task < TASKS; task += 1) {
+    const own = lines.filter((line) => line.includes(`[task ${task}]`));
+    const all = own.some((line) => line.includes(`I am ${ACCOUNT}`)) && own.some((line) => line.includes('May I read my own job? Yes (HTTP 200)')) && own.some((line) => line.includes('May I delete my own job? No (HTTP 403)') && line.includes("Permission 'run.jobs.delete' denied"));
     story.check(all, `Task ${task} was hello-sa. It could read its job (200); deleting it was refused for want of run.jobs.delete (403).`);
   }
 }
@@ -179,9 +179,9 @@ async function readLogs(story: Narrator, execution: string): Promise<void> {
 async function summarise(story: Narrator, execution: string): Promise<void> {
   story.heading('The summary');
   await succeeds(story, ['run', 'jobs', 'executions', 'describe', execution]);
-  const { output } = await succeeds(story, ['run', 'jobs', 'executions', 'tasks', 'list', `--execution=${execution}`]);
+  story.say('And how many tasks succeeded, as a script would ask:');
   const counted = await succeeds(story, ['run', 'jobs', 'executions', 'describe', execution, '--format=value(succeededCount)']);
-  story.check(output.split(execution).length - 1 >= TASKS && counted.output.trim() === String(TASKS), `${TASKS} of ${TASKS} tasks succeeded.`);
+  story.check(counted.output.trim() === String(TASKS), `${TASKS} of ${TASKS} tasks succeeded.`);
 }
 
 async function succeeds(story: Narrator, args: readonly string[]): ReturnType<Narrator['actas']> {

@@ -82,19 +82,16 @@ function commandLines(words: readonly string[]): string[] {
   return [...lines, line];
 }
 
-/** @param rest what continued lines begin with, beside the first line's own indentation */
+/** Folds at spaces, and leaves those inside a line as they are. @param rest what continued lines begin with, beside the first line's own indentation */
 function wrap(text: string, width: number, rest = ''): string[] {
-  if (text.length <= width) return [text];
   const indent = `${/^\s*/.exec(text)?.[0] ?? ''}${rest}`;
   const lines: string[] = [];
   let line = '';
-  for (const word of text.trimEnd().split(/(?<=\S)\s+(?=\S)/)) {
-    if (line === '') line = word;
-    else if (line.length + 1 + word.length <= width) line += ` ${word}`;
-    else {
+  for (const [piece] of text.trimEnd().matchAll(/\s*\S+/g)) {
+    if (line !== '' && line.length + piece.length > width) {
       lines.push(line);
-      line = indent + word;
-    }
+      line = indent + piece.trimStart();
+    } else line += piece;
   }
   return [...lines, line];
 }

@@ -91,5 +91,5 @@ export function exitFrom(state: EngineState, nowMs: number): ContainerExit['exit
   const outcome = codeOrSignal(state.ExitCode);
   // The kernel may have ended a child only; where the container then succeeds all the same, it was no failure.
   const cause = state.OOMKilled && state.ExitCode !== 0 ? 'outOfMemory' : 'exited';
-  return { ...outcome, cause, startedAtMs, finishedAtMs: finishedAtMs ?? nowMs };
+  return { ...outcome, cause, startedAtMs, finishedAtMs: Math.max(startedAtMs, finishedAtMs ?? nowMs) };
 }

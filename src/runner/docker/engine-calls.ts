@@ -1,5 +1,6 @@
 /** Single requests to the engine, and what its refusals mean. */
 import type Docker from 'dockerode';
+import { posix } from 'node:path';
 import { Readable } from 'node:stream';
 import { pack } from 'tar-stream';
 import type { AttemptId, ContainerSpec, VolumeSpec } from '../driver.ts';
@@ -50,9 +51,11 @@ export async function openVolumes(container: Docker.Container, mounts: Container
   for (const mount of mounts) {
     if (volumes.find((volume) => volume.name === mount.volume)?.medium !== 'disk') continue;
     const tar = pack();
-    tar.entry({ name: './', type: 'directory', mode: 0o777 });
+    // By its name in the folder above: the engine leaves the mode of an archive's own root as it is.
+    const path = posix.normalize(mount.path).replace(/\/$/, '');
+    tar.entry({ name: `${posix.basename(path)}/`, type: 'directory', mode: 0o777 });
     tar.finalize();
-    await container.putArchive(Readable.from(tar), { path: mount.path });
+    await container.putArchive(Readable.from(tar), { path: posix.dirname(path) });
   }
 }
 

@@ -11,8 +11,6 @@ export interface EngineEvent {
   readonly action: 'start' | 'die' | 'destroy';
   readonly containerId: string;
   readonly labels: Readonly<Record<string, string>>;
-  /** Milliseconds since the epoch, by the engine's clock. */
-  readonly atMs: number;
 }
 
 export interface EventListener {
@@ -85,10 +83,10 @@ export function followEvents(docker: Docker, dataDirId: string, listener: EventL
 export function parseEvent(line: string): EngineEvent | undefined {
   if (line.trim() === '') return undefined;
   // The Engine API's EventMessage; what we use of it is checked below.
-  const message = JSON.parse(line) as { Action?: string; id?: string; Actor?: { ID?: string; Attributes?: Record<string, string> }; timeNano?: number; time?: number };
+  const message = JSON.parse(line) as { Action?: string; id?: string; Actor?: { ID?: string; Attributes?: Record<string, string> }};
   const action = message.Action;
   if (action !== 'start' && action !== 'die' && action !== 'destroy') return undefined;
   const containerId = message.Actor?.ID ?? message.id;
   if (containerId === undefined) return undefined;
-  return { action, containerId, labels: message.Actor?.Attributes ?? {}, atMs: message.timeNano === undefined ? (message.time ?? 0) * 1000 : Math.floor(message.timeNano / 1e6) };
+  return { action, containerId, labels: message.Actor?.Attributes ?? {} };
 }

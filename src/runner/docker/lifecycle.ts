@@ -153,8 +153,7 @@ export class Lifecycle {
     if (attempt === undefined || attempt.removing || name === undefined) return;
     const member = memberOf(attempt, name);
     member.dockerId ??= event.containerId;
-    if (event.action === 'start') this.#noteStart(attempt, member, event.atMs);
-    else if (event.action === 'die') this.#settle(attempt, member);
+    if (event.action !== 'destroy') this.#settle(attempt, member);
     else this.#fail(attempt, member, 'lost', 'The container was removed by somebody else.');
   }
 
@@ -169,10 +168,13 @@ export class Lifecycle {
     changed(attempt);
   }
 
-  /** Reads how a container ended. The engine answers after it has taken the container's network down, so the address is free by then. */
+  /**
+   * Reads when a container began and how it ended; the events' own times differ from what the engine keeps, and a short program's end may lie before its start there.
+   * The engine answers after it has taken an ended container's network down, so the address is free by then.
+   */
   #settle(attempt: Attempt, member: Member): void {
     const { dockerId } = member;
-    if (dockerId === undefined || member.settling !== undefined) return;
+    if (dockerId === undefined) return;
     const read = async () => {
       try {
         const { State: state } = await this.#deps.docker.getContainer(dockerId).inspect();
@@ -187,11 +189,13 @@ export class Lifecycle {
         if (isStatus(error, 404)) this.#fail(attempt, member, 'lost', 'The container is gone.');
         // Otherwise the engine is away: the next connection looks again.
         else this.#deps.log.debug({ attempt: attempt.id, err: error }, 'A container ended, but its exit could not be read yet.');
-      } finally {
-        delete member.settling;
       }
     };
-    member.settling = read();
+    // After a reading that is under way: it may have looked before this event.
+    const settling: Promise<void> = (member.settling ?? Promise.resolve()).then(read).finally(() => {
+      if (member.settling === settling) delete member.settling;
+    });
+    member.settling = settling;
   }
 
   /** Ends the attempt where it is decided and nothing of it runs any more. */

@@ -20,6 +20,7 @@ import { insertTasks, listTasksOfExecution, newTaskRows, taskFromRow, type TaskR
 import { MICROS_PER_MILLI, toDuration, toTimestamp } from '../../timestamp.ts';
 import type { RunnerLimits } from '../context.ts';
 import type { Driver } from '../driver.ts';
+import type { LogSink } from '../log-sink.ts';
 import type { LeaseTable } from '../lease-table.ts';
 import { createRunner, type Runner } from '../loop.ts';
 import { until } from '../until.ts';
@@ -46,7 +47,7 @@ export interface World {
   readonly sink: MemoryLogSink;
   readonly dir: string;
   readonly warnings: string[];
-  runner(driver: Driver, options?: { readonly instanceId?: string; readonly limits?: Partial<RunnerLimits>; readonly leases?: LeaseTable; readonly store?: Store }): Runner;
+  runner(driver: Driver, options?: { readonly instanceId?: string; readonly limits?: Partial<RunnerLimits>; readonly leases?: LeaseTable; readonly store?: Store; readonly logs?: LogSink }): Runner;
   /** Leaves a loop to itself, as one whose process was killed. */
   forget(runner: Runner): void;
   insertJob(image: string, change?: (job: Job) => void): Promise<{ readonly uid: string; readonly name: string; readonly operation: string }>;
@@ -81,7 +82,7 @@ export async function createWorld(): Promise<World> {
     dir,
     warnings,
     runner(driver, options = {}) {
-      const runner = createRunner({ store: options.store ?? store, driver, clock: time, timers: time, log, logs: sink, instanceId: options.instanceId ?? 'one', limits: { maxAttempts: 100, ...options.limits }, ...(options.leases === undefined ? {} : { leases: options.leases }) });
+      const runner = createRunner({ store: options.store ?? store, driver, clock: time, timers: time, log, logs: options.logs ?? sink, instanceId: options.instanceId ?? 'one', limits: { maxAttempts: 100, ...options.limits }, ...(options.leases === undefined ? {} : { leases: options.leases }) });
       runners.push(runner);
       return runner;
     },

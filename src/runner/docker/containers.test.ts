@@ -1,0 +1,87 @@
+import { createServer } from 'node:net';
+import { afterEach, beforeAll, expect, test } from 'vitest';
+import { describeWithEngine } from '../../../test/harness/engine.ts';
+import { shellImage } from '../../../test/harness/image.ts';
+import { dockerAt, openTestDriver, removeAll, type TestDriver } from './test-driver.ts';
+
+describeWithEngine('containers of attempts', (dockerHost) => {
+  let image = '';
+  let subject: TestDriver;
+  beforeAll(async () => {
+    image = await shellImage(dockerAt(dockerHost));
+  });
+  afterEach(async () => {
+    await subject.driver.close({ keepRunning: false });
+    await removeAll(dockerAt(dockerHost), subject.dataDirId);
+  });
+  const open = async () => {
+    subject = await openTestDriver(image, { dockerHost });
+    return subject;
+  };
+
+  test('100,000 lines of two streams come whole and in order', async () => {
+    const { attempt, run, read } = await open();
+    const spec = attempt({ main: 'seq 1 100000; seq 1 1000 >&2' });
+    await run(spec);
+    const lines = await read(spec.id);
+    expect(lines.filter((line) => line.stream === 'stdout').map((line) => line.text)).toEqual(Array.from({ length: 100_000 }, (_, index) => String(index + 1)));
+    expect(lines.filter((line) => line.stream === 'stderr')).toHaveLength(1000);
+    expect(lines.every((line, index) => index === 0 || line.timeNs >= (lines[index - 1]?.timeNs ?? 0n))).toBe(true);
+  });
+
+  test('a sidecar starts first, shares localhost and the volumes, and is stopped when the main container has ended', async () => {
+    const { attempt, run, read } = await open();
+    const mounts = [{ volume: 'shared', path: '/shared' }, { volume: 'disk', path: '/disk' }];
+    const spec = attempt(
+      {
+        main: { args: ['cat /shared/hello; grep -c sidecar /etc/hosts; touch /disk/mine && stat -c %a /disk; exit 5'], mounts, dependsOn: ['sidecar'] },
+        sidecar: { args: ["trap 'echo stopped; exit 0' TERM; echo hi > /shared/hello; while :; do sleep 0.05; done"], mounts },
+      },
+      { volumes: [{ name: 'shared', kind: 'emptyDir', medium: 'memory', sizeBytes: 2 ** 20 }, { name: 'disk', kind: 'emptyDir', medium: 'disk' }] },
+    );
+    const exit = await run(spec);
+    expect(exit).toMatchObject({ cause: 'exited', exitCode: 5 });
+    const lines = await read(spec.id);
+    const of = (container: string) => lines.filter((line) => line.container === container).map((line) => line.text);
+    expect(of('main')).toEqual(['hi', '1', '777']);
+    expect(of('sidecar')).toEqual(['stopped']);
+    await subject.driver.remove(spec.id);
+    const { Volumes: volumes } = await dockerAt(dockerHost).listVolumes({ filters: { label: [`actas.data-dir=${subject.dataDirId}`] } });
+    expect(volumes ?? []).toEqual([]);
+  });
+
+  test('a startup probe that never passes ends the attempt', async () => {
+    const { attempt } = await open();
+    const spec = attempt({
+      main: { args: ['echo never'], dependsOn: ['sidecar'] },
+      sidecar: { args: ["trap 'exit 0' TERM; while :; do sleep 0.05; done"], startupProbe: { initialDelayMs: 0, timeoutMs: 500, periodMs: 100, failureThreshold: 2, check: { kind: 'tcp', port: 8080 } } },
+    });
+    const begun = subject.driver.start(spec);
+    const exit = await subject.exitOf(spec.id);
+    await begun;
+    expect(exit).toMatchObject({ cause: 'probeFailed' });
+    expect(exit.message).toMatch(/tcp port 8080.*2 times/);
+  });
+
+  test('too much memory is told as such', async () => {
+    const { attempt, run } = await open();
+    const exit = await run(attempt({ main: { args: ['head -c 300m /dev/zero | tail -c 250m | wc -c; exit 1'], memoryBytes: 32 * 2 ** 20 } }));
+    expect(exit.cause).toBe('outOfMemory');
+  });
+
+  test('command, arguments, environment and working directory are the job\'s', async () => {
+    const { attempt, run, read } = await open();
+    const spec = attempt({ main: { command: ['/bin/sh', '-c', 'echo "$0 $1 $GREETING"; ls -d /tmp; echo $PWD'], args: ['a', 'b c'], env: [{ name: 'GREETING', value: 'it\'s=me' }], workingDir: '/tmp' } });
+    await run(spec);
+    expect((await read(spec.id)).map((line) => line.text)).toEqual(["a b c it's=me", '/tmp', '/tmp']);
+  });
+
+  test('an engine that does not answer is an error that says what was tried', async () => {
+    const refused = createServer();
+    await new Promise<void>((resolve) => refused.listen(0, '127.0.0.1', resolve));
+    const address = refused.address();
+    refused.close();
+    await open();
+    await expect(openTestDriver(image, { dockerHost: `tcp://127.0.0.1:${typeof address === 'object' ? address?.port : 0}` })).rejects.toThrow(/No container engine answers/);
+  });
+});
