@@ -42,7 +42,10 @@ function nodeOfPackage() {
 
 function respawn(binary) {
   if (binary === undefined) {
-    fail(`actas needs Node ${NEEDED} or later, and this is Node ${process.versions.node}.`, 'Run `npm install` here, which brings one of its own, or install it from https://nodejs.org');
+    fail(
+      `actas needs Node ${NEEDED} or later, and this is Node ${process.versions.node}.`,
+      'Run `npm install` here, which brings one of its own, or install it from https://nodejs.org',
+    );
     return;
   }
   const child = spawn(binary, [...FLAGS, entry, ...args], { stdio: 'inherit' });

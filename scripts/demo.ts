@@ -10,14 +10,9 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Docker from 'dockerode';
+import { ensureEngine } from './engine.mjs';
 import { createNarrator, type Narrator, shellWords } from './narrator.ts';
 import { makeSampleImage } from './sample-image.ts';
-
-interface Engine {
-  readonly dockerHost: string;
-  readonly started: boolean;
-  stop(): Promise<void>;
-}
 
 const ACTAS = resolve(import.meta.dirname, '..', 'bin', 'actas.js');
 const OWNER = 'user:owner@example.com';
@@ -41,7 +36,9 @@ async function main(): Promise<void> {
   const story = createNarrator({ write, actas: [process.execPath, ACTAS], env, isColored: process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined });
   onInterrupt(story);
 
-  story.say('actas runs container jobs, and every job runs as a service account: an identity of its own, with only the rights that it was given. This demo shows that with real containers.');
+  story.say(
+    'actas runs container jobs, and every job runs as a service account: an identity of its own, with only the rights that it was given. This demo shows that with real containers.',
+  );
   const image = await prepareEngine(story, env);
   await startControlPlane(story, env, dataDir);
   await setUpPeople(story);
@@ -51,14 +48,18 @@ async function main(): Promise<void> {
   await summarise(story, execution);
   story.heading('Your own image');
   story.say('Four commands run an image of yours (IMAGE) as its own identity (`npm link` once makes `actas` a command):');
-  for (const line of ['actas up --detach', 'actas iam service-accounts create my-sa', 'actas run jobs deploy my-job --image=IMAGE --service-account=my-sa@demo.iam.gserviceaccount.com', 'actas run jobs execute my-job --wait --logs']) story.line(`  $ ${line}`);
+  for (const line of [
+    'actas up --detach',
+    'actas iam service-accounts create my-sa',
+    'actas run jobs deploy my-job --image=IMAGE --service-account=my-sa@demo.iam.gserviceaccount.com',
+    'actas run jobs execute my-job --wait --logs',
+  ])
+    story.line(`  $ ${line}`);
   story.say(`\nAll steps showed what they should, in ${Math.round((Date.now() - begun) / 1000)} seconds.`);
 }
 
 async function prepareEngine(story: Narrator, env: NodeJS.ProcessEnv): Promise<string> {
   story.heading('A container engine, and an image to run');
-  // Plain JavaScript, so that it can run before anything is installed; its types are in its comments.
-  const { ensureEngine }: { ensureEngine(options: { log(line: string): void }): Promise<Engine> } = await import('./engine.mjs' as string);
   const engine = await ensureEngine({ log: (line) => story.say(line) });
   cleanups.push({ what: 'the container engine', run: () => engine.stop() });
   stopIfInterrupted();
@@ -66,7 +67,12 @@ async function prepareEngine(story: Narrator, env: NodeJS.ProcessEnv): Promise<s
   const docker = await connect(engine.dockerHost);
   const image = `actas-demo-${process.pid}:latest`;
   story.say('Building the image of the sample job (examples/whoami)...');
-  cleanups.push({ what: 'the sample image', run: async () => { if (!engine.started) await removeImage(docker, image); } });
+  cleanups.push({
+    what: 'the sample image',
+    run: async () => {
+      if (!engine.started) await removeImage(docker, image);
+    },
+  });
   const { origin } = await makeSampleImage(docker, image);
   stopIfInterrupted();
   story.check(true, `The image ${image} is made from ${origin}.`);
@@ -129,7 +135,9 @@ async function startControlPlane(story: Narrator, env: NodeJS.ProcessEnv, dataDi
 
 async function setUpPeople(story: Narrator): Promise<void> {
   story.heading('Who is who');
-  story.say(`A first start makes the project "demo" and its owner, ${OWNER}. The owner's token is in a file that only you can read, so the commands below are the owner's. First the identity for the job:`);
+  story.say(
+    `A first start makes the project "demo" and its owner, ${OWNER}. The owner's token is in a file that only you can read, so the commands below are the owner's. First the identity for the job:`,
+  );
   await succeeds(story, ['iam', 'service-accounts', 'create', 'hello-sa', '--display-name=Identity of the job hello']);
   story.say('The job may look at jobs and executions of the project, and nothing else:');
   await succeeds(story, ['projects', 'add-iam-policy-binding', 'demo', `--member=serviceAccount:${ACCOUNT}`, '--role=roles/run.viewer']);
@@ -166,12 +174,17 @@ async function execute(story: Narrator): Promise<string> {
 
 async function readLogs(story: Narrator, execution: string): Promise<void> {
   story.heading('What the containers said');
-  story.say("The program in the container has no key and no settings. Google's own library, google-auth-library, asked the metadata server who it is, as it would on Google Cloud. With the token it got there, the program called the control plane twice.");
+  story.say(
+    "The program in the container has no key and no settings. Google's own library, google-auth-library, asked the metadata server who it is, as it would on Google Cloud. With the token it got there, the program called the control plane twice.",
+  );
   const { output } = await succeeds(story, ['run', 'jobs', 'logs', 'read', 'hello', `--execution=${execution}`]);
   const lines = output.split('\n');
   for (let task = 0; task < TASKS; task += 1) {
     const own = lines.filter((line) => line.includes(`[task ${task}]`));
-    const all = own.some((line) => line.includes(`I am ${ACCOUNT}`)) && own.some((line) => line.includes('May I read my own job? Yes (HTTP 200)')) && own.some((line) => line.includes('May I delete my own job? No (HTTP 403)') && line.includes("Permission 'run.jobs.delete' denied"));
+    const all =
+      own.some((line) => line.includes(`I am ${ACCOUNT}`)) &&
+      own.some((line) => line.includes('May I read my own job? Yes (HTTP 200)')) &&
+      own.some((line) => line.includes('May I delete my own job? No (HTTP 403)') && line.includes("Permission 'run.jobs.delete' denied"));
     story.check(all, `Task ${task} was hello-sa. It could read its job (200); deleting it was refused for want of run.jobs.delete (403).`);
   }
 }

@@ -106,7 +106,8 @@ async function prepare({ log, install }) {
   const missing = ['dockerd', 'iptables'].filter((program) => !hasProgram(program));
   if (missing.length === 0) return undefined;
   if (!install) return `${missing.join(' and ')} missing. On Debian: apt-get install docker.io iptables. ${how}`;
-  if (!hasProgram('apt-get')) return `${missing.join(' and ')} missing, and this is not a Debian system (no apt-get). Install Docker by https://docs.docker.com/engine/install/. ${how}`;
+  if (!hasProgram('apt-get'))
+    return `${missing.join(' and ')} missing, and this is not a Debian system (no apt-get). Install Docker by https://docs.docker.com/engine/install/. ${how}`;
   log('Installing docker.io and iptables from Debian (once; some 200 MB)...');
   for (const [args, what] of [
     [['update', '-q'], 'Reading the package lists'],
@@ -161,17 +162,27 @@ async function supervise(directory) {
   writeFileSync(join(directory, 'daemon.json'), '{}');
   const bridge = createBridge();
   const log = openSync(join(directory, 'log'), 'a');
-  const dockerd = spawn('dockerd', [
-    '--data-root', join(directory, 'data'),
-    // containerd refuses to start when these two are one directory.
-    '--exec-root', join(directory, 'exec'),
-    '--pidfile', join(directory, 'dockerd.pid'),
-    '--host', `unix://${join(directory, 'docker.sock')}`,
-    '--shutdown-timeout', '5',
-    // Not the machine's /etc/docker/daemon.json: its settings may contradict these flags.
-    '--config-file', join(directory, 'daemon.json'),
-    ...(bridge === undefined ? [] : ['--bridge', bridge]),
-  ], { stdio: ['ignore', log, log], env: environment() });
+  const dockerd = spawn(
+    'dockerd',
+    [
+      '--data-root',
+      join(directory, 'data'),
+      // containerd refuses to start when these two are one directory.
+      '--exec-root',
+      join(directory, 'exec'),
+      '--pidfile',
+      join(directory, 'dockerd.pid'),
+      '--host',
+      `unix://${join(directory, 'docker.sock')}`,
+      '--shutdown-timeout',
+      '5',
+      // Not the machine's /etc/docker/daemon.json: its settings may contradict these flags.
+      '--config-file',
+      join(directory, 'daemon.json'),
+      ...(bridge === undefined ? [] : ['--bridge', bridge]),
+    ],
+    { stdio: ['ignore', log, log], env: environment() },
+  );
   closeSync(log);
   const exited = new Promise((resolve) => {
     dockerd.once('exit', resolve);
@@ -184,13 +195,15 @@ async function supervise(directory) {
     process.stdin.resume();
   });
   const first = await Promise.race([exited.then(() => 'exited'), parentGone.then(() => 'parent')]);
+  // Networks that were not removed: the engine forgets them with its data, but their bridges would stay on the host.
+  const bridges = first === 'parent' ? await networkBridges(join(directory, 'docker.sock')) : [];
   if (first === 'parent') {
     dockerd.kill('SIGTERM');
     const timer = setTimeout(() => dockerd.kill('SIGKILL'), 30_000);
     await exited;
     clearTimeout(timer);
   }
-  removeBridge(bridge);
+  for (const name of [...bridges, bridge]) removeBridge(name);
   // Where dockerd ended by itself the parent still reads its log.
   if (first === 'parent') removeDirectory(directory);
   process.exit(0);
@@ -212,19 +225,42 @@ function createBridge() {
   return undefined;
 }
 
+/** The Linux bridges of the engine's own networks, its default one left out. */
+function networkBridges(socketPath) {
+  return new Promise((resolve) => {
+    const call = request({ socketPath, path: '/networks', timeout: 5_000, agent: false }, async (response) => {
+      let text = '';
+      for await (const chunk of response) text += chunk;
+      const networks = response.statusCode === 200 ? JSON.parse(text) : [];
+      resolve(
+        networks
+          .filter((network) => network.Driver === 'bridge' && network.Name !== 'bridge')
+          .map((network) => network.Options?.['com.docker.network.bridge.name'] ?? `br-${network.Id.slice(0, 12)}`),
+      );
+    });
+    call.on('timeout', () => call.destroy());
+    call.on('error', () => resolve([]));
+    call.end();
+  });
+}
+
 function removeBridge(name) {
   if (name === undefined) return;
-  for (const table of ['filter', 'nat']) {
+  for (const table of ['filter', 'nat', 'mangle']) {
     const saved = spawnSync('iptables-save', ['-t', table], { env: environment(), encoding: 'utf8' }).stdout ?? '';
     const subnet = new RegExp(`-[io] ${name}(\\s|$)`);
     const rules = saved.split('\n').filter((line) => line.startsWith('-A ') && subnet.test(line));
-    if (rules.length > 0) spawnSync('iptables-restore', ['-w', '--noflush'], { env: environment(), input: `*${table}\n${rules.map((rule) => `-D ${rule.slice(3)}`).join('\n')}\nCOMMIT\n` });
+    if (rules.length > 0)
+      spawnSync('iptables-restore', ['-w', '--noflush'], { env: environment(), input: `*${table}\n${rules.map((rule) => `-D ${rule.slice(3)}`).join('\n')}\nCOMMIT\n` });
   }
   sync('ip', ['link', 'delete', name]);
 }
 
 function removeDirectory(directory) {
-  const mounts = readText('/proc/mounts').split('\n').map((line) => line.split(' ')[1]).filter((path) => path?.startsWith(`${directory}/`));
+  const mounts = readText('/proc/mounts')
+    .split('\n')
+    .map((line) => line.split(' ')[1])
+    .filter((path) => path?.startsWith(`${directory}/`));
   for (const path of mounts.reverse()) sync('umount', ['-l', path]);
   rmSync(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
 }
@@ -268,7 +304,9 @@ function environment(extra = {}) {
 }
 
 function hasProgram(name) {
-  return environment().PATH.split(':').some((directory) => directory !== '' && existsSync(join(directory, name)));
+  return environment()
+    .PATH.split(':')
+    .some((directory) => directory !== '' && existsSync(join(directory, name)));
 }
 
 function sync(program, args) {
@@ -286,7 +324,12 @@ function run(program, args, extra) {
 }
 
 function lastLines(text, count) {
-  return text.trimEnd().split('\n').slice(-count).map((line) => `  ${line}`).join('\n');
+  return text
+    .trimEnd()
+    .split('\n')
+    .slice(-count)
+    .map((line) => `  ${line}`)
+    .join('\n');
 }
 
 async function main(args) {

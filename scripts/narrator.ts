@@ -45,16 +45,28 @@ export function createNarrator({ write, actas, env, isColored }: NarratorOptions
     line: (text) => write(`${text}\n`),
     check(isTrue, what) {
       if (!isTrue) throw new Error(`This should have been seen, and was not: ${what}`);
-      write(`${wrap(`${green('✓')} ${what}`, WIDTH - 2, '  ').map((line) => `  ${line}`).join('\n')}\n`);
+      write(
+        `${wrap(`${green('✓')} ${what}`, WIDTH - 2, '  ')
+          .map((line) => `  ${line}`)
+          .join('\n')}\n`,
+      );
     },
     async actas(args) {
-      write(`\n${commandLines(['actas', ...args]).map((line) => `  ${bold(line)}`).join('\n')}\n`);
+      write(
+        `\n${commandLines(['actas', ...args])
+          .map((line) => `  ${bold(line)}`)
+          .join('\n')}\n`,
+      );
       const child = spawn(actas[0], [...actas.slice(1), ...args], { env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
       running = child;
       let output = '';
       const show = (line: string): void => {
         output += `${line}\n`;
-        write(`${wrap(line, WIDTH - 2, '    ').map((part) => `  ${part}`.trimEnd()).join('\n')}\n`);
+        write(
+          `${wrap(line, WIDTH - 2, '    ')
+            .map((part) => `  ${part}`.trimEnd())
+            .join('\n')}\n`,
+        );
       };
       for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on('line', show);
       const code = await new Promise<number>((resolve, reject) => {
@@ -102,5 +114,7 @@ function quoteShell(word: string): string {
 
 /** Splits a line of shell into its words; knows quotes, nothing else. */
 export function shellWords(line: string): string[] {
-  return [...line.trim().matchAll(/(?:[^\s'"]|'[^']*'|"[^"]*")+/g)].map((match) => match[0].replace(/'([^']*)'|"([^"]*)"/g, (_, single?: string, double?: string) => single ?? double ?? ''));
+  return [...line.trim().matchAll(/(?:[^\s'"]|'[^']*'|"[^"]*")+/g)].map((match) =>
+    match[0].replace(/'([^']*)'|"([^"]*)"/g, (_, single?: string, double?: string) => single ?? double ?? ''),
+  );
 }

@@ -77,7 +77,7 @@ export class ConfigError extends Error {
 export function loadConfig(flags: Readonly<Record<string, unknown>>, env: Readonly<Record<string, string | undefined>>): Config {
   const fromEnv = Object.fromEntries(Object.keys(SCHEMA.shape).flatMap((key) => { const value = env[envName(key)]; return value === undefined ? [] : [[key, value]]; }));
   const fromFlags = Object.fromEntries(Object.entries(flags).filter(([key, value]) => value !== undefined && key in SCHEMA.shape));
-  const dataDir = resolve(String(fromFlags['dataDir'] ?? fromEnv['dataDir'] ?? defaultDataDir(env)));
+  const dataDir = resolve(z.string().catch(defaultDataDir(env)).parse(fromFlags['dataDir'] ?? fromEnv['dataDir']));
   const file = typeof flags['config'] === 'string' ? flags['config'] : (env['ACTAS_CONFIG'] ?? join(dataDir, 'config.yaml'));
   const fromFile = flags['config'] !== undefined || env['ACTAS_CONFIG'] !== undefined || existsSync(file) ? readConfigFile(file) : {};
   const merged: Record<string, unknown> = { ...fromFile, ...fromEnv, ...fromFlags, dataDir };

@@ -45,7 +45,7 @@ describe('@google-cloud/run', () => {
     expect(listed.map((e) => e.name)).toContain(execution.name);
     const tasks = new TasksClient(client);
     const [taskList] = await tasks.listTasks({ parent: execution.name ?? '' }, call);
-    expect(taskList.map((t) => t.index ?? 0).sort()).toEqual([0, 1, 2]);
+    expect(taskList.map((t) => t.index ?? 0).sort((a, b) => a - b)).toEqual([0, 1, 2]);
     await expect(jobs.getJob({ name: `${PARENT}/jobs/none` }, call)).rejects.toMatchObject({ message: expect.stringContaining("Resource 'none' of kind 'JOB'") });
     const [deleting] = await jobs.deleteJob({ name: job.name ?? '' }, call);
     await deleting.promise();

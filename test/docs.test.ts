@@ -1,12 +1,19 @@
-/** What a reader of the documentation relies on: every relative link leads somewhere, and no page is an orphan. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+/** What a reader of the documentation relies on: links lead somewhere, no page is an orphan, and lists of what the program does are true. */
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { loadConfig } from '../src/config.ts';
+import { startServer } from '../src/main.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 const pages: readonly string[] = [
   ...readdirSync(ROOT).filter((name) => name.endsWith('.md')),
-  ...['docs', 'examples'].flatMap((folder) => readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.md') && !name.includes('node_modules')).map((name) => join(folder, name))),
+  ...['docs', 'examples'].flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.md') && !name.includes('node_modules'))
+      .map((name) => join(folder, name)),
+  ),
 ].sort();
 
 interface Link {
@@ -16,14 +23,26 @@ interface Link {
 
 function linksOf(page: string): Link[] {
   // Code is no prose: what looks like a link there is none.
-  const prose = readFileSync(join(ROOT, page), 'utf8').replace(/^(```|~~~)[\s\S]*?^\1/gm, '').replace(/`[^`\n]*`/g, '');
+  const prose = readFileSync(join(ROOT, page), 'utf8')
+    .replace(/^(```|~~~)[\s\S]*?^\1/gm, '')
+    .replace(/`[^`\n]*`/g, '');
   return [...prose.matchAll(/\]\(([^)\s]+)(?:\s+"[^"]*")?\)/g)].map((match) => ({ from: page, target: match[1] ?? '' })).filter((link) => !/^(https?:|mailto:)/.test(link.target));
 }
 
 /** The anchors of a page, as GitHub makes them from headings. */
 function anchorsOf(file: string): ReadonlySet<string> {
-  const headings = readFileSync(file, 'utf8').replace(/^(```|~~~)[\s\S]*?^\1/gm, '').matchAll(/^#{1,6}\s+(.+)$/gm);
-  return new Set([...headings].map((match) => (match[1] ?? '').toLowerCase().replace(/[^\p{L}\p{N}\s_-]/gu, '').trim().replace(/\s/g, '-')));
+  const headings = readFileSync(file, 'utf8')
+    .replace(/^(```|~~~)[\s\S]*?^\1/gm, '')
+    .matchAll(/^#{1,6}\s+(.+)$/gm);
+  return new Set(
+    [...headings].map((match) =>
+      (match[1] ?? '')
+        .toLowerCase()
+        .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+        .trim()
+        .replace(/\s/g, '-'),
+    ),
+  );
 }
 
 describe('documentation', () => {
@@ -47,5 +66,32 @@ describe('documentation', () => {
   test('every page is linked from another', () => {
     const linked = new Set(links.map(({ from, target }) => relative(ROOT, resolve(ROOT, dirname(from), target.split('#')[0] ?? ''))));
     expect(pages.filter((page) => page !== 'README.md' && !linked.has(page))).toEqual([]);
+  });
+
+  test('errors.md lists exactly the methods that answer 501', async () => {
+    const dataDir = mkdtempSync(join(tmpdir(), 'actas-docs-'));
+    const server = await startServer(loadConfig({ dataDir, port: 0, driver: 'fake', logLevel: 'silent' }, {}));
+    const actual = server.services.flatMap(({ host, desc, methods }) => {
+      const names = desc.methods.filter((method) => methods[method.localName] === 'unimplemented').map((method) => method.name);
+      return names.length === 0 ? [] : [`${host} ${desc.typeName} ${names.length === desc.methods.length ? 'all' : names.sort().join(' ')}`];
+    });
+    await server.close();
+    rmSync(dataDir, { recursive: true, force: true });
+    const rows = readFileSync(join(ROOT, 'docs/errors.md'), 'utf8').matchAll(/^\| `([a-z.]+)` \| `([\w.]+)` \| (.+) \|$/gm);
+    const listed = [...rows].map(([, host, service, methods = '']) => `${host} ${service} ${methods.replaceAll('`', '').split(', ').sort().join(' ')}`);
+    expect(listed.sort()).toEqual(actual.sort());
+  });
+
+  test('the seed in examples/ can be applied, and applied again', async () => {
+    const dataDir = mkdtempSync(join(tmpdir(), 'actas-docs-'));
+    for (let start = 0; start < 2; start += 1) {
+      const server = await startServer(loadConfig({ dataDir, port: 0, driver: 'fake', logLevel: 'silent', seed: join(ROOT, 'examples/seed.yaml') }, {}));
+      const answer = await fetch(`${server.url}/run.googleapis.com/v2/projects/shop-prod/locations/europe-west1/jobs/nightly-report`, {
+        headers: { authorization: `Bearer ${readFileSync(server.tokenFile, 'utf8').trim()}`, connection: 'close' },
+      });
+      expect(await answer.json()).toMatchObject({ generation: '1', template: { template: { serviceAccount: 'nightly-report@shop-prod.iam.gserviceaccount.com' } } });
+      await server.close();
+    }
+    rmSync(dataDir, { recursive: true, force: true });
   });
 });

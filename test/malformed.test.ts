@@ -74,7 +74,7 @@ describe('malformed input', () => {
 
   test('bytes that are no JSON, no UTF-8, no HTTP body', async () => {
     const path = '/run.googleapis.com/v2/projects/demo/locations/us-central1/jobs?jobId=x';
-    for (const body of ['\u0000', '{"a":', '{"template":1e999}', '\ufeff{}', 'null', '[[[[', `${'['.repeat(100_000)}`, `{"labels":{"__proto__":"x"},"template":null}`]) {
+    for (const body of ['\u0000', '{"a":', '{"template":1e999}', '\ufeff{}', 'null', '[[[[', '['.repeat(100_000), `{"labels":{"__proto__":"x"},"template":null}`]) {
       const answer = await server.call('POST', path, body);
       expect(answer.status, body.slice(0, 40)).toBe(400);
       expect(answer.json?.error?.status, answer.text).toBe('INVALID_ARGUMENT');

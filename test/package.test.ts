@@ -20,7 +20,14 @@ const outside = join(directory, 'outside');
 const installed = join(prefix, 'lib', 'node_modules', 'actas');
 const actas = join(prefix, 'bin', 'actas');
 /** Nothing of the clone: a program must not be found by luck. */
-const env: NodeJS.ProcessEnv = { PATH: (process.env['PATH'] ?? '').split(':').filter((entry) => !entry.startsWith(ROOT)).join(':'), HOME: outside, ACTAS_DATA_DIR: join(directory, 'data') };
+const env: NodeJS.ProcessEnv = {
+  PATH: (process.env['PATH'] ?? '')
+    .split(':')
+    .filter((entry) => !entry.startsWith(ROOT))
+    .join(':'),
+  HOME: outside,
+  ACTAS_DATA_DIR: join(directory, 'data'),
+};
 let files: readonly string[] = [];
 
 beforeAll(async () => {
@@ -34,14 +41,27 @@ beforeAll(async () => {
   const [packed] = Object.values(Object(described) as Record<string, { filename: string; files: { path: string }[] }>);
   if (packed === undefined) throw new Error(`npm pack says: ${stdout}`);
   files = packed.files.map((file) => file.path);
-  await run('npm', ['install', '--global', '--prefix', prefix, '--prefer-offline', '--no-audit', '--no-fund', join(directory, packed.filename)], { cwd: outside, maxBuffer: 1 << 26 });
+  await run('npm', ['install', '--global', '--prefix', prefix, '--prefer-offline', '--no-audit', '--no-fund', join(directory, packed.filename)], {
+    cwd: outside,
+    maxBuffer: 1 << 26,
+  });
 }, 300_000);
 
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 describe('the package', () => {
   test('holds what runs and what a lawyer asks for, and no source or test', () => {
-    for (const name of ['LICENSE', 'README.md', 'bin/actas.js', 'dist/main.js', 'dist/main.d.ts', 'dist/cli/main.js', 'dist/policy/catalogue/run.txt', 'dist/gen/google/cloud/run/v2/job_pb.js']) expect(files).toContain(name);
+    for (const name of [
+      'LICENSE',
+      'README.md',
+      'bin/actas.js',
+      'dist/main.js',
+      'dist/main.d.ts',
+      'dist/cli/main.js',
+      'dist/policy/catalogue/run.txt',
+      'dist/gen/google/cloud/run/v2/job_pb.js',
+    ])
+      expect(files).toContain(name);
     expect(files.filter((name) => /\.test\.|-contract\.|(^|\/)(src|test|bench)\//.test(name) || (name.endsWith('.ts') && !name.endsWith('.d.ts')))).toEqual([]);
   });
 
@@ -52,7 +72,14 @@ describe('the package', () => {
       if (!file.endsWith('.js')) continue;
       for (const match of readFileSync(join(installed, 'dist', file), 'utf8').matchAll(/(?:\bfrom\s+|\bimport\s*\(?\s*)["']([^."'\s][^"'\s]*)["']/g)) imported.add(match[1] ?? '');
     }
-    const packages = [...imported].filter((name) => !name.startsWith('node:')).map((name) => name.split('/').slice(0, name.startsWith('@') ? 2 : 1).join('/'));
+    const packages = [...imported]
+      .filter((name) => !name.startsWith('node:'))
+      .map((name) =>
+        name
+          .split('/')
+          .slice(0, name.startsWith('@') ? 2 : 1)
+          .join('/'),
+      );
     expect(packages.length).toBeGreaterThan(5);
     expect([...new Set(packages)].filter((name) => !(name in manifest.dependencies))).toEqual([]);
   });
@@ -66,7 +93,7 @@ describe('the package', () => {
     try {
       await Promise.race([until(() => existsSync(ready), 'the ready file', 60_000), ended.then((code) => Promise.reject(new Error(`actas up ended with ${code}:\n${output}`)))]);
       const { url, tokenFile }: { url: string; tokenFile: string } = JSON.parse(readFileSync(ready, 'utf8'));
-      const answer = await fetch(`${url}/actas/v1/status`, { headers: { authorization: `Bearer ${readFileSync(tokenFile, 'utf8').trim()}` } });
+      const answer = await fetch(`${url}/actas/v1/status`, { headers: { authorization: `Bearer ${readFileSync(tokenFile, 'utf8').trim()}`, connection: 'close' } });
       expect(await answer.json()).toMatchObject({ project: 'demo', driver: { name: 'fake' } });
       await run(actas, ['run', 'jobs', 'create', 'packed', '--image=any/image'], { cwd: outside, env });
       await run(actas, ['run', 'jobs', 'execute', 'packed', '--wait'], { cwd: outside, env });
@@ -93,7 +120,9 @@ await server.close();
 `,
     );
     const tsc = join(ROOT, 'node_modules', '.bin', 'tsc');
-    const compiled = await run(tsc, ['--noEmit', '--strict', '--skipLibCheck', 'false', '--module', 'nodenext', '--target', 'es2024', '--types', '', 'use.ts'], { cwd: outside }).catch((error: { stdout?: string }) => ({ stdout: error.stdout ?? String(error) }));
+    const compiled = await run(tsc, ['--noEmit', '--strict', '--skipLibCheck', 'false', '--module', 'nodenext', '--target', 'es2024', '--types', '', 'use.ts'], {
+      cwd: outside,
+    }).catch((error: { stdout?: string }) => ({ stdout: error.stdout ?? 'use.ts: the compiler could not be started' }));
     // Types of Node and of dependencies are the project's own business; ours have to be whole.
     const faults = compiled.stdout.split('\n').filter((line) => /^use\.ts|\/actas\/dist\//.test(line) && !/Cannot find (name|namespace) '(NodeJS|Buffer)'|'node:/.test(line));
     expect(faults).toEqual([]);
@@ -104,12 +133,27 @@ await server.close();
 describe('the container files', () => {
   test('the Dockerfile is made of instructions, and copies what is there', () => {
     const text = readFileSync(join(ROOT, 'Dockerfile'), 'utf8').replace(/\\\n/g, ' ');
-    const instructions = text.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('#')).map((line) => /^([A-Z]+)\s+(\S.*)$/.exec(line));
-    expect(instructions.every((match) => match !== null && /^(FROM|WORKDIR|COPY|RUN|ENV|VOLUME|EXPOSE|USER|STOPSIGNAL|HEALTHCHECK|ENTRYPOINT|CMD)$/.test(match[1] ?? ''))).toBe(true);
-    const copied = instructions.flatMap((match) => (match?.[1] === 'COPY' ? (match[2] ?? '').split(/\s+/).filter((word) => !word.startsWith('--')).slice(0, -1) : []));
+    const instructions = text
+      .split('\n')
+      .filter((line) => line.trim() !== '' && !line.startsWith('#'))
+      .map((line) => /^([A-Z]+)\s+(\S.*)$/.exec(line));
+    expect(instructions.every((match) => match !== null && /^(FROM|WORKDIR|COPY|RUN|ENV|VOLUME|EXPOSE|USER|STOPSIGNAL|HEALTHCHECK|ENTRYPOINT|CMD)$/.test(match[1] ?? ''))).toBe(
+      true,
+    );
+    const copied = instructions.flatMap((match) =>
+      match?.[1] === 'COPY'
+        ? (match[2] ?? '')
+            .split(/\s+/)
+            .filter((word) => !word.startsWith('--'))
+            .slice(0, -1)
+        : [],
+    );
     const paths = copied.map((path) => path.replace(/^\/src\//, '')).filter((path) => !['.', 'dist', 'node_modules'].includes(path));
     expect(paths.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
-    const kept = readFileSync(join(ROOT, '.dockerignore'), 'utf8').split('\n').filter((line) => line.startsWith('!')).map((line) => line.slice(1));
+    const kept = readFileSync(join(ROOT, '.dockerignore'), 'utf8')
+      .split('\n')
+      .filter((line) => line.startsWith('!'))
+      .map((line) => line.slice(1));
     expect(kept.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
     for (const path of paths) expect(kept).toContain(path);
     expect(instructions.findLast((match) => match?.[1] === 'USER')?.[2]).toBe('node');
@@ -117,7 +161,10 @@ describe('the container files', () => {
 
   test('compose.yaml serves on the host and says what the socket means', () => {
     const text = readFileSync(join(ROOT, 'compose.yaml'), 'utf8');
-    expect(parse(text)).toMatchObject({ services: { actas: { build: '.', network_mode: 'host', volumes: ['/var/run/docker.sock:/var/run/docker.sock', 'data:/data'] } }, volumes: { data: null } });
+    expect(parse(text)).toMatchObject({
+      services: { actas: { build: '.', network_mode: 'host', volumes: ['/var/run/docker.sock:/var/run/docker.sock', 'data:/data'] } },
+      volumes: { data: null },
+    });
     expect(text).toMatch(/Whoever controls that socket\n# controls the engine/);
   });
 });

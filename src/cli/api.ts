@@ -72,7 +72,11 @@ export function createApi(endpoint: Endpoint): Api {
       const items: T[] = [];
       let pageToken: string | undefined;
       do {
-        const page: Readonly<Record<string, unknown>> & { nextPageToken?: string } = await get(prefix, path, { pageSize: options.limit === undefined ? undefined : Math.min(options.limit, 1000), ...options.query, pageToken });
+        const page: Readonly<Record<string, unknown>> & { nextPageToken?: string } = await get(prefix, path, {
+          pageSize: options.limit === undefined ? undefined : Math.min(options.limit, 1000),
+          ...options.query,
+          pageToken,
+        });
         const found = page[field];
         if (Array.isArray(found)) for (const item of found) items.push(shaped(item));
         pageToken = page.nextPageToken || undefined;
@@ -152,7 +156,11 @@ function readAnswer(answer: Answer, url: URL): object {
   try {
     parsed = answer.text === '' ? {} : JSON.parse(answer.text);
   } catch {
-    throw failure(`${url.origin} answered ${answer.status} with something that is not JSON.`, firstLine(answer.text), `Is ${url.origin} a control plane of actas? Set ACTAS_URL to its address, for example http://127.0.0.1:8787`);
+    throw failure(
+      `${url.origin} answered ${answer.status} with something that is not JSON.`,
+      firstLine(answer.text),
+      `Is ${url.origin} a control plane of actas? Set ACTAS_URL to its address, for example http://127.0.0.1:8787`,
+    );
   }
   if (typeof parsed !== 'object' || parsed === null) throw failure(`${url.origin} answered ${answer.status} with ${typeof parsed}, not an object.`);
   if (answer.status >= 200 && answer.status < 300) return parsed;

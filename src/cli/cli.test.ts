@@ -13,14 +13,21 @@ afterEach(async () => {
 
 async function serve(routes: Readonly<Record<string, (call: Seen) => Answer>>): Promise<FakeApi> {
   fake = await startFakeApi((call) => {
-    if (call.path === '/actas/v1/status') return { body: { project: 'demo', version: '9.9.9', pid: process.pid, driver: { name: 'fake', description: 'runs nothing', warnings: ['No containers run.'] } } };
+    if (call.path === '/actas/v1/status')
+      return { body: { project: 'demo', version: '9.9.9', pid: process.pid, driver: { name: 'fake', description: 'runs nothing', warnings: ['No containers run.'] } } };
     return routes[`${call.verb} ${call.path.split('?')[0] ?? ''}`]?.(call);
   });
   return fake;
 }
 
 const JOBS = '/run.googleapis.com/v2/projects/demo/locations/us-central1/jobs';
-const JOB = { name: 'projects/demo/locations/us-central1/jobs/hello', createTime: '2026-11-23T18:51:46.123456Z', creator: 'owner@example.com', terminalCondition: { type: 'Ready', state: 'CONDITION_SUCCEEDED' }, template: { taskCount: 1, template: { containers: [{ image: 'img', env: [{ name: 'A', value: '1' }] }], maxRetries: 3, timeout: '600s', serviceAccount: 'x@demo' } } };
+const JOB = {
+  name: 'projects/demo/locations/us-central1/jobs/hello',
+  createTime: '2026-11-23T18:51:46.123456Z',
+  creator: 'owner@example.com',
+  terminalCondition: { type: 'Ready', state: 'CONDITION_SUCCEEDED' },
+  template: { taskCount: 1, template: { containers: [{ image: 'img', env: [{ name: 'A', value: '1' }] }], maxRetries: 3, timeout: '600s', serviceAccount: 'x@demo' } },
+};
 
 describe('the target', () => {
   it('is found through the data directory, with its token and default project, and named on stderr', async () => {
@@ -28,7 +35,11 @@ describe('the target', () => {
     const { code, out, err } = await run(['run', 'jobs', 'list'], { env });
     expect(code).toBe(0);
     expect(err).toBe('actas: local, project demo, region us-central1\n');
-    expect(out.split('\n').map((line) => line.trim().replaceAll(/\s{2,}/g, '|'))).toEqual(['JOB|REGION|LAST RUN AT|CREATED|CREATED BY', '✔|hello|us-central1|2026-11-23 18:51:46 UTC|owner@example.com', '']);
+    expect(out.split('\n').map((line) => line.trim().replaceAll(/\s{2,}/g, '|'))).toEqual([
+      'JOB|REGION|LAST RUN AT|CREATED|CREATED BY',
+      '✔|hello|us-central1|2026-11-23 18:51:46 UTC|owner@example.com',
+      '',
+    ]);
     expect(seen.every(({ authorization }) => authorization === 'Bearer owner-secret')).toBe(true);
   });
 
@@ -37,7 +48,9 @@ describe('the target', () => {
       'POST /actas/v1/tokens:issue': () => ({ body: { accessToken: 'alice-token' } }),
       'GET /run.googleapis.com/v2/projects/other/locations/europe-west1/jobs': () => ({ body: {} }),
     });
-    const { code, err } = await run(['--account=alice@example.com', 'run', 'jobs', 'list'], { env: { ...env, CLOUDSDK_CORE_PROJECT: 'other', CLOUDSDK_RUN_REGION: 'europe-west1' } });
+    const { code, err } = await run(['--account=alice@example.com', 'run', 'jobs', 'list'], {
+      env: { ...env, CLOUDSDK_CORE_PROJECT: 'other', CLOUDSDK_RUN_REGION: 'europe-west1' },
+    });
     expect(code).toBe(0);
     expect(err).toBe('actas: local, project other, region europe-west1, as user:alice@example.com\nNo jobs here yet.\n');
     expect(seen.find(({ path }) => path.endsWith('tokens:issue'))?.body).toEqual({ principal: 'user:alice@example.com' });
@@ -60,7 +73,11 @@ describe('the target', () => {
   it('inside a container is ACTAS_API, with the token, project and region of the metadata server', async () => {
     const { url, seen } = await serve({ 'GET /run.googleapis.com/v2/projects/p1/locations/asia-east1/jobs': () => ({ body: {} }) });
     const metadata = createServer((request, response) => {
-      const values: Record<string, string> = { 'project/project-id': 'p1', 'instance/region': 'projects/1/regions/asia-east1', 'instance/service-accounts/default/token': '{"access_token":"task-token","expires_in":3000}' };
+      const values: Record<string, string> = {
+        'project/project-id': 'p1',
+        'instance/region': 'projects/1/regions/asia-east1',
+        'instance/service-accounts/default/token': '{"access_token":"task-token","expires_in":3000}',
+      };
       const value = request.headers['metadata-flavor'] === 'Google' ? values[request.url?.replace('/computeMetadata/v1/', '') ?? ''] : undefined;
       response.writeHead(value === undefined ? 404 : 200).end(value);
     });
@@ -110,7 +127,11 @@ describe('the target', () => {
 describe('errors', () => {
   const denial = apiError(403, 'PERMISSION_DENIED', "Permission 'iam.serviceaccounts.actAs' denied on service account sa@demo (or it may not exist).", [
     { '@type': 'type.googleapis.com/google.rpc.ErrorInfo', reason: 'IAM_PERMISSION_DENIED', domain: 'iam.googleapis.com', metadata: { permission: 'iam.serviceAccounts.actAs' } },
-    { '@type': 'type.googleapis.com/google.rpc.LocalizedMessage', locale: 'en-US', message: 'Ask someone to run:\n  actas iam service-accounts add-iam-policy-binding sa@demo --member=user:dev@example.com --role=roles/iam.serviceAccountUser' },
+    {
+      '@type': 'type.googleapis.com/google.rpc.LocalizedMessage',
+      locale: 'en-US',
+      message: 'Ask someone to run:\n  actas iam service-accounts add-iam-policy-binding sa@demo --member=user:dev@example.com --role=roles/iam.serviceAccountUser',
+    },
   ]);
 
   it('show the denial and the command that mends it, and exit with 4', async () => {
@@ -123,7 +144,18 @@ describe('errors', () => {
   });
 
   it('list field violations that the message does not say', async () => {
-    const { env } = await serve({ [`POST ${JOBS}`]: () => apiError(400, 'INVALID_ARGUMENT', 'job.x: bad', [{ '@type': 'type.googleapis.com/google.rpc.BadRequest', fieldViolations: [{ field: 'job.x', description: 'bad' }, { field: 'job.y', description: 'worse' }] }]) });
+    const { env } = await serve({
+      [`POST ${JOBS}`]: () =>
+        apiError(400, 'INVALID_ARGUMENT', 'job.x: bad', [
+          {
+            '@type': 'type.googleapis.com/google.rpc.BadRequest',
+            fieldViolations: [
+              { field: 'job.x', description: 'bad' },
+              { field: 'job.y', description: 'worse' },
+            ],
+          },
+        ]),
+    });
     const { code, err } = await run(['run', 'jobs', 'create', 'hello', '--image=img'], { env });
     expect(code).toBe(1);
     expect(err).toMatch(/INVALID_ARGUMENT: job\.x: bad\n- job\.y: worse\n$/);
@@ -132,7 +164,10 @@ describe('errors', () => {
   it('exit with 5 for what does not exist, and name what already exists', async () => {
     const { env } = await serve({ [`POST ${JOBS}`]: () => apiError(409, 'ALREADY_EXISTS', "Resource 'hello' already exists.") });
     expect(await run(['run', 'jobs', 'describe', 'none'], { env })).toMatchObject({ code: 5, err: expect.stringContaining('NOT_FOUND') });
-    expect(await run(['run', 'jobs', 'create', 'hello', '--image=img'], { env })).toMatchObject({ code: 1, err: expect.stringMatching(/Job \[hello\] already exists\.\n.*\n {2}actas run jobs update hello/) });
+    expect(await run(['run', 'jobs', 'create', 'hello', '--image=img'], { env })).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/Job \[hello\] already exists\.\n.*\n {2}actas run jobs update hello/),
+    });
   });
 
   it('say what answered when it is not JSON', async () => {
@@ -178,7 +213,7 @@ describe('formats', () => {
     expect(await run(['run', 'jobs', 'describe', 'hello', `--format=${format}`], { env })).toEqual({ code: 0, out: expected, err: '' });
   });
 
-  it('json and yaml are the API\'s own', async () => {
+  it("json and yaml are the API's own", async () => {
     const { env } = await serve({ [`GET ${JOBS}/hello`]: () => ({ body: JOB }), [`GET ${JOBS}`]: () => ({ body: { jobs: [JOB] } }) });
     expect(JSON.parse((await run(['run', 'jobs', 'describe', 'hello', '--format=json'], { env })).out)).toEqual(JOB);
     expect(JSON.parse((await run(['run', 'jobs', 'list', '--format=json'], { env })).out)).toEqual([JOB]);
@@ -188,7 +223,17 @@ describe('formats', () => {
 
   it('lists page through, filter, sort and limit', async () => {
     const { env } = await serve({
-      [`GET ${JOBS}`]: ({ path }) => ({ body: path.includes('pageToken=t2') ? { jobs: [{ ...JOB, name: 'x/jobs/b' }] } : { jobs: [{ ...JOB, name: 'x/jobs/c' }, { ...JOB, name: 'x/jobs/a' }], nextPageToken: 't2' } }),
+      [`GET ${JOBS}`]: ({ path }) => ({
+        body: path.includes('pageToken=t2')
+          ? { jobs: [{ ...JOB, name: 'x/jobs/b' }] }
+          : {
+              jobs: [
+                { ...JOB, name: 'x/jobs/c' },
+                { ...JOB, name: 'x/jobs/a' },
+              ],
+              nextPageToken: 't2',
+            },
+      }),
     });
     const { out } = await run(['run', 'jobs', 'list', '--filter=name!=x/jobs/c', '--sort-by=~name', '--limit=1', '--format=value(name.basename())'], { env });
     expect(out).toBe('b\n');
@@ -200,24 +245,41 @@ describe('allow policies', () => {
     const sent: unknown[] = [];
     let etag = 1;
     const { env } = await serve({
-      'POST /cloudresourcemanager.googleapis.com/v3/projects/demo:getIamPolicy': () => ({ body: { etag: `e${etag}`, version: 1, bindings: [{ role: 'roles/owner', members: ['user:owner@example.com'] }] } }),
+      'POST /cloudresourcemanager.googleapis.com/v3/projects/demo:getIamPolicy': () => ({
+        body: { etag: `e${etag}`, version: 1, bindings: [{ role: 'roles/owner', members: ['user:owner@example.com'] }] },
+      }),
       'POST /cloudresourcemanager.googleapis.com/v3/projects/demo:setIamPolicy': ({ body }) => {
         sent.push(body);
         etag += 1;
-        return sent.length === 1 ? apiError(409, 'ABORTED', 'There were concurrent policy changes.') : { body: { etag: 'e9', bindings: [{ role: 'roles/viewer', members: ['user:a@b.c'] }] } };
+        return sent.length === 1
+          ? apiError(409, 'ABORTED', 'There were concurrent policy changes.')
+          : { body: { etag: 'e9', bindings: [{ role: 'roles/viewer', members: ['user:a@b.c'] }] } };
       },
     });
     const { code, out, err } = await run(['projects', 'add-iam-policy-binding', 'demo', '--member=user:a@b.c', '--role=roles/viewer'], { env });
     expect({ code, out }).toEqual({ code: 0, out: 'bindings:\n  - role: roles/viewer\n    members:\n      - user:a@b.c\netag: e9\n' });
     expect(err).toContain('Updated IAM policy for project [demo].');
-    expect(sent).toEqual(['e1', 'e2'].map((each) => ({ policy: { etag: each, version: 3, bindings: [{ role: 'roles/owner', members: ['user:owner@example.com'] }, { role: 'roles/viewer', members: ['user:a@b.c'] }] } })));
+    expect(sent).toEqual(
+      ['e1', 'e2'].map((each) => ({
+        policy: {
+          etag: each,
+          version: 3,
+          bindings: [
+            { role: 'roles/owner', members: ['user:owner@example.com'] },
+            { role: 'roles/viewer', members: ['user:a@b.c'] },
+          ],
+        },
+      })),
+    );
   });
 
   it('remove a binding only where role, member and condition are there', async () => {
     const sent: unknown[] = [];
     const condition = { title: 't', expression: 'true' };
     const { env } = await serve({
-      'POST /iam.googleapis.com/v1/projects/-/serviceAccounts/sa@demo.iam.gserviceaccount.com:getIamPolicy': () => ({ body: { etag: 'e', bindings: [{ role: 'roles/viewer', members: ['user:a@b.c'], condition }] } }),
+      'POST /iam.googleapis.com/v1/projects/-/serviceAccounts/sa@demo.iam.gserviceaccount.com:getIamPolicy': () => ({
+        body: { etag: 'e', bindings: [{ role: 'roles/viewer', members: ['user:a@b.c'], condition }] },
+      }),
       'POST /iam.googleapis.com/v1/projects/-/serviceAccounts/sa@demo.iam.gserviceaccount.com:setIamPolicy': ({ body }) => {
         sent.push(body);
         return { body: { etag: 'e2' } };
@@ -247,7 +309,11 @@ describe('service accounts and projects', () => {
       'POST /cloudresourcemanager.googleapis.com/v3/projects': () => ({ body: { name: 'operations/o1' } }),
       'GET /cloudresourcemanager.googleapis.com/v3/operations/o1': () => ({ body: { name: 'operations/o1', done: true, response: { name: 'projects/42', projectId: 'staging' } } }),
     });
-    expect(await run(['iam', 'service-accounts', 'create', 'sa', '--display-name=S'], { env })).toMatchObject({ code: 0, out: `${email}\n`, err: expect.stringContaining('Created service account [sa].') });
+    expect(await run(['iam', 'service-accounts', 'create', 'sa', '--display-name=S'], { env })).toMatchObject({
+      code: 0,
+      out: `${email}\n`,
+      err: expect.stringContaining('Created service account [sa].'),
+    });
     expect(await run(['iam', 'service-accounts', 'list', '--format=value(email)'], { env })).toMatchObject({ out: `${email}\n` });
     expect(await run(['iam', 'service-accounts', 'update', 'sa', '--display-name=T'], { env })).toMatchObject({ code: 0 });
     expect(seen.at(-1)?.body).toEqual({ serviceAccount: { displayName: 'T' }, updateMask: 'displayName' });
@@ -257,6 +323,8 @@ describe('service accounts and projects', () => {
   it('give tokens to other programs', async () => {
     const { env } = await serve({ 'POST /actas/v1/tokens:issue': ({ body }) => ({ body: { accessToken: `for ${JSON.stringify(body)}` } }) });
     expect(await run(['auth', 'print-access-token'], { env })).toEqual({ code: 0, out: 'owner-secret\n', err: '' });
-    expect((await run(['auth', 'print-access-token', '--as', 'serviceAccount:x@y.iam.gserviceaccount.com'], { env })).out).toBe('for {"principal":"serviceAccount:x@y.iam.gserviceaccount.com"}\n');
+    expect((await run(['auth', 'print-access-token', '--as', 'serviceAccount:x@y.iam.gserviceaccount.com'], { env })).out).toBe(
+      'for {"principal":"serviceAccount:x@y.iam.gserviceaccount.com"}\n',
+    );
   });
 });

@@ -52,7 +52,16 @@ export interface CommandWords {
 export const COMMON_GROUP = 'Common flags:';
 
 /** Flags that may stand anywhere on the line, as gcloud's global flags may. `true` where a value follows. */
-export const COMMON_FLAGS: Readonly<Record<string, boolean>> = { '--project': true, '--format': true, '--quiet': false, '-q': false, '--as': true, '--account': true, '--data-dir': true, '--region': true };
+export const COMMON_FLAGS: Readonly<Record<string, boolean>> = {
+  '--project': true,
+  '--format': true,
+  '--quiet': false,
+  '-q': false,
+  '--as': true,
+  '--account': true,
+  '--data-dir': true,
+  '--region': true,
+};
 
 /** @param nameAndArgs commander's notation, `create <job>` */
 export function defineCommand(group: Command, nameAndArgs: string, words: CommandWords): CliCommand {
@@ -105,7 +114,11 @@ export function defineGroup(parent: Command, name: string, summary: string): Cli
  * What the command does. The flags' type must match the options declared beside it.
  * @param run gets the session and the positional arguments, required ones never empty; returns an exit code other than 0, or nothing
  */
-export function onRun<F extends object>(command: CliCommand, shell: Shell, run: (session: Session<F>, first: string, second: string) => Promise<ExitCode | undefined | void>): CliCommand {
+export function onRun<F extends object>(
+  command: CliCommand,
+  shell: Shell,
+  run: (session: Session<F>, first: string, second: string) => Promise<ExitCode | undefined | void>,
+): CliCommand {
   command.action(async () => {
     const session = createSession<F>(shell.io, command.opts<F & CommonFlags>());
     const [first = '', second = ''] = command.args;

@@ -89,15 +89,32 @@ function detailLines(message: string, details: readonly ErrorDetail[]): string[]
       const line = `${violation.field ?? ''}: ${violation.description ?? ''}`;
       if (line !== message) lines.push(`- ${line}`);
     }
-    for (const violation of detail.violations ?? []) if (violation.description !== message) lines.push(`- ${[violation.type, violation.subject, violation.description].filter((part) => part !== undefined && part !== '').join(': ')}`);
+    for (const violation of detail.violations ?? [])
+      if (violation.description !== message)
+        lines.push(`- ${[violation.type, violation.subject, violation.description].filter((part) => part !== undefined && part !== '').join(': ')}`);
     for (const link of detail.links ?? []) lines.push([link.description, link.url].filter((part) => part !== undefined && part !== '').join(': '));
   }
   return lines;
 }
 
 const STATUS_BY_CODE: readonly string[] = [
-  'OK', 'CANCELLED', 'UNKNOWN', 'INVALID_ARGUMENT', 'DEADLINE_EXCEEDED', 'NOT_FOUND', 'ALREADY_EXISTS', 'PERMISSION_DENIED', 'RESOURCE_EXHAUSTED',
-  'FAILED_PRECONDITION', 'ABORTED', 'OUT_OF_RANGE', 'UNIMPLEMENTED', 'INTERNAL', 'UNAVAILABLE', 'DATA_LOSS', 'UNAUTHENTICATED',
+  'OK',
+  'CANCELLED',
+  'UNKNOWN',
+  'INVALID_ARGUMENT',
+  'DEADLINE_EXCEEDED',
+  'NOT_FOUND',
+  'ALREADY_EXISTS',
+  'PERMISSION_DENIED',
+  'RESOURCE_EXHAUSTED',
+  'FAILED_PRECONDITION',
+  'ABORTED',
+  'OUT_OF_RANGE',
+  'UNIMPLEMENTED',
+  'INTERNAL',
+  'UNAVAILABLE',
+  'DATA_LOSS',
+  'UNAUTHENTICATED',
 ];
 
 /** The error that a finished Operation carries: its code is google.rpc.Code, not HTTP. */

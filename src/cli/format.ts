@@ -20,13 +20,20 @@ const NEEDS_COLUMNS = new Set<Format['kind']>(['table', 'value', 'csv']);
 export function parseFormat(text: string): Format {
   const match = /^\s*([a-z]+)\s*(?:\[([^\]]*)\])?\s*(?:\((.*)\))?\s*$/s.exec(text);
   const kind = KINDS.find((known) => known === (match?.[1] === 'get' ? 'value' : match?.[1]));
-  if (match === null || kind === undefined) throw usageFailure(`Unknown format '${text}'.`, 'Known: json, yaml, table(...), value(...), csv(...), list, none. For example --format="value(name.basename())"');
+  if (match === null || kind === undefined)
+    throw usageFailure(`Unknown format '${text}'.`, 'Known: json, yaml, table(...), value(...), csv(...), list, none. For example --format="value(name.basename())"');
   const columns = parseColumns(match[3] ?? '');
-  if (NEEDS_COLUMNS.has(kind) && columns.length === 0 && kind !== 'table') throw usageFailure(`The format ${kind} needs the fields to print.`, `For example --format="${kind}(name.basename(),createTime)"`);
-  const attributes = new Map((match[2] ?? '').split(/[,\s]+/).filter((part) => part !== '').map((part): [string, string] => {
-    const [name = '', value = ''] = part.split('=', 2);
-    return [name, value.replace(/^(['"])(.*)\1$/, '$2')];
-  }));
+  if (NEEDS_COLUMNS.has(kind) && columns.length === 0 && kind !== 'table')
+    throw usageFailure(`The format ${kind} needs the fields to print.`, `For example --format="${kind}(name.basename(),createTime)"`);
+  const attributes = new Map(
+    (match[2] ?? '')
+      .split(/[,\s]+/)
+      .filter((part) => part !== '')
+      .map((part): [string, string] => {
+        const [name = '', value = ''] = part.split('=', 2);
+        return [name, value.replace(/^(['"])(.*)\1$/, '$2')];
+      }),
+  );
   return { kind, columns, attributes };
 }
 
@@ -41,7 +48,14 @@ export async function printResource(terminal: Terminal, format: Format, resource
 /** Prints a list of resources. */
 export async function printList(terminal: Terminal, format: Format, resources: readonly object[]): Promise<void> {
   const items = resources.map(asJson);
-  if (format.kind === 'json') return terminal.print(JSON.stringify(items.map((item) => narrowed(item, format)), undefined, 2));
+  if (format.kind === 'json')
+    return terminal.print(
+      JSON.stringify(
+        items.map((item) => narrowed(item, format)),
+        undefined,
+        2,
+      ),
+    );
   if (format.kind === 'yaml' || format.kind === 'list') {
     for (const [index, item] of items.entries()) terminal.printRaw(`${index > 0 || items.length > 1 ? '---\n' : ''}${await toYaml(narrowed(item, format))}`);
     return;
@@ -55,7 +69,10 @@ async function printItems(terminal: Terminal, format: Format, items: readonly Js
   if (format.kind === 'none') return;
   if (format.kind === 'table') {
     if (columns.length === 0) throw usageFailure('The format table needs the columns to print.', 'For example --format="table(name.basename(),createTime)"');
-    return terminal.table(heading ? columns.map((column) => column.label) : undefined, items.map((item) => columns.map((column) => plainText(column.read(item)))));
+    return terminal.table(
+      heading ? columns.map((column) => column.label) : undefined,
+      items.map((item) => columns.map((column) => plainText(column.read(item)))),
+    );
   }
   const separator = attributes.get('separator') ?? (format.kind === 'csv' ? ',' : '\t');
   const cell = format.kind === 'csv' ? quoteCsv : (text: string): string => text;

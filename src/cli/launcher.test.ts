@@ -48,7 +48,11 @@ describe('the launcher', () => {
   });
 
   it('passes signals on', async () => {
-    const file = pack(join(directory, 'signals'), 'src', "process.on('SIGTERM', () => { console.log('bye'); process.exit(7); }); setInterval(() => {}, 1000); console.log('ready');");
+    const file = pack(
+      join(directory, 'signals'),
+      'src',
+      "process.on('SIGTERM', () => { console.log('bye'); process.exit(7); }); setInterval(() => {}, 1000); console.log('ready');",
+    );
     const child = spawn(process.execPath, [file, 'up'], { stdio: ['ignore', 'pipe', 'inherit'] });
     let out = '';
     const code = await new Promise((resolve) => {

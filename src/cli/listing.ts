@@ -35,7 +35,10 @@ export async function showList<T extends object>(session: Session<ListFlags>, it
   const own = format === undefined || (format.kind === 'table' && format.columns.length === 0);
   if (!own) return printList(terminal, format, shown);
   if (shown.length === 0) return terminal.note(none);
-  await terminal.table(columns.map((each) => each.label), shown.map((item) => columns.map((each) => each.read(item))));
+  await terminal.table(
+    columns.map((each) => each.label),
+    shown.map((item) => columns.map((each) => each.read(item))),
+  );
 }
 
 function arranged<T extends object>(items: readonly T[], flags: ListFlags): T[] {

@@ -9,7 +9,8 @@ function sink(stream: NodeJS.WriteStream): Sink {
       return stream.isTTY;
     },
     get columns() {
-      return stream.isTTY ? stream.columns : undefined;
+      // A pseudo-terminal that nobody sized says 0.
+      return stream.isTTY && stream.columns > 0 ? stream.columns : undefined;
     },
     stream,
   };

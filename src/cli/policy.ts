@@ -59,19 +59,28 @@ export function registerPolicy(group: CliCommand, shell: Shell, kind: PolicyKind
     const command = defineCommand(group, name, words);
     return kind.flags?.(command) ?? command;
   };
-  const get = make(`get-iam-policy ${kind.argument}`, { summary: `print a ${kind.noun}'s allow policy`, examples: [`actas ${prefix} get-iam-policy ${kind.example}`, `actas ${prefix} get-iam-policy ${kind.example} --format=json > policy.json`] });
+  const get = make(`get-iam-policy ${kind.argument}`, {
+    summary: `print a ${kind.noun}'s allow policy`,
+    examples: [`actas ${prefix} get-iam-policy ${kind.example}`, `actas ${prefix} get-iam-policy ${kind.example} --format=json > policy.json`],
+  });
   onRun(get, shell, async (session, given) => {
     const { name } = await kind.resolve(session, given);
     await printPolicy(session, await kind.get(await session.api(), name));
   });
 
-  const set = make(`set-iam-policy ${kind.argument} <file>`, { summary: `replace a ${kind.noun}'s allow policy by a JSON or YAML file`, description: `Replaces a ${kind.noun}'s allow policy by a JSON or YAML file; - reads from stdin. With the etag that get-iam-policy printed, a change made in between is refused instead of lost.`, examples: [`actas ${prefix} set-iam-policy ${kind.example} policy.json`] });
+  const set = make(`set-iam-policy ${kind.argument} <file>`, {
+    summary: `replace a ${kind.noun}'s allow policy by a JSON or YAML file`,
+    description: `Replaces a ${kind.noun}'s allow policy by a JSON or YAML file; - reads from stdin. With the etag that get-iam-policy printed, a change made in between is refused instead of lost.`,
+    examples: [`actas ${prefix} set-iam-policy ${kind.example} policy.json`],
+  });
   onRun(set, shell, async (session, given, file) => {
     const { shown, name } = await kind.resolve(session, given);
     const policy = await readPolicy(session, file);
     if (policy.etag === undefined) session.terminal.warn('The file has no etag: a change made since it was read would be lost.');
     if (!(await session.terminal.confirm(`The allow policy of ${kind.noun} [${shown}] will be replaced. Continue?`))) return;
-    const mask = Object.keys(policy).filter((key) => key !== 'version').join(',');
+    const mask = Object.keys(policy)
+      .filter((key) => key !== 'version')
+      .join(',');
     const updated = await kind.set(await session.api(), name, { ...policy, version: 3 }, mask);
     session.terminal.note(`Updated IAM policy for ${kind.noun} [${shown}].`);
     await printPolicy(session, updated);
@@ -79,7 +88,10 @@ export function registerPolicy(group: CliCommand, shell: Shell, kind: PolicyKind
 
   for (const verb of ['add', 'remove'] as const) {
     const summary = verb === 'add' ? `grant a role on a ${kind.noun}` : `take a role on a ${kind.noun} away`;
-    const command = make(`${verb}-iam-policy-binding ${kind.argument}`, { summary, examples: [`actas ${prefix} ${verb}-iam-policy-binding ${kind.example} --member=user:alice@example.com --role=roles/viewer`] })
+    const command = make(`${verb}-iam-policy-binding ${kind.argument}`, {
+      summary,
+      examples: [`actas ${prefix} ${verb}-iam-policy-binding ${kind.example} --member=user:alice@example.com --role=roles/viewer`],
+    })
       .option('--member <member>', 'user:EMAIL, serviceAccount:EMAIL, group:EMAIL, domain:DOMAIN, allUsers, ...')
       .option('--role <role>', 'roles/run.developer, projects/PROJECT/roles/ROLE')
       .option('--condition <condition>', `expression=EXPRESSION,title=TITLE,description=DESCRIPTION; None: without`)
@@ -95,7 +107,8 @@ async function changeBinding(session: Session<BindingFlags>, kind: PolicyKind, v
   const { all } = session.flags;
   const member = requiredFlag(session.flags.member, '--member <member>');
   const role = requiredFlag(session.flags.role, '--role <role>');
-  if (!/^(?:[a-zA-Z]+:.+|allUsers|allAuthenticatedUsers)$/.test(member)) throw usageFailure(`'${member}' is not a member.`, 'Write user:EMAIL, serviceAccount:EMAIL, group:EMAIL, domain:DOMAIN, allUsers or allAuthenticatedUsers.');
+  if (!/^(?:[a-zA-Z]+:.+|allUsers|allAuthenticatedUsers)$/.test(member))
+    throw usageFailure(`'${member}' is not a member.`, 'Write user:EMAIL, serviceAccount:EMAIL, group:EMAIL, domain:DOMAIN, allUsers or allAuthenticatedUsers.');
   if (!/^(?:roles|(?:projects|organizations)\/[^/]+\/roles)\/[^/]+$/.test(role)) throw usageFailure(`'${role}' is not a role.`, `Did you mean roles/${role}?`);
   const condition = await readCondition(session);
   const { shown, name } = await kind.resolve(session, given);
@@ -104,7 +117,8 @@ async function changeBinding(session: Session<BindingFlags>, kind: PolicyKind, v
     const policy = await kind.get(api, name);
     const bindings = structuredClone(policy.bindings ?? []);
     if (verb === 'add') addMember(bindings, role, member, condition);
-    else if (!removeMember(bindings, role, member, condition, all === true)) throw failure('Policy binding with the specified principal, role, and condition not found!', ...otherConditions(bindings, role, member));
+    else if (!removeMember(bindings, role, member, condition, all === true))
+      throw failure('Policy binding with the specified principal, role, and condition not found!', ...otherConditions(bindings, role, member));
     try {
       const updated = await kind.set(api, name, { ...policy, bindings: bindings.filter((binding) => (binding.members ?? []).length > 0), version: 3 }, undefined);
       session.terminal.note(`Updated IAM policy for ${kind.noun} [${shown}].`);
@@ -134,7 +148,9 @@ export function removeMember(bindings: readonly Binding[], role: string, member:
 }
 
 function otherConditions(bindings: readonly Binding[], role: string, member: string): string[] {
-  const titles = bindings.filter((binding) => binding.role === role && (binding.members ?? []).includes(member)).map((binding) => binding.condition?.title ?? 'without a condition');
+  const titles = bindings
+    .filter((binding) => binding.role === role && (binding.members ?? []).includes(member))
+    .map((binding) => binding.condition?.title ?? 'without a condition');
   return titles.length === 0 ? [] : [`There is one with another condition: ${titles.join(', ')}. Name it with --condition, or remove each with --all.`];
 }
 
@@ -147,20 +163,25 @@ async function readCondition(session: Session<BindingFlags>): Promise<Condition 
   if (conditionFromFile !== undefined) return conditionOf(await readDocument(session, conditionFromFile));
   if (condition === undefined || condition === 'None') return undefined;
   const escape = /^\^([^^]+)\^/.exec(condition);
-  const fields = splitOutside(condition.slice(escape?.[0].length ?? 0), escape?.[1]?.charAt(0) ?? ',').map((part): [string, string] => [part.slice(0, part.indexOf('=')).trim(), part.slice(part.indexOf('=') + 1).replace(/^(['"])(.*)\1$/s, '$2')]);
+  const fields = splitOutside(condition.slice(escape?.[0].length ?? 0), escape?.[1]?.charAt(0) ?? ',').map((part): [string, string] => [
+    part.slice(0, part.indexOf('=')).trim(),
+    part.slice(part.indexOf('=') + 1).replace(/^(['"])(.*)\1$/s, '$2'),
+  ]);
   return conditionOf(Object.fromEntries(fields));
 }
 
 function conditionOf(document: Json): Condition {
   const field = (name: string): string | undefined => (isRecord(document) && typeof document[name] === 'string' ? document[name] : undefined);
   const [expression, title, description] = [field('expression'), field('title'), field('description')];
-  if (expression === undefined || title === undefined) throw usageFailure('A condition needs an expression and a title.', `For example --condition='expression=request.time < timestamp("2027-01-01T00:00:00Z"),title=until-2027'`);
+  if (expression === undefined || title === undefined)
+    throw usageFailure('A condition needs an expression and a title.', `For example --condition='expression=request.time < timestamp("2027-01-01T00:00:00Z"),title=until-2027'`);
   return { expression, title, ...(description === undefined ? {} : { description }) };
 }
 
 async function readPolicy(session: Session, file: string): Promise<Policy> {
   const document = await readDocument(session, file);
-  if (!isRecord(document) || (document['bindings'] !== undefined && !isList(document['bindings']))) throw failure(`${file} does not hold an allow policy.`, 'It has the form that get-iam-policy prints: bindings, each with a role and its members, and an etag.');
+  if (!isRecord(document) || (document['bindings'] !== undefined && !isList(document['bindings'])))
+    throw failure(`${file} does not hold an allow policy.`, 'It has the form that get-iam-policy prints: bindings, each with a role and its members, and an etag.');
   // Whatever the file holds is sent as it is; the server checks it.
   return document;
 }

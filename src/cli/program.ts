@@ -39,7 +39,14 @@ export async function buildProgram(shell: Shell, only?: string): Promise<CliComm
     .exitOverride()
     .showSuggestionAfterError(true)
     .configureHelp({ showGlobalOptions: false, sortSubcommands: false })
-    .configureOutput({ writeOut: (text) => io.out.write(text), writeErr: (text) => io.err.write(text), getOutHelpWidth: () => io.out.columns ?? 100, getErrHelpWidth: () => io.err.columns ?? 100, getOutHasColors: () => false, getErrHasColors: () => false });
+    .configureOutput({
+      writeOut: (text) => io.out.write(text),
+      writeErr: (text) => io.err.write(text),
+      getOutHelpWidth: () => io.out.columns ?? 100,
+      getErrHelpWidth: () => io.err.columns ?? 100,
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    });
   program.examples = [
     '# start the control plane in the background, then run an image as its own identity',
     'actas up --detach',

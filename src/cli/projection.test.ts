@@ -90,7 +90,15 @@ describe('filters', () => {
   });
 
   it('sorts by several keys, a tilde reverses', () => {
-    const items: Json[] = [{ a: 2, b: 'x' }, { a: 10, b: 'y' }, { a: 2, b: 'a' }];
-    expect(sortBy(items, '~a,b')).toEqual([{ a: 10, b: 'y' }, { a: 2, b: 'a' }, { a: 2, b: 'x' }]);
+    const items: Json[] = [
+      { a: 2, b: 'x' },
+      { a: 10, b: 'y' },
+      { a: 2, b: 'a' },
+    ];
+    expect(sortBy(items, '~a,b')).toEqual([
+      { a: 10, b: 'y' },
+      { a: 2, b: 'a' },
+      { a: 2, b: 'x' },
+    ]);
   });
 });

@@ -13,14 +13,24 @@ export interface Column {
   read(item: Json): Json | undefined;
 }
 
-type Step = { readonly kind: 'key'; readonly name: string } | { readonly kind: 'index'; readonly index: number | undefined } | { readonly kind: 'call'; readonly name: string; readonly args: readonly string[] };
+type Step =
+  | { readonly kind: 'key'; readonly name: string }
+  | { readonly kind: 'index'; readonly index: number | undefined }
+  | { readonly kind: 'call'; readonly name: string; readonly args: readonly string[] };
 
 const TRANSFORMS: Readonly<Record<string, (value: Json | undefined, args: readonly string[]) => Json | undefined>> = {
   basename: (value, [separator = '/']) => mapText(value, (text) => text.split(separator).at(-1) ?? text),
   segment: (value, [index = '-1', separator = '/']) => mapText(value, (text) => text.split(separator).at(Number(index)) ?? ''),
   scope: (value, [name = '', separator = '/']) => mapText(value, (text) => text.split(`${separator}${name}${separator}`).at(1)?.split(separator).at(0) ?? text),
   join: (value, [separator = '/']) => (isList(value) ? value.map(plainText).join(separator) : value),
-  list: (value) => (isList(value) ? value.map(plainText).join(',') : isRecord(value) ? Object.entries(value).map(([key, item]) => `${key}=${plainText(item)}`).join(',') : value),
+  list: (value) =>
+    isList(value)
+      ? value.map(plainText).join(',')
+      : isRecord(value)
+        ? Object.entries(value)
+            .map(([key, item]) => `${key}=${plainText(item)}`)
+            .join(',')
+        : value,
   len: (value) => (isList(value) || typeof value === 'string' ? value.length : isRecord(value) ? Object.keys(value).length : 0),
   date: (value) => mapText(value, (text) => text.replace(/\.\d+Z$/, 'Z')),
   yesno: (value, [yes = 'Yes', no = 'No']) => (value === undefined || value === null || value === false || value === '' ? no : yes),
@@ -98,7 +108,10 @@ export function plainText(value: Json | undefined): string {
   if (value === undefined || value === null) return '';
   if (typeof value === 'boolean') return value ? 'True' : 'False';
   if (isList(value)) return value.map(plainText).join(';');
-  if (isRecord(value)) return Object.entries(value).map(([key, item]) => `${key}=${plainText(item)}`).join(';');
+  if (isRecord(value))
+    return Object.entries(value)
+      .map(([key, item]) => `${key}=${plainText(item)}`)
+      .join(';');
   return String(value);
 }
 

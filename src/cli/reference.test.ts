@@ -35,7 +35,22 @@ function helpOf(command: Command): string {
 describe('every command', () => {
   it('is there', () => {
     const paths = leaves.map((leaf) => commandPath(leaf).join(' '));
-    for (const path of ['up', 'status', 'stop', 'auth print-access-token', 'run jobs create', 'run jobs execute', 'run jobs executions tasks list', 'run jobs logs tail', 'run jobs set-iam-policy', 'iam service-accounts undelete', 'projects add-iam-policy-binding', 'resource-manager folders get-iam-policy', 'resource-manager organizations describe', 'completion'])
+    for (const path of [
+      'up',
+      'status',
+      'stop',
+      'auth print-access-token',
+      'run jobs create',
+      'run jobs execute',
+      'run jobs executions tasks list',
+      'run jobs logs tail',
+      'run jobs set-iam-policy',
+      'iam service-accounts undelete',
+      'projects add-iam-policy-binding',
+      'resource-manager folders get-iam-policy',
+      'resource-manager organizations describe',
+      'completion',
+    ])
       expect(paths).toContain(path);
   });
 
@@ -136,7 +151,10 @@ describe('completion', () => {
     ['actas run jobs execute hello --wa', 5, ['--wait']],
   ])('completes in bash: %s', async (line, position, expected) => {
     const { out } = await run(['completion', 'bash']);
-    const words = line.split(' ').map((word) => `'${word}'`).join(' ');
+    const words = line
+      .split(' ')
+      .map((word) => `'${word}'`)
+      .join(' ');
     const answer = execFileSync('bash', ['-c', `${out}\nCOMP_WORDS=(${words}); COMP_CWORD=${position}; _actas; printf '%s\\n' "\${COMPREPLY[@]}"`], { encoding: 'utf8' });
     expect(answer.trim().split('\n')).toEqual(expect.arrayContaining(expected));
   });

@@ -92,7 +92,12 @@ export function createSession<F extends object>(io: Io, flags: F & CommonFlags):
       return { project: name, region: place, parent: `projects/${name}/locations/${place}` };
     },
     hint(command) {
-      const chosen = [['region', flags.region], ['project', flags.project], ['data-dir', flags.dataDir], ['as', flags.as ?? flags.account]].filter(([, value]) => value !== undefined);
+      const chosen = [
+        ['region', flags.region],
+        ['project', flags.project],
+        ['data-dir', flags.dataDir],
+        ['as', flags.as ?? flags.account],
+      ].filter(([, value]) => value !== undefined);
       return `actas ${[command, ...chosen.map(([name, value]) => `--${name}=${quoteShell(value ?? '')}`)].join(' ')}`;
     },
   };

@@ -54,11 +54,16 @@ async function verifiedPid(session: Session, server: ServerFile): Promise<number
     status = await api.get<ServerStatus>(ACTAS, 'status');
   } catch (error) {
     if (!(error instanceof CliFailure) || error.exitCode !== EXIT.notRunning) throw error;
-    if (server.pid > 0 && (await isAlive(server.pid))) throw failure(`Process ${server.pid} runs, but nothing answers at ${server.url}, so it may not be a control plane.`, 'If it is one:', `  kill ${server.pid}`);
+    if (server.pid > 0 && (await isAlive(server.pid)))
+      throw failure(`Process ${server.pid} runs, but nothing answers at ${server.url}, so it may not be a control plane.`, 'If it is one:', `  kill ${server.pid}`);
     throw notRunningFailure(`No control plane runs on ${session.dataDir}; the last one ended without cleaning up.`, [], error);
   }
   const pid = status.pid ?? server.pid;
-  if (pid !== server.pid || pid <= 1) throw failure(`${server.url} is served by process ${status.pid ?? 'unknown'}, not by ${server.pid} as ${session.dataDir}/server.json says.`, 'That may be the control plane of another data directory; nothing was stopped.');
+  if (pid !== server.pid || pid <= 1)
+    throw failure(
+      `${server.url} is served by process ${status.pid ?? 'unknown'}, not by ${server.pid} as ${session.dataDir}/server.json says.`,
+      'That may be the control plane of another data directory; nothing was stopped.',
+    );
   return pid;
 }
 

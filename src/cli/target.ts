@@ -48,7 +48,8 @@ export async function readServerFile(dataDir: string): Promise<ServerFile | unde
     throw failure(`Cannot read ${join(dataDir, 'server.json')}: ${messageOf(error)}`);
   }
   const parsed: unknown = JSON.parse(text);
-  if (typeof parsed !== 'object' || parsed === null || !('url' in parsed) || typeof parsed.url !== 'string') throw failure(`${join(dataDir, 'server.json')} does not name a control plane.`);
+  if (typeof parsed !== 'object' || parsed === null || !('url' in parsed) || typeof parsed.url !== 'string')
+    throw failure(`${join(dataDir, 'server.json')} does not name a control plane.`);
   return { url: parsed.url, pid: 'pid' in parsed && typeof parsed.pid === 'number' ? parsed.pid : 0 };
 }
 
@@ -61,12 +62,28 @@ export async function findTarget(io: Io, flags: TargetFlags): Promise<Target> {
   if (explicit) {
     const url = checkedUrl('ACTAS_URL', explicit);
     const ownerMayGo = isLoopback(url) || (await readServerFile(dataDir))?.url === url;
-    return withPrincipal({ url, label: isLoopback(url) ? 'local' : new URL(url).host, token: async () => env['ACTAS_TOKEN'] || (ownerMayGo ? await ownerToken(dataDir) : undefined), whenDown: [`ACTAS_URL says ${url}.`, ...HOW_TO_START] }, principal);
+    return withPrincipal(
+      {
+        url,
+        label: isLoopback(url) ? 'local' : new URL(url).host,
+        token: async () => env['ACTAS_TOKEN'] || (ownerMayGo ? await ownerToken(dataDir) : undefined),
+        whenDown: [`ACTAS_URL says ${url}.`, ...HOW_TO_START],
+      },
+      principal,
+    );
   }
   if (env['ACTAS_API'] && flags.dataDir === undefined) return insideTask(io, checkedUrl('ACTAS_API', env['ACTAS_API']), principal);
   const server = await readServerFile(dataDir);
   if (server === undefined) throw notRunningFailure(`No control plane runs on ${dataDir}.`, [...HOW_TO_START, 'or set ACTAS_URL to the address of one that runs elsewhere.']);
-  return withPrincipal({ url: server.url, label: 'local', token: async () => env['ACTAS_TOKEN'] || (await ownerToken(dataDir)), whenDown: [`${join(dataDir, 'server.json')} says it should; it has ended without cleaning up.`, ...HOW_TO_START] }, principal);
+  return withPrincipal(
+    {
+      url: server.url,
+      label: 'local',
+      token: async () => env['ACTAS_TOKEN'] || (await ownerToken(dataDir)),
+      whenDown: [`${join(dataDir, 'server.json')} says it should; it has ended without cleaning up.`, ...HOW_TO_START],
+    },
+    principal,
+  );
 }
 
 interface Found {
@@ -96,7 +113,8 @@ function insideTask(io: Io, url: string, principal: string | undefined): Target 
     if (io.env['ACTAS_TOKEN']) return io.env['ACTAS_TOKEN'];
     if (held !== undefined && Date.now() < held.untilMs) return held.token;
     const answer: unknown = JSON.parse(await metadata('instance/service-accounts/default/token'));
-    if (typeof answer !== 'object' || answer === null || !('access_token' in answer) || typeof answer.access_token !== 'string') throw failure(`The metadata server ${host} gave no access token.`);
+    if (typeof answer !== 'object' || answer === null || !('access_token' in answer) || typeof answer.access_token !== 'string')
+      throw failure(`The metadata server ${host} gave no access token.`);
     const seconds = 'expires_in' in answer && typeof answer.expires_in === 'number' ? answer.expires_in : 60;
     held = { token: answer.access_token, untilMs: Date.now() + Math.max(0, seconds - 30) * 1000 };
     return held.token;

@@ -48,7 +48,8 @@ export interface Style {
 
 export function createTerminal(io: Io, options: { readonly quiet: boolean }): Terminal {
   const { env } = io;
-  const live = io.err.isTTY && env['TERM'] !== 'dumb' && !env['CI'] && !options.quiet;
+  // Without a width the spinner's library would clear lines without end.
+  const live = io.err.isTTY && io.err.columns !== undefined && env['TERM'] !== 'dumb' && !env['CI'] && !options.quiet;
   const unicode = hasUnicode(env);
   const style = createStyle(live && !env['NO_COLOR']);
   let spinner: Ora | undefined;
@@ -117,7 +118,10 @@ function hasUnicode(env: Io['env']): boolean {
 }
 
 function createStyle(colour: boolean): Style {
-  const wrap = (open: number, close: number) => (text: string): string => (colour ? `\u001b[${open}m${text}\u001b[${close}m` : text);
+  const wrap =
+    (open: number, close: number) =>
+    (text: string): string =>
+      colour ? `\u001b[${open}m${text}\u001b[${close}m` : text;
   return { bold: wrap(1, 22), dim: wrap(2, 22), red: wrap(31, 39), green: wrap(32, 39), yellow: wrap(33, 39) };
 }
 
@@ -131,7 +135,23 @@ async function renderTable(head: readonly string[] | undefined, rows: readonly (
   if (count === 0) return '';
   const natural = Array.from({ length: count }, (_, column) => Math.max(0, ...all.map((row) => displayWidth(row[column] ?? ''))));
   const fitted = fit(natural, width);
-  const none = { top: '', 'top-mid': '', 'top-left': '', 'top-right': '', bottom: '', 'bottom-mid': '', 'bottom-left': '', 'bottom-right': '', left: '', 'left-mid': '', mid: '', 'mid-mid': '', right: '', 'right-mid': '', middle: '' };
+  const none = {
+    top: '',
+    'top-mid': '',
+    'top-left': '',
+    'top-right': '',
+    bottom: '',
+    'bottom-mid': '',
+    'bottom-left': '',
+    'bottom-right': '',
+    left: '',
+    'left-mid': '',
+    mid: '',
+    'mid-mid': '',
+    right: '',
+    'right-mid': '',
+    middle: '',
+  };
   const table = new Table({ chars: none, style: { 'padding-left': 0, 'padding-right': GAP, head: [], border: [] }, colWidths: fitted.map((wide) => wide + GAP), truncate: '…' });
   for (const row of all) table.push(Array.from({ length: count }, (_, column) => oneLine(row[column] ?? '')));
   return table
@@ -164,6 +184,9 @@ function displayWidth(text: string): number {
   const line = oneLine(text);
   if (/^[\u0020-\u007e]*$/.test(line)) return line.length;
   let width = 0;
-  for (const { segment } of segmenter.segment(line)) width += /\p{Extended_Pictographic}\ufe0f|\p{Emoji_Presentation}|[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]/u.test(segment) ? 2 : 1;
+  for (const { segment } of segmenter.segment(line))
+    width += /\p{Extended_Pictographic}\ufe0f|\p{Emoji_Presentation}|[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]/u.test(segment)
+      ? 2
+      : 1;
   return width;
 }

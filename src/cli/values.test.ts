@@ -12,7 +12,11 @@ describe('flag values', () => {
 
   it('reads pairs, adds up, and lets the value hold an equals sign', () => {
     const first = collectPairs('A=1,B=x=y', undefined);
-    expect([...collectPairs('^:^C=a,b:A=2', first)]).toEqual([['A', '2'], ['B', 'x=y'], ['C', 'a,b']]);
+    expect([...collectPairs('^:^C=a,b:A=2', first)]).toEqual([
+      ['A', '2'],
+      ['B', 'x=y'],
+      ['C', 'a,b'],
+    ]);
     expect(() => collectPairs('A', undefined)).toThrow(/not KEY=VALUE/);
   });
 

@@ -40,8 +40,12 @@ const UNIT_SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d
 export function parseDuration(text: string): number {
   if (/^\d+$/.test(text)) return positive(Number(text), text);
   const parts = [...text.matchAll(/(\d+)([smhd])/g)];
-  if (parts.length === 0 || parts.map((part) => part[0]).join('') !== text) throw new InvalidArgumentError(`'${text}' is not a duration. Write seconds, or for example 10m, 1h30m.`);
-  return positive(parts.reduce((sum, [, count, unit = 's']) => sum + Number(count) * (UNIT_SECONDS[unit] ?? 1), 0), text);
+  if (parts.length === 0 || parts.map((part) => part[0]).join('') !== text)
+    throw new InvalidArgumentError(`'${text}' is not a duration. Write seconds, or for example 10m, 1h30m.`);
+  return positive(
+    parts.reduce((sum, [, count, unit = 's']) => sum + Number(count) * (UNIT_SECONDS[unit] ?? 1), 0),
+    text,
+  );
 }
 
 function positive(seconds: number, text: string): number {
@@ -55,7 +59,12 @@ export function showDuration(text: string | undefined): string | undefined {
   if (match === null) return text;
   let seconds = Number(match[1]);
   const parts: string[] = [];
-  for (const [unit, size] of [['d', 86400], ['h', 3600], ['m', 60], ['s', 1]] as const) {
+  for (const [unit, size] of [
+    ['d', 86400],
+    ['h', 3600],
+    ['m', 60],
+    ['s', 1],
+  ] as const) {
     const count = Math.floor(seconds / size);
     seconds -= count * size;
     if (count > 0) parts.push(`${count}${unit}`);

@@ -169,7 +169,7 @@ test('addresses: leased before the start, looked up while it runs, quarantined a
   const uid = await world.insertExecution({ taskCount: 3 });
   await world.live(() => inner.running().length === 2);
   const specs = inner.running().map((id) => inner.spec(id));
-  expect(specs.map((spec) => spec?.address).sort()).toEqual(pool);
+  expect(specs.map((spec) => spec?.address).toSorted()).toEqual(pool);
   expect(specs[0]?.hosts).toContainEqual({ name: 'metadata.google.internal', address: '169.254.169.254' });
   for (const spec of specs) expect(leases.lookup(spec?.address ?? '')).toMatchObject({ attemptId: spec?.id, executionUid: uid, serviceAccount: 'runner@demo.iam.gserviceaccount.com', projectId: 'demo', location: 'us-central1' });
   const began = world.time.now();

@@ -41,7 +41,7 @@ export function createAddressing(services: ReadonlySet<string>, allowed: Readonl
     /** @throws PERMISSION_DENIED where a page of another origin sent this */
     checkOrigin(headers: IncomingHttpHeaders, authority: string | undefined): void {
       const site = headers['sec-fetch-site'];
-      if (site !== undefined && site !== 'same-origin' && site !== 'none') throw forbidden(`Requests from pages of another site are refused (Sec-Fetch-Site: ${String(site)}).`);
+      if (site !== undefined && site !== 'same-origin' && site !== 'none') throw forbidden(`Requests from pages of another site are refused (Sec-Fetch-Site: ${site}).`);
       const { origin } = headers;
       if (origin !== undefined && !sameOrigin(origin, authority)) throw forbidden(`Requests from pages of another origin are refused (Origin: ${origin.slice(0, 200)}).`);
     },

@@ -3,7 +3,7 @@
  * once; where several APIs share one (google.longrunning.Operations), the request's name tells which is meant.
  */
 import type { Message } from '@bufbuild/protobuf';
-import { type Code, ConnectError, type ConnectRouter, createContextKey, createContextValues, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
+import { ConnectError, type ConnectRouter, createContextKey, createContextValues, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import type { DescMethod, DescService } from '@bufbuild/protobuf';
 import { type ApiError, STATUS, unimplemented } from '../errors.ts';
@@ -74,7 +74,7 @@ function refuseStream(name: string) {
 /** Our error on the gRPC wire: the same code and details as in JSON. */
 export function toConnect(shaped: ApiError): ConnectError {
   // connect's codes are the numbers of google.rpc.Code.
-  const connect = new ConnectError(shaped.message, STATUS[shaped.status].code as Code, undefined, undefined, shaped);
+  const connect = new ConnectError(shaped.message, STATUS[shaped.status].code, undefined, undefined, shaped);
   connect.details = shaped.details.map((any) => ({ type: any.typeUrl.slice(any.typeUrl.lastIndexOf('/') + 1), value: any.value }));
   return connect;
 }

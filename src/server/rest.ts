@@ -142,7 +142,7 @@ function decode(route: Route, variables: ReadonlyMap<string, string>, query: URL
       skip = route.body;
       json = { [desc.fields.find((f) => f.name === route.body)?.jsonName ?? route.body]: body };
     }
-  } else if (text !== '') throw invalidRequest(`Invalid JSON payload received. ${route.verb} ${route.path.template} takes no body.`, [{ field: '', description: 'no body is expected' }]);
+  } else if (text.trim() !== '' && text.trim() !== '{}') throw invalidRequest(`Invalid JSON payload received. ${route.verb} ${route.path.template} takes no body.`, [{ field: '', description: 'no body is expected' }]);
   for (const [field, value] of variables) assignPath(desc, json, field, value);
   mergeQuery(desc, query, json, skip);
   checkJson(desc, json);

@@ -20,6 +20,8 @@ export type ExecutionState = Pick<ExecutionRow, 'job_uid' | 'phase' | 'cancel_re
 export function executionToRow(execution: Execution, state: ExecutionState): ExecutionRow {
   const [, project = '', , location = ''] = execution.name.split('/');
   return {
+    // First: a caller may hand a whole row for its state, whose body is the old one.
+    ...state,
     uid: execution.uid,
     name: execution.name,
     job: execution.job,
@@ -28,7 +30,6 @@ export function executionToRow(execution: Execution, state: ExecutionState): Exe
     body: toBinary(ExecutionSchema, execution),
     create_time: fromTimestamp(execution.createTime ?? create(TimestampSchema)),
     completion_time: execution.completionTime === undefined ? null : fromTimestamp(execution.completionTime),
-    ...state,
   };
 }
 

@@ -21,7 +21,8 @@ export type TaskCursor = { readonly createTime: Micros; readonly executionUid: s
 const CHUNK = 250;
 
 export function taskToRow(task: Task, state: TaskState): TaskRow {
-  return { uid: task.uid, name: task.name, task_index: task.index, body: toBinary(TaskSchema, task), ...state };
+  // The state first: a caller may hand a whole row, whose body is the old one.
+  return { ...state, uid: task.uid, name: task.name, task_index: task.index, body: toBinary(TaskSchema, task) };
 }
 
 export function taskFromRow(row: Pick<TaskRow, 'body'>): Task {

@@ -11,7 +11,43 @@ import { Readable } from 'node:stream';
 import type Dockerode from 'dockerode';
 import { pack } from 'tar-stream';
 
-const PROGRAMS = ['sh', 'cat', 'sleep', 'echo', 'env', 'head', 'tail', 'seq', 'id', 'date', 'ls', 'hostname', 'mkdir', 'touch', 'stat', 'yes', 'tr', 'wc', 'true', 'false', 'base64', 'rm', 'chmod', 'grep', 'sed', 'getent', 'curl', 'timeout', 'dd', 'printf', 'df', 'ping', 'bash', 'cut', 'kill'];
+const PROGRAMS = [
+  'sh',
+  'cat',
+  'sleep',
+  'echo',
+  'env',
+  'head',
+  'tail',
+  'seq',
+  'id',
+  'date',
+  'ls',
+  'hostname',
+  'mkdir',
+  'touch',
+  'stat',
+  'yes',
+  'tr',
+  'wc',
+  'true',
+  'false',
+  'base64',
+  'rm',
+  'chmod',
+  'grep',
+  'sed',
+  'getent',
+  'curl',
+  'timeout',
+  'dd',
+  'printf',
+  'df',
+  'ping',
+  'bash',
+  'cut',
+  'kill',
+];
 const LIBRARY_PATHS = /(?:=> )?(\/\S+) \(0x/g;
 
 export interface TestImage {
@@ -58,7 +94,13 @@ export async function buildImage(docker: Dockerode, image: TestImage): Promise<s
   const repository = `actas-test-${image.name}`;
   const tag = hash.digest('hex').slice(0, 12);
   const reference = `${repository}:${tag}`;
-  const known = await docker.getImage(reference).inspect().then(() => true, () => false);
+  const known = await docker
+    .getImage(reference)
+    .inspect()
+    .then(
+      () => true,
+      () => false,
+    );
   if (known) return reference;
   const tar = pack();
   const imported = docker.importImage(Readable.from(tar), { repo: repository, tag, changes: ['ENV PATH=/usr/local/bin:/usr/bin:/bin', ...(image.changes ?? [])] });
@@ -121,7 +163,10 @@ function packageTrees(packages: readonly string[]): Record<string, string> {
   const rootModules = join(dirname(dirname(import.meta.dirname)), 'node_modules');
   const add = (name: string, from: string) => {
     // A nested copy comes along with the folder that holds it.
-    const directory = createRequire(join(from, 'package.json')).resolve.paths(name)?.map((base) => join(base, name)).find((candidate) => existsSync(join(candidate, 'package.json')));
+    const directory = createRequire(join(from, 'package.json'))
+      .resolve.paths(name)
+      ?.map((base) => join(base, name))
+      .find((candidate) => existsSync(join(candidate, 'package.json')));
     if (directory === undefined) return;
     const path = `/app/node_modules${directory.slice(rootModules.length)}`;
     if (path in trees) return;

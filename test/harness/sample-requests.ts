@@ -46,7 +46,7 @@ export function sampleRequests(services: readonly AnyService[]): Sample[] {
       const hasBody = binding.body !== undefined && binding.body !== '';
       // A body that is one field holds that field's value; a GET carries fields in its query.
       const body = !hasBody ? undefined : binding.body === '*' ? fields : (fields[binding.body ?? ''] ?? {});
-      const query = binding.body === '*' ? '' : new URLSearchParams(Object.entries(fields).filter(([key]) => key !== binding.body).map(([key, value]): [string, string] => [key, String(value)])).toString();
+      const query = binding.body === '*' ? '' : new URLSearchParams(Object.entries(fields).filter(([key]) => key !== binding.body).map(([key, value]): [string, string] => [key, typeof value === 'string' ? value : JSON.stringify(value)])).toString();
       return [{ service, method, name, verb: binding.verb, path: `/${service.host}${path}${query === '' ? '' : `?${query}`}`, body, request }];
     }),
   );

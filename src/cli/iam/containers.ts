@@ -64,14 +64,18 @@ function registerReads(group: CliCommand, shell: Shell, collection: Collection, 
   const noun = collection === 'folders' ? 'folder' : 'organization';
   const example = collection === 'folders' ? '222222222222' : '111111111111';
   const list = addListFlags(defineCommand(group, 'list', { summary: `list the ${collection} that the caller may see`, examples: [`actas ${prefix} list`] }));
-  if (collection === 'folders') list.option('--organization <id>', 'those directly in this organization').addOption(new Option('--folder <id>', 'those directly in this folder').conflicts('organization'));
+  if (collection === 'folders')
+    list.option('--organization <id>', 'those directly in this organization').addOption(new Option('--folder <id>', 'those directly in this folder').conflicts('organization'));
   onRun<FolderFlags>(list, shell, async (session) => {
     const { flags } = session;
     await session.project();
     const parent = flags.folder !== undefined ? `folders/${flags.folder}` : flags.organization !== undefined ? `organizations/${flags.organization}` : undefined;
     const api = await session.api();
     const options = { limit: serverLimit(flags) };
-    const found = parent === undefined ? await api.list<Container>(RESOURCE_MANAGER, `${collection}:search`, collection, options) : await api.list<Container>(RESOURCE_MANAGER, collection, collection, { ...options, query: { parent } });
+    const found =
+      parent === undefined
+        ? await api.list<Container>(RESOURCE_MANAGER, `${collection}:search`, collection, options)
+        : await api.list<Container>(RESOURCE_MANAGER, collection, collection, { ...options, query: { parent } });
     await showList(session, found, collection === 'folders' ? FOLDER_COLUMNS : LIST_COLUMNS, `No ${collection} that you may see.`);
   });
 

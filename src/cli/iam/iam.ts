@@ -69,11 +69,19 @@ function ownName(account: { readonly name: string; readonly key: string }, proje
 }
 
 function registerCreate(group: CliCommand, shell: Shell): void {
-  const create = defineCommand(group, 'create <name>', { summary: 'create a service account', examples: ['actas iam service-accounts create hello-sa', 'actas iam service-accounts create report-sa --display-name="Nightly report"'] }).option('--display-name <text>', 'for people').option('--description <text>', 'what it is for');
+  const create = defineCommand(group, 'create <name>', {
+    summary: 'create a service account',
+    examples: ['actas iam service-accounts create hello-sa', 'actas iam service-accounts create report-sa --display-name="Nightly report"'],
+  })
+    .option('--display-name <text>', 'for people')
+    .option('--description <text>', 'what it is for');
   onRun<AccountFlags>(create, shell, async (session, accountId) => {
     const project = await session.project();
     const { displayName, description } = session.flags;
-    const account = await (await session.api()).send<ServiceAccount>('POST', IAM, `projects/${project}/serviceAccounts`, { accountId, serviceAccount: { displayName, description } });
+    const account = await (await session.api()).send<ServiceAccount>('POST', IAM, `projects/${project}/serviceAccounts`, {
+      accountId,
+      serviceAccount: { displayName, description },
+    });
     session.terminal.note(`Created service account [${accountId}].`);
     if (session.format !== undefined) return printResource(session.terminal, session.format, account);
     session.terminal.print(account.email ?? '');
@@ -81,13 +89,24 @@ function registerCreate(group: CliCommand, shell: Shell): void {
 }
 
 function registerReads(group: CliCommand, shell: Shell): void {
-  const list = addListFlags(defineCommand(group, 'list', { summary: "list a project's service accounts", examples: ['actas iam service-accounts list', 'actas iam service-accounts list --format="value(email)"'] }));
+  const list = addListFlags(
+    defineCommand(group, 'list', {
+      summary: "list a project's service accounts",
+      examples: ['actas iam service-accounts list', 'actas iam service-accounts list --format="value(email)"'],
+    }),
+  );
   onRun<ListFlags>(list, shell, async (session) => {
     const project = await session.project();
-    const found = await (await session.api()).list<ServiceAccount>(IAM, `projects/${project}/serviceAccounts`, 'accounts', { query: { pageSize: 100 }, limit: serverLimit(session.flags) });
+    const found = await (await session.api()).list<ServiceAccount>(IAM, `projects/${project}/serviceAccounts`, 'accounts', {
+      query: { pageSize: 100 },
+      limit: serverLimit(session.flags),
+    });
     await showList(session, found, COLUMNS, 'No service accounts here.');
   });
-  const describe = defineCommand(group, 'describe <email>', { summary: 'show a service account', examples: ['actas iam service-accounts describe hello-sa@demo.iam.gserviceaccount.com'] });
+  const describe = defineCommand(group, 'describe <email>', {
+    summary: 'show a service account',
+    examples: ['actas iam service-accounts describe hello-sa@demo.iam.gserviceaccount.com'],
+  });
   onRun(describe, shell, async (session, given) => {
     const { name } = await accountName(session, given);
     await print(session, await (await session.api()).get<ServiceAccount>(IAM, name));
@@ -95,7 +114,12 @@ function registerReads(group: CliCommand, shell: Shell): void {
 }
 
 function registerUpdate(group: CliCommand, shell: Shell): void {
-  const update = defineCommand(group, 'update <email>', { summary: "change a service account's display name or description", examples: ['actas iam service-accounts update hello-sa@demo.iam.gserviceaccount.com --display-name=Hello'] }).option('--display-name <text>', 'for people; empty removes it').option('--description <text>', 'what it is for; empty removes it');
+  const update = defineCommand(group, 'update <email>', {
+    summary: "change a service account's display name or description",
+    examples: ['actas iam service-accounts update hello-sa@demo.iam.gserviceaccount.com --display-name=Hello'],
+  })
+    .option('--display-name <text>', 'for people; empty removes it')
+    .option('--description <text>', 'what it is for; empty removes it');
   onRun<AccountFlags>(update, shell, async (session, given) => {
     const account = await accountName(session, given);
     const { displayName, description } = session.flags;
@@ -125,7 +149,10 @@ function registerStates(group: CliCommand, shell: Shell): void {
 }
 
 function registerDelete(group: CliCommand, shell: Shell): void {
-  const remove = defineCommand(group, 'delete <email>', { summary: 'delete a service account; undelete brings it back for 30 days', examples: ['actas iam service-accounts delete hello-sa@demo.iam.gserviceaccount.com'] });
+  const remove = defineCommand(group, 'delete <email>', {
+    summary: 'delete a service account; undelete brings it back for 30 days',
+    examples: ['actas iam service-accounts delete hello-sa@demo.iam.gserviceaccount.com'],
+  });
   onRun(remove, shell, async (session, given) => {
     const account = await accountName(session, given);
     if (!(await session.terminal.confirm(`You are about to delete service account [${account.key}]. Continue?`))) return;
@@ -136,7 +163,10 @@ function registerDelete(group: CliCommand, shell: Shell): void {
     if (uniqueId !== undefined) session.terminal.note(`Bring it back within 30 days:  ${session.hint(`iam service-accounts undelete ${uniqueId}`)}`);
   });
 
-  const undelete = defineCommand(group, 'undelete <unique-id>', { summary: 'bring a deleted service account back', examples: ['actas iam service-accounts undelete 103271949540120710052'] });
+  const undelete = defineCommand(group, 'undelete <unique-id>', {
+    summary: 'bring a deleted service account back',
+    examples: ['actas iam service-accounts undelete 103271949540120710052'],
+  });
   onRun(undelete, shell, async (session, uniqueId) => {
     await session.project();
     const answer = await (await session.api()).send<{ restoredAccount?: ServiceAccount }>('POST', IAM, `projects/-/serviceAccounts/${uniqueId}:undelete`, {});

@@ -23,14 +23,19 @@ const COLUMNS = [
 
 export function registerProjects(program: Command, shell: Shell): void {
   const group = defineGroup(program, 'projects', 'projects and their policies');
-  const list = addListFlags(defineCommand(group, 'list', { summary: 'list the projects that the caller may see', examples: ['actas projects list', 'actas projects list --format="value(projectId)"'] }));
+  const list = addListFlags(
+    defineCommand(group, 'list', { summary: 'list the projects that the caller may see', examples: ['actas projects list', 'actas projects list --format="value(projectId)"'] }),
+  );
   onRun<ListFlags>(list, shell, async (session) => {
     await session.project();
     const found = await (await session.api()).list<Project>(RESOURCE_MANAGER, 'projects:search', 'projects', { limit: serverLimit(session.flags) });
     await showList(session, found, COLUMNS, 'No projects that you may see.');
   });
 
-  const describe = defineCommand(group, 'describe <project-id>', { summary: 'show a project', examples: ['actas projects describe demo', 'actas projects describe demo --format="value(name.basename())"'] });
+  const describe = defineCommand(group, 'describe <project-id>', {
+    summary: 'show a project',
+    examples: ['actas projects describe demo', 'actas projects describe demo --format="value(name.basename())"'],
+  });
   onRun(describe, shell, async (session, given) => {
     await session.project();
     await printResource(session.terminal, session.format ?? parseFormat('yaml'), await (await session.api()).get<Project>(RESOURCE_MANAGER, `projects/${projectId(given)}`));
@@ -61,7 +66,10 @@ interface CreateFlags {
 }
 
 function registerCreate(group: CliCommand, shell: Shell): void {
-  const create = defineCommand(group, 'create <project-id>', { summary: 'create a project', examples: ['actas projects create staging --folder=222222222222', 'actas projects create staging --organization=111111111111 --name="Staging area"'] })
+  const create = defineCommand(group, 'create <project-id>', {
+    summary: 'create a project',
+    examples: ['actas projects create staging --folder=222222222222', 'actas projects create staging --organization=111111111111 --name="Staging area"'],
+  })
     .option('--name <text>', 'display name (default: the id)')
     .option('--folder <id>', 'the folder that it lies in')
     .addOption(new Option('--organization <id>', 'the organization that it lies in').conflicts('folder'));
@@ -74,11 +82,17 @@ function registerCreate(group: CliCommand, shell: Shell): void {
     const stages = terminal.stages();
     await stages.start(`Creating project [${id}]...`);
     try {
-      const operation = await api.send<Operation>('POST', RESOURCE_MANAGER, 'projects', { projectId: id, displayName: flags.name ?? id, ...(parent === undefined ? {} : { parent }) });
+      const operation = await api.send<Operation>('POST', RESOURCE_MANAGER, 'projects', {
+        projectId: id,
+        displayName: flags.name ?? id,
+        ...(parent === undefined ? {} : { parent }),
+      });
       const project = await api.finish<Project>(RESOURCE_MANAGER, operation);
       stages.done();
       if (session.format !== undefined) return await printResource(terminal, session.format, project);
-      terminal.note(`Created project [${project.projectId ?? id}], number ${project.name?.split('/').at(-1) ?? 'unknown'}.\nUse it with --project=${id}, or export ACTAS_PROJECT=${id}`);
+      terminal.note(
+        `Created project [${project.projectId ?? id}], number ${project.name?.split('/').at(-1) ?? 'unknown'}.\nUse it with --project=${id}, or export ACTAS_PROJECT=${id}`,
+      );
     } catch (error) {
       stages.fail();
       throw error;

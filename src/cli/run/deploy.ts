@@ -22,7 +22,10 @@ export function registerDeploy(jobs: CliCommand, shell: Shell): void {
   const create = defineCommand(jobs, 'create <job>', {
     summary: 'create a job',
     description: 'Creates a job. The caller needs run.jobs.create, and iam.serviceAccounts.actAs on the service account that the job runs as.',
-    examples: ['actas run jobs create hello --image=busybox --command=echo --args=hi', 'actas run jobs create nightly --image=report:v3 --service-account=report-sa --tasks=10 --parallelism=2 --task-timeout=1h'],
+    examples: [
+      'actas run jobs create hello --image=busybox --command=echo --args=hi',
+      'actas run jobs create nightly --image=report:v3 --service-account=report-sa --tasks=10 --parallelism=2 --task-timeout=1h',
+    ],
   });
   const update = defineCommand(jobs, 'update <job>', {
     summary: 'change a job; what no flag names stays',
@@ -34,7 +37,11 @@ export function registerDeploy(jobs: CliCommand, shell: Shell): void {
     description: 'Creates a job, or changes it where it exists; what no flag names stays.',
     examples: ['actas run jobs deploy hello --image=hello:latest --service-account=hello-sa', 'actas run jobs deploy hello --image=hello:latest --execute-now --wait --logs'],
   });
-  for (const [verb, command] of [['create', create], ['update', update], ['deploy', deploy]] as const) {
+  for (const [verb, command] of [
+    ['create', create],
+    ['update', update],
+    ['deploy', deploy],
+  ] as const) {
     addJobFlags(withRegion(command), verb !== 'create');
     onRun<JobFlags>(command, shell, (session, given) => deployJob(session, verb, given));
   }
@@ -105,7 +112,14 @@ async function finished(session: Session, api: Api, operation: Operation, target
 }
 
 function explained(error: unknown, session: Session, verb: Verb, target: JobName): unknown {
-  if (verb === 'create' && isApiFailure(error, 'ALREADY_EXISTS')) return new ApiFailure(error.status, `Job [${target.job}] already exists.`, [{ '@type': 'type.googleapis.com/google.rpc.LocalizedMessage', message: `Change it with:\n  ${session.hint(`run jobs update ${target.job} ...`)}` }]);
-  if (isApiFailure(error, 'ABORTED')) return new ApiFailure(error.status, error.reason, [...error.details, { '@type': 'type.googleapis.com/google.rpc.LocalizedMessage', message: 'Somebody changed the job at the same time. Run the command again.' }]);
+  if (verb === 'create' && isApiFailure(error, 'ALREADY_EXISTS'))
+    return new ApiFailure(error.status, `Job [${target.job}] already exists.`, [
+      { '@type': 'type.googleapis.com/google.rpc.LocalizedMessage', message: `Change it with:\n  ${session.hint(`run jobs update ${target.job} ...`)}` },
+    ]);
+  if (isApiFailure(error, 'ABORTED'))
+    return new ApiFailure(error.status, error.reason, [
+      ...error.details,
+      { '@type': 'type.googleapis.com/google.rpc.LocalizedMessage', message: 'Somebody changed the job at the same time. Run the command again.' },
+    ]);
   return error;
 }

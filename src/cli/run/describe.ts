@@ -1,6 +1,22 @@
 /** A job, an execution and a task in words, as `gcloud run jobs describe` prints them for people. */
 import { showDuration } from '../values.ts';
-import { conditionOf, type Container, elapsed, type Execution, executionState, exitOf, type Job, progressOf, readySymbol, shortName, showTime, stateSymbol, type Task, taskState, type TaskTemplate } from './shapes.ts';
+import {
+  conditionOf,
+  type Container,
+  elapsed,
+  type Execution,
+  executionState,
+  exitOf,
+  type Job,
+  progressOf,
+  readySymbol,
+  shortName,
+  showTime,
+  stateSymbol,
+  type Task,
+  taskState,
+  type TaskTemplate,
+} from './shapes.ts';
 
 type Row = readonly [label: string, value: string | number | undefined];
 
@@ -12,7 +28,13 @@ export function describeJob(job: Job): string {
   if (latest?.name !== undefined) head.push(`Last executed ${showTime(latest.createTime)} with execution ${shortName(latest.name)}${outcome(latest.completionStatus)}`);
   head.push(`Last updated on ${showTime(job.updateTime)} by ${job.lastModifier ?? 'an unknown caller'}`);
   const template = job.template ?? {};
-  const rows: Row[] = [...containerRows(template.template?.containers ?? []), ['Tasks', template.taskCount ?? 1], ['Parallelism', template.parallelism || 'as many as possible'], ...taskRows(template.template ?? {}), ['Labels', pairs(job.labels)]];
+  const rows: Row[] = [
+    ...containerRows(template.template?.containers ?? []),
+    ['Tasks', template.taskCount ?? 1],
+    ['Parallelism', template.parallelism || 'as many as possible'],
+    ...taskRows(template.template ?? {}),
+    ['Labels', pairs(job.labels)],
+  ];
   const message = job.terminalCondition?.state === 'CONDITION_FAILED' ? [`\n${job.terminalCondition.message ?? 'The job is not ready.'}`] : [];
   return [...head, '', ...layOut(rows), ...message].join('\n');
 }
@@ -69,12 +91,23 @@ function containerRows(containers: readonly Container[]): Row[] {
     ['Memory', container.resources?.limits?.['memory']],
     ['CPU', container.resources?.limits?.['cpu']],
     ['Depends on', container.dependsOn?.join(', ')],
-    ...(container.env ?? []).map((variable): Row => [`Env ${variable.name ?? ''}`, variable.valueSource?.secretKeyRef === undefined ? (variable.value ?? '""') : `secret ${variable.valueSource.secretKeyRef.secret ?? ''}:${variable.valueSource.secretKeyRef.version ?? 'latest'}`]),
+    ...(container.env ?? []).map(
+      (variable): Row => [
+        `Env ${variable.name ?? ''}`,
+        variable.valueSource?.secretKeyRef === undefined
+          ? (variable.value ?? '""')
+          : `secret ${variable.valueSource.secretKeyRef.secret ?? ''}:${variable.valueSource.secretKeyRef.version ?? 'latest'}`,
+      ],
+    ),
   ]);
 }
 
 function taskRows(task: TaskTemplate): Row[] {
-  return [['Task timeout', showDuration(task.timeout)], ['Max retries', task.maxRetries ?? 0], ['Service account', task.serviceAccount]];
+  return [
+    ['Task timeout', showDuration(task.timeout)],
+    ['Max retries', task.maxRetries ?? 0],
+    ['Service account', task.serviceAccount],
+  ];
 }
 
 /** Conditions of a lower severity say what was done differently: a limit clamped, another architecture. */
@@ -88,7 +121,11 @@ function outcome(status: string | undefined): string {
 }
 
 function pairs(labels: Readonly<Record<string, string>> | undefined): string | undefined {
-  return labels === undefined ? undefined : Object.entries(labels).map(([key, value]) => `${key}=${value}`).join(', ');
+  return labels === undefined
+    ? undefined
+    : Object.entries(labels)
+        .map(([key, value]) => `${key}=${value}`)
+        .join(', ');
 }
 
 function layOut(rows: readonly Row[]): string[] {

@@ -21,10 +21,34 @@ async function serve(routes: Readonly<Record<string, (call: Seen) => Answer>>): 
 
 const done = (type: string, state = 'CONDITION_SUCCEEDED', more: object = {}): object => ({ type, state, ...more });
 const PENDING: Execution = { name: NAME, job: 'hello', createTime: '2026-11-23T18:51:46.000000Z', taskCount: 3 };
-const RUNNING: Execution = { ...PENDING, runningCount: 1, conditions: [done('Completed', 'CONDITION_RECONCILING'), done('ResourcesAvailable'), done('Started', undefined, { message: 'Started deployed execution in 1.2s.' })] };
-const SUCCEEDED: Execution = { ...PENDING, succeededCount: 3, completionTime: '2026-11-23T18:52:46.000000Z', conditions: [done('Completed'), done('ResourcesAvailable'), done('Started')] };
-const FAILED: Execution = { ...PENDING, succeededCount: 2, failedCount: 1, conditions: [done('Completed', 'CONDITION_FAILED', { message: 'Task hello-x7k2p-task1 failed with exit code: 3 and message: The container exited with an error.', executionReason: 'NON_ZERO_EXIT_CODE' }), done('Started')] };
-const CANCELLED: Execution = { ...PENDING, cancelledCount: 3, conditions: [done('Completed', 'CONDITION_FAILED', { message: 'Cancelled by user.', executionReason: 'CANCELLED' })] };
+const RUNNING: Execution = {
+  ...PENDING,
+  runningCount: 1,
+  conditions: [done('Completed', 'CONDITION_RECONCILING'), done('ResourcesAvailable'), done('Started', undefined, { message: 'Started deployed execution in 1.2s.' })],
+};
+const SUCCEEDED: Execution = {
+  ...PENDING,
+  succeededCount: 3,
+  completionTime: '2026-11-23T18:52:46.000000Z',
+  conditions: [done('Completed'), done('ResourcesAvailable'), done('Started')],
+};
+const FAILED: Execution = {
+  ...PENDING,
+  succeededCount: 2,
+  failedCount: 1,
+  conditions: [
+    done('Completed', 'CONDITION_FAILED', {
+      message: 'Task hello-x7k2p-task1 failed with exit code: 3 and message: The container exited with an error.',
+      executionReason: 'NON_ZERO_EXIT_CODE',
+    }),
+    done('Started'),
+  ],
+};
+const CANCELLED: Execution = {
+  ...PENDING,
+  cancelledCount: 3,
+  conditions: [done('Completed', 'CONDITION_FAILED', { message: 'Cancelled by user.', executionReason: 'CANCELLED' })],
+};
 
 /** Answers a run and then these states of the execution, the last one for good. */
 function states(...each: readonly Execution[]): Readonly<Record<string, (call: Seen) => Answer>> {
@@ -68,7 +92,19 @@ describe('execute', () => {
   it('with --wait exits with 1 when it failed, and says which tasks, why, and where the logs are', async () => {
     const { env } = await serve({
       ...states(RUNNING, FAILED),
-      [`GET /run.googleapis.com/v2/${NAME}/tasks`]: () => ({ body: { tasks: [{ name: `${NAME}/tasks/hello-x7k2p-task1`, index: 1, retried: 2, conditions: [done('Completed', 'CONDITION_FAILED')], lastAttemptResult: { exitCode: 3, status: { code: 10, message: 'The container exited with an error.' } } }] } }),
+      [`GET /run.googleapis.com/v2/${NAME}/tasks`]: () => ({
+        body: {
+          tasks: [
+            {
+              name: `${NAME}/tasks/hello-x7k2p-task1`,
+              index: 1,
+              retried: 2,
+              conditions: [done('Completed', 'CONDITION_FAILED')],
+              lastAttemptResult: { exitCode: 3, status: { code: 10, message: 'The container exited with an error.' } },
+            },
+          ],
+        },
+      }),
     });
     const { code, err } = await run(['run', 'jobs', 'execute', 'hello', '--wait'], { env });
     expect(code).toBe(1);
@@ -92,7 +128,12 @@ describe('execute', () => {
   });
 
   it('prints each log line once, even late ones, and those written at the very end', async () => {
-    const entry = (task: number, time: string, text: string): object => ({ insertId: `${task}-${text}`, timestamp: `2026-11-23T18:51:${time}Z`, labels: { 'run.googleapis.com/task_index': String(task) }, textPayload: text });
+    const entry = (task: number, time: string, text: string): object => ({
+      insertId: `${task}-${text}`,
+      timestamp: `2026-11-23T18:51:${time}Z`,
+      labels: { 'run.googleapis.com/task_index': String(task) },
+      textPayload: text,
+    });
     const reads = [[entry(0, '47.5', 'one')], [entry(1, '47.1', 'late'), entry(0, '47.5', 'one')], [entry(1, '47.1', 'late'), entry(0, '47.5', 'one'), entry(0, '48', 'last')]];
     let at = 0;
     const { env, seen } = await serve({
@@ -101,20 +142,45 @@ describe('execute', () => {
     });
     const { code, out } = await run(['run', 'jobs', 'execute', 'hello', '--wait', '--logs'], { env });
     expect({ code, out }).toEqual({ code: 0, out: '[task 0] one\n[task 1] late\n[task 0] last\n' });
-    expect(seen.find(({ path }) => path.endsWith('entries:list'))?.body).toMatchObject({ resourceNames: ['projects/demo'], orderBy: 'timestamp asc', filter: expect.stringContaining('labels."run.googleapis.com/execution_name"="hello-x7k2p"') });
+    expect(seen.find(({ path }) => path.endsWith('entries:list'))?.body).toMatchObject({
+      resourceNames: ['projects/demo'],
+      orderBy: 'timestamp asc',
+      filter: expect.stringContaining('labels."run.googleapis.com/execution_name"="hello-x7k2p"'),
+    });
   });
 
-  it('sends overrides only where there are some, in the API\'s words', async () => {
+  it("sends overrides only where there are some, in the API's words", async () => {
     const { env, seen } = await serve(states(RUNNING));
-    const { code, out } = await run(['run', 'jobs', 'execute', 'hello', '--async', '--tasks=2', '--task-timeout=1m', '--args=', '--update-env-vars=^;^A=1,2;B=x', '--format=value(name.basename())'], { env });
+    const { code, out } = await run(
+      ['run', 'jobs', 'execute', 'hello', '--async', '--tasks=2', '--task-timeout=1m', '--args=', '--update-env-vars=^;^A=1,2;B=x', '--format=value(name.basename())'],
+      { env },
+    );
     expect({ code, out }).toEqual({ code: 0, out: 'hello-x7k2p\n' });
-    expect(seen.at(-1)?.body).toEqual({ overrides: { taskCount: 2, timeout: '60s', containerOverrides: [{ clearArgs: true, env: [{ name: 'A', value: '1,2' }, { name: 'B', value: 'x' }] }] } });
+    expect(seen.at(-1)?.body).toEqual({
+      overrides: {
+        taskCount: 2,
+        timeout: '60s',
+        containerOverrides: [
+          {
+            clearArgs: true,
+            env: [
+              { name: 'A', value: '1,2' },
+              { name: 'B', value: 'x' },
+            ],
+          },
+        ],
+      },
+    });
   });
 
   it('waits through a moment without a control plane', async () => {
     let calls = 0;
     const base = states(RUNNING, SUCCEEDED);
-    const { env } = await serve({ ...base, [`GET /run.googleapis.com/v2/${NAME}`]: (call) => ((calls += 1) <= 4 ? apiError(503, 'UNAVAILABLE', 'restarting') : (base[`GET /run.googleapis.com/v2/${NAME}`]?.(call) ?? { body: {} })) });
+    const { env } = await serve({
+      ...base,
+      [`GET /run.googleapis.com/v2/${NAME}`]: (call) =>
+        (calls += 1) <= 4 ? apiError(503, 'UNAVAILABLE', 'restarting') : (base[`GET /run.googleapis.com/v2/${NAME}`]?.(call) ?? { body: {} }),
+    });
     expect(await run(['run', 'jobs', 'execute', 'hello', '--wait'], { env })).toMatchObject({ code: 0, err: expect.stringContaining('waiting for it to come back') });
   });
 });
@@ -122,24 +188,75 @@ describe('execute', () => {
 const STORED = {
   name: `${PARENT}/jobs/hello`,
   labels: { team: 'red' },
-  template: { taskCount: 1, template: { maxRetries: 3, timeout: '600s', serviceAccount: 'old@demo', volumes: [{ name: 'v' }], containers: [{ image: 'img:1', env: [{ name: 'A', value: '1' }, { name: 'S', valueSource: { secretKeyRef: { secret: 's', version: '1' } } }], resources: { limits: { cpu: '1000m', memory: '512Mi' } } }] } },
+  template: {
+    taskCount: 1,
+    template: {
+      maxRetries: 3,
+      timeout: '600s',
+      serviceAccount: 'old@demo',
+      volumes: [{ name: 'v' }],
+      containers: [
+        {
+          image: 'img:1',
+          env: [
+            { name: 'A', value: '1' },
+            { name: 'S', valueSource: { secretKeyRef: { secret: 's', version: '1' } } },
+          ],
+          resources: { limits: { cpu: '1000m', memory: '512Mi' } },
+        },
+      ],
+    },
+  },
   etag: '"e1"',
 };
 
 describe('create, update, deploy', () => {
-  const finished = { [`GET /run.googleapis.com/v2/${OPERATION}`]: (): Answer => ({ body: { name: OPERATION, done: true, response: { ...STORED, terminalCondition: { type: 'Ready', state: 'CONDITION_SUCCEEDED' } } } }) };
+  const finished = {
+    [`GET /run.googleapis.com/v2/${OPERATION}`]: (): Answer => ({
+      body: { name: OPERATION, done: true, response: { ...STORED, terminalCondition: { type: 'Ready', state: 'CONDITION_SUCCEEDED' } } },
+    }),
+  };
 
   it('create a job from the flags, and say what to run next', async () => {
     const { env, seen } = await serve({ ...finished, [`POST ${RUN}/jobs`]: () => ({ body: { name: OPERATION } }) });
-    const argv = ['run', 'jobs', 'create', 'hello', '--image=img', '--tasks=3', '--parallelism=2', '--max-retries=0', '--task-timeout=1h', '--service-account=sa', '--command=sh', '--args=-c,echo hi', '--cpu=2', '--memory=1Gi', '--set-env-vars=A=1', '--labels=team=red'];
+    const argv = [
+      'run',
+      'jobs',
+      'create',
+      'hello',
+      '--image=img',
+      '--tasks=3',
+      '--parallelism=2',
+      '--max-retries=0',
+      '--task-timeout=1h',
+      '--service-account=sa',
+      '--command=sh',
+      '--args=-c,echo hi',
+      '--cpu=2',
+      '--memory=1Gi',
+      '--set-env-vars=A=1',
+      '--labels=team=red',
+    ];
     const { code, err } = await run(argv, { env });
     expect(code).toBe(0);
-    expect(err).toMatch(/Creating job \[hello\] in project \[demo\] region \[us-central1\]\n✓ Creating job\.\.\.\nJob \[hello\] has successfully been created\.\n\nTo execute this job, use:\n {2}actas run jobs execute hello --wait --logs\n$/);
+    expect(err).toMatch(
+      /Creating job \[hello\] in project \[demo\] region \[us-central1\]\n✓ Creating job\.\.\.\nJob \[hello\] has successfully been created\.\n\nTo execute this job, use:\n {2}actas run jobs execute hello --wait --logs\n$/,
+    );
     const sent = seen.find(({ verb }) => verb === 'POST');
     expect(sent?.path).toBe(`${RUN}/jobs?jobId=hello`);
     expect(sent?.body).toMatchObject({
       labels: { team: 'red' },
-      template: { labels: { team: 'red' }, taskCount: 3, parallelism: 2, template: { maxRetries: 0, timeout: '3600s', serviceAccount: 'sa@demo.iam.gserviceaccount.com', containers: [{ image: 'img', command: ['sh'], args: ['-c', 'echo hi'], resources: { limits: { cpu: '2', memory: '1Gi' } }, env: [{ name: 'A', value: '1' }] }] } },
+      template: {
+        labels: { team: 'red' },
+        taskCount: 3,
+        parallelism: 2,
+        template: {
+          maxRetries: 0,
+          timeout: '3600s',
+          serviceAccount: 'sa@demo.iam.gserviceaccount.com',
+          containers: [{ image: 'img', command: ['sh'], args: ['-c', 'echo hi'], resources: { limits: { cpu: '2', memory: '1Gi' } }, env: [{ name: 'A', value: '1' }] }],
+        },
+      },
     });
   });
 
@@ -152,7 +269,23 @@ describe('create, update, deploy', () => {
       client: 'actas',
       clientVersion: expect.any(String),
       labels: { team: 'red', x: 'y' },
-      template: { ...STORED.template, labels: { x: 'y' }, template: { ...STORED.template.template, containers: [{ image: 'img:1', env: [{ name: 'S', valueSource: { secretKeyRef: { secret: 's', version: '1' } } }, { name: 'B', value: '2' }], resources: { limits: { cpu: '1000m', memory: '1Gi' } } }] } },
+      template: {
+        ...STORED.template,
+        labels: { x: 'y' },
+        template: {
+          ...STORED.template.template,
+          containers: [
+            {
+              image: 'img:1',
+              env: [
+                { name: 'S', valueSource: { secretKeyRef: { secret: 's', version: '1' } } },
+                { name: 'B', value: '2' },
+              ],
+              resources: { limits: { cpu: '1000m', memory: '1Gi' } },
+            },
+          ],
+        },
+      },
     });
   });
 
@@ -166,8 +299,16 @@ describe('create, update, deploy', () => {
   });
 
   it('fails when the job does not become ready, with the reason', async () => {
-    const { env } = await serve({ [`POST ${RUN}/jobs`]: () => ({ body: { name: OPERATION } }), [`GET /run.googleapis.com/v2/${OPERATION}`]: () => ({ body: { done: true, response: { ...STORED, terminalCondition: { type: 'Ready', state: 'CONDITION_FAILED', message: "Image 'img' not found." } } } }) });
-    expect(await run(['run', 'jobs', 'create', 'hello', '--image=img'], { env })).toMatchObject({ code: 1, err: expect.stringMatching(/✗ Creating job[^]*Image 'img' not found\./) });
+    const { env } = await serve({
+      [`POST ${RUN}/jobs`]: () => ({ body: { name: OPERATION } }),
+      [`GET /run.googleapis.com/v2/${OPERATION}`]: () => ({
+        body: { done: true, response: { ...STORED, terminalCondition: { type: 'Ready', state: 'CONDITION_FAILED', message: "Image 'img' not found." } } },
+      }),
+    });
+    expect(await run(['run', 'jobs', 'create', 'hello', '--image=img'], { env })).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/✗ Creating job[^]*Image 'img' not found\./),
+    });
   });
 
   it('update without such a job exits with 5', async () => {
@@ -195,18 +336,30 @@ describe('executions, tasks and logs', () => {
     const list = ['run', 'jobs', 'executions', 'tasks', 'list', '--execution=hello-x7k2p', '--format=value(index)'];
     expect((await run(list, { env })).out).toBe('0\n1\n2\n');
     expect((await run([...list, '--failed', '--running'], { env })).out).toBe('1\n2\n');
-    expect(await run(['run', 'jobs', 'executions', 'cancel', 'hello-x7k2p'], { env })).toMatchObject({ code: 0, err: expect.stringContaining('Cancelled execution [hello-x7k2p].') });
+    expect(await run(['run', 'jobs', 'executions', 'cancel', 'hello-x7k2p'], { env })).toMatchObject({
+      code: 0,
+      err: expect.stringContaining('Cancelled execution [hello-x7k2p].'),
+    });
     expect(seen.at(-1)?.path).toBe(`/run.googleapis.com/v2/${NAME}:cancel`);
   });
 
   it('read logs oldest first, with times and what is serious', async () => {
     const entries = [
-      { timestamp: '2026-11-23T18:51:48.5Z', severity: 'ERROR', jsonPayload: { message: 'broken', code: 1 }, labels: { 'run.googleapis.com/task_index': '0', 'run.googleapis.com/task_attempt': '1' } },
+      {
+        timestamp: '2026-11-23T18:51:48.5Z',
+        severity: 'ERROR',
+        jsonPayload: { message: 'broken', code: 1 },
+        labels: { 'run.googleapis.com/task_index': '0', 'run.googleapis.com/task_attempt': '1' },
+      },
       { timestamp: '2026-11-23T18:51:47.5Z', severity: 'DEFAULT', textPayload: 'hello' },
     ];
     const { env, seen } = await serve({ 'POST /logging.googleapis.com/v2/entries:list': () => ({ body: { entries } }) });
     const { out } = await run(['run', 'jobs', 'logs', 'read', 'hello', '--limit=2', '--log-filter=severity>=ERROR OR x'], { env });
     expect(out).toBe('2026-11-23 18:51:47 hello\n2026-11-23 18:51:48 [task 0 attempt 1] ERROR: broken\n');
-    expect(seen.at(-1)?.body).toMatchObject({ pageSize: 2, orderBy: 'timestamp desc', filter: expect.stringMatching(/job_name="hello" AND .* AND timestamp>="20.*" AND \(severity>=ERROR OR x\)$/) });
+    expect(seen.at(-1)?.body).toMatchObject({
+      pageSize: 2,
+      orderBy: 'timestamp desc',
+      filter: expect.stringMatching(/job_name="hello" AND .* AND timestamp>="20.*" AND \(severity>=ERROR OR x\)$/),
+    });
   });
 });

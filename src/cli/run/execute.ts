@@ -27,8 +27,13 @@ export function registerExecute(jobs: CliCommand, shell: Shell): void {
   const command = withRegion(
     defineCommand(jobs, 'execute <job>', {
       summary: 'execute a job',
-      description: 'Executes a job. Returns when the execution has started; with --wait when it has ended, with its outcome as exit code: 0 succeeded, 1 failed, 6 cancelled. Ctrl-C stops waiting and leaves the execution running.',
-      examples: ['actas run jobs execute hello --wait --logs', 'actas run jobs execute hello --tasks=3 --update-env-vars=GREETING=hi', 'actas run jobs execute hello --async --format="value(name)"'],
+      description:
+        'Executes a job. Returns when the execution has started; with --wait when it has ended, with its outcome as exit code: 0 succeeded, 1 failed, 6 cancelled. Ctrl-C stops waiting and leaves the execution running.',
+      examples: [
+        'actas run jobs execute hello --wait --logs',
+        'actas run jobs execute hello --tasks=3 --update-env-vars=GREETING=hi',
+        'actas run jobs execute hello --async --format="value(name)"',
+      ],
     }),
   );
   command
@@ -93,6 +98,8 @@ async function reportStart(session: Session, execution: Execution): Promise<Exit
   const message = conditionOf(execution, 'Started')?.message;
   const waiting = state === 'Succeeded' ? 'completed' : 'started running';
   session.terminal.note(`Execution [${name}] has successfully ${waiting}.${message === undefined ? '' : ` ${message}`}`);
-  session.terminal.note(`View details about it:  ${session.hint(`run jobs executions describe ${name}`)}\nFollow its logs:        ${session.hint(`run jobs logs tail ${shortName(execution.job)} --execution=${name}`)}`);
+  session.terminal.note(
+    `View details about it:  ${session.hint(`run jobs executions describe ${name}`)}\nFollow its logs:        ${session.hint(`run jobs logs tail ${shortName(execution.job)} --execution=${name}`)}`,
+  );
   return EXIT.ok;
 }

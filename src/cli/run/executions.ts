@@ -44,17 +44,31 @@ export function registerExecutions(jobs: CliCommand, shell: Shell): void {
 }
 
 function registerReads(group: CliCommand, shell: Shell): void {
-  const list = addListFlags(withRegion(defineCommand(group, 'list', { summary: 'list executions, newest first', examples: ['actas run jobs executions list', 'actas run jobs executions list --job=hello --limit=5'] }))).option('--job <job>', 'of this job only');
+  const list = addListFlags(
+    withRegion(
+      defineCommand(group, 'list', {
+        summary: 'list executions, newest first',
+        examples: ['actas run jobs executions list', 'actas run jobs executions list --job=hello --limit=5'],
+      }),
+    ),
+  ).option('--job <job>', 'of this job only');
   onRun<ListFlags & JobFlag>(list, shell, async (session) => {
     const parent = session.flags.job === undefined ? `${(await session.location()).parent}/jobs/-` : (await jobName(session, session.flags.job)).name;
     const found = await (await session.api()).list<Execution>(RUN, `${parent}/executions`, 'executions', { limit: serverLimit(session.flags) });
     await showList(session, found, EXECUTION_COLUMNS, 'No executions yet.');
   });
 
-  const describe = withRegion(defineCommand(group, 'describe <execution>', { summary: 'show an execution', examples: ['actas run jobs executions describe hello-x7k2p', 'actas run jobs executions describe hello-x7k2p --format=json'] })).option('--job <job>', 'its job, where the name does not tell');
+  const describe = withRegion(
+    defineCommand(group, 'describe <execution>', {
+      summary: 'show an execution',
+      examples: ['actas run jobs executions describe hello-x7k2p', 'actas run jobs executions describe hello-x7k2p --format=json'],
+    }),
+  ).option('--job <job>', 'its job, where the name does not tell');
   onRun<JobFlag>(describe, shell, async (session, given) => show(session, await getExecution(session, given, session.flags.job)));
 
-  const latest = withRegion(defineCommand(group, 'describe-latest', { summary: "show a job's newest execution", examples: ['actas run jobs executions describe-latest --job=hello'] })).option('--job <job>', 'the job');
+  const latest = withRegion(
+    defineCommand(group, 'describe-latest', { summary: "show a job's newest execution", examples: ['actas run jobs executions describe-latest --job=hello'] }),
+  ).option('--job <job>', 'the job');
   onRun<JobFlag>(latest, shell, async (session) => {
     const { name, job } = await jobName(session, requiredFlag(session.flags.job, '--job <job>'));
     const found = await (await session.api()).get<Job>(RUN, name);
@@ -91,7 +105,8 @@ function registerChanges(group: CliCommand, shell: Shell): void {
       const stages = terminal.stages();
       await stages.start(`${words.stage} execution [${name}]...`);
       try {
-        const operation = words.verb === 'cancel' ? await api.send<Operation>('POST', RUN, `${execution.name ?? ''}:cancel`, {}) : await api.send<Operation>('DELETE', RUN, execution.name ?? '');
+        const operation =
+          words.verb === 'cancel' ? await api.send<Operation>('POST', RUN, `${execution.name ?? ''}:cancel`, {}) : await api.send<Operation>('DELETE', RUN, execution.name ?? '');
         if (session.flags.async !== true) await api.finish(RUN, operation);
       } catch (error) {
         stages.fail();
@@ -108,7 +123,14 @@ const STATE_FLAGS = ['succeeded', 'failed', 'cancelled', 'running', 'abandoned',
 type TaskFlags = ListFlags & JobFlag & { readonly execution?: string } & { readonly [S in (typeof STATE_FLAGS)[number]]?: boolean };
 
 function registerTasks(group: CliCommand, shell: Shell): void {
-  const list = addListFlags(withRegion(defineCommand(group, 'list', { summary: "list an execution's tasks", examples: ['actas run jobs executions tasks list --execution=hello-x7k2p', 'actas run jobs executions tasks list --execution=hello-x7k2p --failed'] })))
+  const list = addListFlags(
+    withRegion(
+      defineCommand(group, 'list', {
+        summary: "list an execution's tasks",
+        examples: ['actas run jobs executions tasks list --execution=hello-x7k2p', 'actas run jobs executions tasks list --execution=hello-x7k2p --failed'],
+      }),
+    ),
+  )
     .option('--execution <execution>', 'the execution')
     .option('--job <job>', 'its job, where the name does not tell');
   for (const state of STATE_FLAGS) list.option(`--${state}`, `tasks that are ${state}; several such flags add up`);

@@ -50,7 +50,9 @@ export function addJobFlags(command: CliCommand, changes: boolean): CliCommand {
     .option('--cpu <cpus>', 'CPU limit: 1, 2, 1000m (default: 1)')
     .option('--memory <size>', 'memory limit: 512Mi, 2Gi (default: 512Mi)')
     .addOption(new Option('--labels <pairs>', 'labels, KEY=VALUE,...; replaces all').argParser(collectPairs))
-    .addOption(new Option('--set-env-vars <pairs>', 'environment, KEY=VALUE,...; replaces all').argParser(collectPairs).conflicts(['updateEnvVars', 'removeEnvVars', 'clearEnvVars']))
+    .addOption(
+      new Option('--set-env-vars <pairs>', 'environment, KEY=VALUE,...; replaces all').argParser(collectPairs).conflicts(['updateEnvVars', 'removeEnvVars', 'clearEnvVars']),
+    )
     .addOption(new Option('--update-env-vars <pairs>', 'sets these variables, keeps the others').argParser(collectPairs));
   if (changes)
     command
@@ -82,7 +84,8 @@ export function applyJobFlags(job: Job, flags: JobFlags, project: string): void 
   if (flags.workdir !== undefined) container.workingDir = flags.workdir;
   const limits = { ...(flags.cpu === undefined ? {} : { cpu: flags.cpu }), ...(flags.memory === undefined ? {} : { memory: flags.memory }) };
   if (Object.keys(limits).length > 0) container.resources = { ...container.resources, limits: { ...container.resources?.limits, ...limits } };
-  if (flags.setEnvVars !== undefined || flags.updateEnvVars !== undefined || flags.removeEnvVars !== undefined || flags.clearEnvVars === true) container.env = changedEnv(container.env ?? [], flags);
+  if (flags.setEnvVars !== undefined || flags.updateEnvVars !== undefined || flags.removeEnvVars !== undefined || flags.clearEnvVars === true)
+    container.env = changedEnv(container.env ?? [], flags);
   if (flags.labels !== undefined || flags.updateLabels !== undefined || flags.removeLabels !== undefined || flags.clearLabels === true) {
     job.labels = changedLabels(job.labels ?? {}, flags);
     template.labels = changedLabels(template.labels ?? {}, flags);
@@ -101,7 +104,8 @@ function mainContainer(containers: Container[]): Container {
 function changedEnv(env: readonly EnvVar[], flags: JobFlags): EnvVar[] {
   const removed = new Set(flags.removeEnvVars);
   const variables = new Map<string, EnvVar>();
-  if (flags.setEnvVars === undefined && flags.clearEnvVars !== true) for (const variable of env) if (!removed.has(variable.name ?? '')) variables.set(variable.name ?? '', variable);
+  if (flags.setEnvVars === undefined && flags.clearEnvVars !== true)
+    for (const variable of env) if (!removed.has(variable.name ?? '')) variables.set(variable.name ?? '', variable);
   for (const [name, value] of [...(flags.setEnvVars ?? []), ...(flags.updateEnvVars ?? [])]) variables.set(name, { name, value });
   return [...variables.values()];
 }

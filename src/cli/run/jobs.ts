@@ -18,14 +18,28 @@ const COLUMNS = [
 ];
 
 export function registerJobs(jobs: CliCommand, shell: Shell): void {
-  const list = withRegion(defineCommand(jobs, 'list', { summary: 'list jobs', examples: ['actas run jobs list', 'actas run jobs list --filter="template.template.serviceAccount:hello-sa" --format="value(name.basename())"'] }));
+  const list = withRegion(
+    defineCommand(jobs, 'list', {
+      summary: 'list jobs',
+      examples: ['actas run jobs list', 'actas run jobs list --filter="template.template.serviceAccount:hello-sa" --format="value(name.basename())"'],
+    }),
+  );
   onRun<ListFlags>(addListFlags(list), shell, async (session) => {
     const { parent } = await session.location();
     const found = await (await session.api()).list<Job>(RUN, `${parent}/jobs`, 'jobs', { limit: serverLimit(session.flags) });
     await showList(session, found, COLUMNS, 'No jobs here yet.');
   });
 
-  const describe = withRegion(defineCommand(jobs, 'describe <job>', { summary: 'show a job', examples: ['actas run jobs describe hello', 'actas run jobs describe hello --format=yaml', 'actas run jobs describe hello --format="value(template.template.serviceAccount)"'] }));
+  const describe = withRegion(
+    defineCommand(jobs, 'describe <job>', {
+      summary: 'show a job',
+      examples: [
+        'actas run jobs describe hello',
+        'actas run jobs describe hello --format=yaml',
+        'actas run jobs describe hello --format="value(template.template.serviceAccount)"',
+      ],
+    }),
+  );
   onRun(describe, shell, async (session, given) => {
     const { name } = await jobName(session, given);
     const job = await (await session.api()).get<Job>(RUN, name);
@@ -33,7 +47,9 @@ export function registerJobs(jobs: CliCommand, shell: Shell): void {
     session.terminal.print(describeJob(job));
   });
 
-  const remove = withRegion(defineCommand(jobs, 'delete <job>', { summary: 'delete a job with its executions', examples: ['actas run jobs delete hello', 'actas run jobs delete hello --quiet'] })).addOption(new Option('--async', 'return when the request is accepted'));
+  const remove = withRegion(
+    defineCommand(jobs, 'delete <job>', { summary: 'delete a job with its executions', examples: ['actas run jobs delete hello', 'actas run jobs delete hello --quiet'] }),
+  ).addOption(new Option('--async', 'return when the request is accepted'));
   onRun<{ readonly async?: boolean }>(remove, shell, async (session, given) => {
     const { terminal } = session;
     const { name, job } = await jobName(session, given);

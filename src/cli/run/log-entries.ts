@@ -45,7 +45,13 @@ export async function readEntries(api: Api, scope: LogScope, options: { readonly
   const limit = options.limit ?? Number.POSITIVE_INFINITY;
   let pageToken: string | undefined;
   do {
-    const body = { resourceNames: [`projects/${scope.project}`], filter: logFilter(scope, options.since), orderBy: `timestamp ${options.order}`, pageSize: Math.min(PAGE_SIZE, limit - entries.length), ...(pageToken === undefined ? {} : { pageToken }) };
+    const body = {
+      resourceNames: [`projects/${scope.project}`],
+      filter: logFilter(scope, options.since),
+      orderBy: `timestamp ${options.order}`,
+      pageSize: Math.min(PAGE_SIZE, limit - entries.length),
+      ...(pageToken === undefined ? {} : { pageToken }),
+    };
     const page: Page = await api.send<Page>('POST', LOGGING, 'entries:list', body);
     entries.push(...(page.entries ?? []));
     pageToken = page.nextPageToken || undefined;

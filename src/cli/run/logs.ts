@@ -28,7 +28,11 @@ export function registerLogs(jobs: CliCommand, shell: Shell): void {
     defineCommand(group, 'read <job>', {
       summary: "print a job's logs",
       description: `Prints a job's newest log entries of the last day, oldest first. --order=asc takes the oldest instead.`,
-      examples: ['actas run jobs logs read hello', 'actas run jobs logs read hello --execution=hello-x7k2p --limit=20', `actas run jobs logs read hello --log-filter='severity>=WARNING' --freshness=1h`],
+      examples: [
+        'actas run jobs logs read hello',
+        'actas run jobs logs read hello --execution=hello-x7k2p --limit=20',
+        `actas run jobs logs read hello --log-filter='severity>=WARNING' --freshness=1h`,
+      ],
     }),
   )
     .option('--limit <count>', `at most this many entries (default: ${DEFAULT_LIMIT})`, integerBetween(1, Number.MAX_SAFE_INTEGER))
@@ -44,7 +48,12 @@ export function registerLogs(jobs: CliCommand, shell: Shell): void {
     if (entries.length === 0) session.terminal.note(`No log entries of job [${scope.job}] in this time.`);
   });
 
-  const tail = withRegion(defineCommand(group, 'tail <job>', { summary: "follow a job's logs until Ctrl-C", examples: ['actas run jobs logs tail hello', 'actas run jobs logs tail hello --execution=hello-x7k2p'] }));
+  const tail = withRegion(
+    defineCommand(group, 'tail <job>', {
+      summary: "follow a job's logs until Ctrl-C",
+      examples: ['actas run jobs logs tail hello', 'actas run jobs logs tail hello --execution=hello-x7k2p'],
+    }),
+  );
   addScopeFlags(tail);
   onRun<LogFlags>(tail, shell, async (session, given) => {
     const scope = await scopeOf(session, given);
@@ -75,7 +84,13 @@ async function scopeOf(session: Session<LogFlags>, given: string): Promise<LogSc
   const { execution, logFilter } = session.flags;
   if (execution === '') throw usageFailure('--execution needs the name of an execution.');
   const { job, project, region } = await jobName(session, given);
-  return { project, region, job, ...(execution === undefined ? {} : { execution: execution.split('/').at(-1) ?? execution }), ...(logFilter === undefined ? {} : { extra: logFilter }) };
+  return {
+    project,
+    region,
+    job,
+    ...(execution === undefined ? {} : { execution: execution.split('/').at(-1) ?? execution }),
+    ...(logFilter === undefined ? {} : { extra: logFilter }),
+  };
 }
 
 async function show(session: Session, entries: readonly LogEntry[]): Promise<void> {

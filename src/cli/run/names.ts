@@ -24,7 +24,8 @@ export async function jobName(session: Session, given: string): Promise<JobName>
     await session.location();
     return { name: given, project, region, job, parent: `projects/${project}/locations/${region}` };
   }
-  if (given === '' || given.includes('/')) throw usageFailure(`'${given}' is not the name of a job.`, 'Write its short name, hello, or projects/PROJECT/locations/REGION/jobs/hello');
+  if (given === '' || given.includes('/'))
+    throw usageFailure(`'${given}' is not the name of a job.`, 'Write its short name, hello, or projects/PROJECT/locations/REGION/jobs/hello');
   const location = await session.location();
   return { ...location, name: `${location.parent}/jobs/${given}`, job: given };
 }
@@ -36,7 +37,8 @@ export async function getExecution(session: Session, given: string, job?: string
     await session.location();
     return api.get<Execution>(RUN, given);
   }
-  if (given === '' || given.includes('/')) throw usageFailure(`'${given}' is not the name of an execution.`, 'Write its short name, hello-x7k2p, or projects/PROJECT/locations/REGION/jobs/hello/executions/hello-x7k2p');
+  if (given === '' || given.includes('/'))
+    throw usageFailure(`'${given}' is not the name of an execution.`, 'Write its short name, hello-x7k2p, or projects/PROJECT/locations/REGION/jobs/hello/executions/hello-x7k2p');
   const { parent } = await session.location();
   const likely = job ?? given.replace(/-[^-]*$/, '');
   try {

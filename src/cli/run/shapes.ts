@@ -169,7 +169,11 @@ export function elapsed(from: string | undefined, to: string | undefined, nowMs:
   if (from === undefined) return '';
   const seconds = Math.max(0, ((to === undefined ? nowMs : Date.parse(to)) - Date.parse(from)) / 1000);
   const minutes = Math.floor(seconds / 60);
-  return minutes === 0 ? `${trim(seconds)}s` : minutes < 60 ? `${minutes}m${trim(seconds - minutes * 60)}s` : `${Math.floor(minutes / 60)}h${minutes % 60}m${Math.floor(seconds % 60)}s`;
+  return minutes === 0
+    ? `${trim(seconds)}s`
+    : minutes < 60
+      ? `${minutes}m${trim(seconds - minutes * 60)}s`
+      : `${Math.floor(minutes / 60)}h${minutes % 60}m${Math.floor(seconds % 60)}s`;
 }
 
 function trim(seconds: number): string {

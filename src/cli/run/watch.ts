@@ -169,7 +169,9 @@ export async function reportOutcome(session: Session, watched: Watched): Promise
   }
   terminal.alert(`ERROR: Execution [${name}] has failed. ${conditionOf(execution, 'Completed')?.message ?? ''}`.trimEnd());
   await reportFailedTasks(session, execution);
-  terminal.note(`View its logs:          actas run jobs logs read ${job} --execution=${name} ${where}\nView details about it:  actas run jobs executions describe ${name} ${where}`);
+  terminal.note(
+    `View its logs:          actas run jobs logs read ${job} --execution=${name} ${where}\nView details about it:  actas run jobs executions describe ${name} ${where}`,
+  );
   return EXIT.error;
 }
 

@@ -3,7 +3,7 @@ import type Dockerode from 'dockerode';
 import type { AttemptExit, AttemptId, AttemptState } from '../driver.ts';
 import type { Plan } from './container-options.ts';
 import { parseEngineTime } from './log-frames.ts';
-import { codeOrSignal, type ContainerExit } from './outcome.ts';
+import { type ContainerExit, codeOrSignal } from './outcome.ts';
 
 export interface Member {
   readonly name: string;
@@ -46,7 +46,8 @@ export function memberOf(attempt: Attempt, name: string): Member {
 
 /** Tells everybody who waits on the attempt to look again. */
 export function changed(attempt: Attempt): void {
-  for (const watcher of [...attempt.watchers]) watcher();
+  // A watcher that is done takes itself out, which a Set allows while it is walked.
+  for (const watcher of attempt.watchers) watcher();
 }
 
 /** Waits until the condition holds; false where the signal came first. */

@@ -41,7 +41,11 @@ function common(podman: boolean): Dockerode.HostConfig {
 }
 
 /** The network of an attempt: on its only container, or on its sandbox. */
-function networking(naming: Naming, attempt: Pick<AttemptSpec, 'address' | 'hosts' | 'containers'>, hosts: Hosts): { host: Dockerode.HostConfig; config?: Dockerode.ContainerCreateOptions['NetworkingConfig'] } {
+function networking(
+  naming: Naming,
+  attempt: Pick<AttemptSpec, 'address' | 'hosts' | 'containers'>,
+  hosts: Hosts,
+): { host: Dockerode.HostConfig; config?: Dockerode.ContainerCreateOptions['NetworkingConfig'] } {
   const name = networkName(naming.scope);
   const names = [...hosts, ...attempt.hosts, ...attempt.containers.map((container) => ({ name: container.name, address: '127.0.0.1' }))];
   return {
@@ -58,7 +62,14 @@ export function singleOptions(naming: Naming, attempt: AttemptSpec, container: C
 
 /** One of several containers of an attempt, in its sandbox's network. */
 export function memberOptions(naming: Naming, plan: Plan, container: ContainerSpec, podman: boolean): Dockerode.ContainerCreateOptions {
-  return containerOptions(naming, plan, container, containerName(naming.scope, plan.id, container.name), { NetworkMode: `container:${sandboxName(naming.scope, plan.id)}` }, podman);
+  return containerOptions(
+    naming,
+    plan,
+    container,
+    containerName(naming.scope, plan.id, container.name),
+    { NetworkMode: `container:${sandboxName(naming.scope, plan.id)}` },
+    podman,
+  );
 }
 
 /** The container that holds the attempt's network, and its volumes in memory, which would be emptied when nobody has them mounted. */

@@ -31,13 +31,21 @@ describeWithEngine('containers of attempts', (dockerHost) => {
 
   test('a sidecar starts first, shares localhost and the volumes, and is stopped when the main container has ended', async () => {
     const { attempt, run, read } = await open();
-    const mounts = [{ volume: 'shared', path: '/shared' }, { volume: 'disk', path: '/disk' }];
+    const mounts = [
+      { volume: 'shared', path: '/shared' },
+      { volume: 'disk', path: '/disk' },
+    ];
     const spec = attempt(
       {
         main: { args: ['cat /shared/hello; grep -c sidecar /etc/hosts; touch /disk/mine && stat -c %a /disk; exit 5'], mounts, dependsOn: ['sidecar'] },
         sidecar: { args: ["trap 'echo stopped; exit 0' TERM; echo hi > /shared/hello; while :; do sleep 0.05; done"], mounts },
       },
-      { volumes: [{ name: 'shared', kind: 'emptyDir', medium: 'memory', sizeBytes: 2 ** 20 }, { name: 'disk', kind: 'emptyDir', medium: 'disk' }] },
+      {
+        volumes: [
+          { name: 'shared', kind: 'emptyDir', medium: 'memory', sizeBytes: 2 ** 20 },
+          { name: 'disk', kind: 'emptyDir', medium: 'disk' },
+        ],
+      },
     );
     const exit = await run(spec);
     expect(exit).toMatchObject({ cause: 'exited', exitCode: 5 });
@@ -54,7 +62,10 @@ describeWithEngine('containers of attempts', (dockerHost) => {
     const { attempt } = await open();
     const spec = attempt({
       main: { args: ['echo never'], dependsOn: ['sidecar'] },
-      sidecar: { args: ["trap 'exit 0' TERM; while :; do sleep 0.05; done"], startupProbe: { initialDelayMs: 0, timeoutMs: 500, periodMs: 100, failureThreshold: 2, check: { kind: 'tcp', port: 8080 } } },
+      sidecar: {
+        args: ["trap 'exit 0' TERM; while :; do sleep 0.05; done"],
+        startupProbe: { initialDelayMs: 0, timeoutMs: 500, periodMs: 100, failureThreshold: 2, check: { kind: 'tcp', port: 8080 } },
+      },
     });
     const begun = subject.driver.start(spec);
     const exit = await subject.exitOf(spec.id);
@@ -69,9 +80,11 @@ describeWithEngine('containers of attempts', (dockerHost) => {
     expect(exit.cause).toBe('outOfMemory');
   });
 
-  test('command, arguments, environment and working directory are the job\'s', async () => {
+  test("command, arguments, environment and working directory are the job's", async () => {
     const { attempt, run, read } = await open();
-    const spec = attempt({ main: { command: ['/bin/sh', '-c', 'echo "$0 $1 $GREETING"; ls -d /tmp; echo $PWD'], args: ['a', 'b c'], env: [{ name: 'GREETING', value: 'it\'s=me' }], workingDir: '/tmp' } });
+    const spec = attempt({
+      main: { command: ['/bin/sh', '-c', 'echo "$0 $1 $GREETING"; ls -d /tmp; echo $PWD'], args: ['a', 'b c'], env: [{ name: 'GREETING', value: "it's=me" }], workingDir: '/tmp' },
+    });
     await run(spec);
     expect((await read(spec.id)).map((line) => line.text)).toEqual(["a b c it's=me", '/tmp', '/tmp']);
   });

@@ -13,7 +13,7 @@ import type { AttemptId, AttemptSpec, Driver, DriverInfo, DriverListener, LogCur
 import { ImageError } from '../driver.ts';
 import { when } from './attempt.ts';
 import type { Naming } from './container-options.ts';
-import { connect, type Connection, type Environment } from './endpoint.ts';
+import { type Connection, connect, type Environment } from './endpoint.ts';
 import { isStatus, removeAttemptObjects } from './engine-calls.ts';
 import { type EventFeed, followEvents } from './engine-events.ts';
 import { createImages, type Images } from './images.ts';
@@ -21,7 +21,7 @@ import { LABEL_ATTEMPT, LABEL_OWNER, scopeOf } from './labels.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { followAll, type LogSource } from './logs.ts';
 import { ensurePauseImage } from './pause-image.ts';
-import { openNetwork, type OpenNetwork } from './task-network.ts';
+import { type OpenNetwork, openNetwork } from './task-network.ts';
 
 /** The shape of services/service.ts's Log. */
 export interface Log {
@@ -99,17 +99,25 @@ export function createDockerDriver(options: DockerDriverOptions): Driver {
       session = undefined;
       closing.images.close();
       await closing.events.close();
+      let isNeeded = keepRunning;
       try {
+        // Bridge and rules stay for containers that go on, and for nothing else. An engine that cannot be asked may hold some.
+        isNeeded = keepRunning && (await closing.lifecycle.states().catch(() => [undefined])).length > 0;
         await closing.lifecycle.close(!keepRunning);
       } finally {
-        await closing.network.close({ keepRunning });
+        await closing.network.close({ keepRunning: isNeeded });
         closing.connection.close();
       }
     },
   };
 }
 
-async function beginSession(options: DockerDriverOptions, naming: Naming, connection: Connection, request: { readonly keep: ReadonlySet<AttemptId>; readonly listener: DriverListener; readonly listeners?: TaskListeners }): Promise<{ session: Session; info: DriverInfo }> {
+async function beginSession(
+  options: DockerDriverOptions,
+  naming: Naming,
+  connection: Connection,
+  request: { readonly keep: ReadonlySet<AttemptId>; readonly listener: DriverListener; readonly listeners?: TaskListeners },
+): Promise<{ session: Session; info: DriverInfo }> {
   const { docker, endpoint } = connection;
   const [version, info] = await Promise.all([docker.version(), docker.info()]);
   // The Engine API's SystemInfo; dockerode gives it no type.
@@ -119,7 +127,14 @@ async function beginSession(options: DockerDriverOptions, naming: Naming, connec
   const components: readonly { readonly Name: string }[] = (version as { Components?: { Name: string }[] }).Components ?? [];
   const podman = components.some((component) => component.Name.startsWith('Podman'));
   await sweep(docker, naming, request.keep, options.log);
-  const network = await openNetwork({ docker, naming, isLocal: endpoint.url.startsWith('unix://'), podman, ...(request.listeners === undefined ? {} : { listeners: request.listeners }), ...(options.forceNetwork === undefined ? {} : { force: options.forceNetwork }) });
+  const network = await openNetwork({
+    docker,
+    naming,
+    isLocal: endpoint.url.startsWith('unix://'),
+    podman,
+    ...(request.listeners === undefined ? {} : { listeners: request.listeners }),
+    ...(options.forceNetwork === undefined ? {} : { force: options.forceNetwork }),
+  });
   let pause: Promise<void> | undefined;
   const ensurePause = () => {
     pause ??= ensurePauseImage(docker, architecture).catch((error: unknown) => {
@@ -130,7 +145,11 @@ async function beginSession(options: DockerDriverOptions, naming: Naming, connec
   };
   const { listener } = request;
   const lifecycle = new Lifecycle({ docker, naming, listener, log: options.log, podman, hosts: network.hosts, ensurePause, cannotProbe: !network.hostReachesContainers });
-  const events = followEvents(docker, naming.dataDirId, { event: (event) => lifecycle.handle(event), resync: () => lifecycle.resync(), available: (available, reason) => listener.available(available, reason) });
+  const events = followEvents(docker, naming.dataDirId, {
+    event: (event) => lifecycle.handle(event),
+    resync: () => lifecycle.resync(),
+    available: (available, reason) => listener.available(available, reason),
+  });
   try {
     await events.ready;
   } catch (error) {

@@ -42,7 +42,12 @@ export async function listEndpoints(environment: Environment, explicit?: string)
   return [
     { url: 'unix:///var/run/docker.sock', from: 'the default socket' },
     ...(runtime === '' ? [] : [{ url: `unix://${runtime}/docker.sock`, from: 'rootless Docker' }]),
-    ...(home === '' ? [] : [{ url: `unix://${home}/.docker/run/docker.sock`, from: 'Docker Desktop' }, { url: `unix://${home}/.docker/desktop/docker.sock`, from: 'Docker Desktop' }]),
+    ...(home === ''
+      ? []
+      : [
+          { url: `unix://${home}/.docker/run/docker.sock`, from: 'Docker Desktop' },
+          { url: `unix://${home}/.docker/desktop/docker.sock`, from: 'Docker Desktop' },
+        ]),
     ...(runtime === '' ? [] : [{ url: `unix://${runtime}/podman/podman.sock`, from: 'rootless Podman' }]),
     { url: 'unix:///run/podman/podman.sock', from: 'Podman' },
   ];
@@ -123,10 +128,7 @@ const PATIENCE_MS = 10_000;
 
 async function answersInTime(docker: Docker): Promise<void> {
   const late = AbortSignal.timeout(PATIENCE_MS);
-  await Promise.race([
-    docker.ping(),
-    new Promise((_, reject) => late.addEventListener('abort', () => reject(new Error(`no answer within ${PATIENCE_MS / 1000} s`)))),
-  ]);
+  await Promise.race([docker.ping(), new Promise((_, reject) => late.addEventListener('abort', () => reject(new Error(`no answer within ${PATIENCE_MS / 1000} s`))))]);
 }
 
 function connectTo(endpoint: Endpoint): Connection {
@@ -142,7 +144,11 @@ function connectTo(endpoint: Endpoint): Connection {
   if (scheme === 'ssh') return { docker: new Docker({ protocol: 'ssh', host: hostname, port: port || 22, username }), endpoint, close: () => {} };
   const secure = scheme === 'https' || endpoint.tls !== undefined;
   const agent = secure ? new HttpsAgent({ keepAlive: true }) : new HttpAgent({ keepAlive: true });
-  return { docker: new Docker({ protocol: secure ? 'https' : 'http', host: hostname, port: port || (secure ? 2376 : 2375), ...endpoint.tls, ...agentOption(agent) }), endpoint, close: () => agent.destroy() };
+  return {
+    docker: new Docker({ protocol: secure ? 'https' : 'http', host: hostname, port: port || (secure ? 2376 : 2375), ...endpoint.tls, ...agentOption(agent) }),
+    endpoint,
+    close: () => agent.destroy(),
+  };
 }
 
 /** docker-modem takes an agent, its types do not say so. */

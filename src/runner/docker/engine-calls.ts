@@ -1,7 +1,8 @@
 /** Single requests to the engine, and what its refusals mean. */
-import type Docker from 'dockerode';
+
 import { posix } from 'node:path';
 import { Readable } from 'node:stream';
+import type Docker from 'dockerode';
 import { pack } from 'tar-stream';
 import type { AttemptId, ContainerSpec, VolumeSpec } from '../driver.ts';
 import type { Naming } from './container-options.ts';
@@ -27,7 +28,16 @@ export function ignoring(...statuses: readonly number[]): (error: unknown) => un
 
 /** The engine's own sentence, without the client's prefix. */
 export function reasonOf(error: unknown): string {
-  if (typeof error === 'object' && error !== null && 'json' in error && typeof error.json === 'object' && error.json !== null && 'message' in error.json && typeof error.json.message === 'string') return error.json.message;
+  if (
+    typeof error === 'object' &&
+    error !== null &&
+    'json' in error &&
+    typeof error.json === 'object' &&
+    error.json !== null &&
+    'message' in error.json &&
+    typeof error.json.message === 'string'
+  )
+    return error.json.message;
   return error instanceof Error ? error.message.trim() : String(error);
 }
 

@@ -39,7 +39,10 @@ export function followEvents(docker: Docker, dataDirId: string, listener: EventL
     listener.available(available, reason);
   };
   const once = async (): Promise<void> => {
-    const stream = await docker.getEvents({ filters: { type: ['container'], event: ['start', 'die', 'destroy'], label: [`${LABEL_OWNER}=${dataDirId}`] }, abortSignal: stop.signal });
+    const stream = await docker.getEvents({
+      filters: { type: ['container'], event: ['start', 'die', 'destroy'], label: [`${LABEL_OWNER}=${dataDirId}`] },
+      abortSignal: stop.signal,
+    });
     await listener.resync();
     tell(true, 'the engine answers again');
     first.resolve();
@@ -83,7 +86,7 @@ export function followEvents(docker: Docker, dataDirId: string, listener: EventL
 export function parseEvent(line: string): EngineEvent | undefined {
   if (line.trim() === '') return undefined;
   // The Engine API's EventMessage; what we use of it is checked below.
-  const message = JSON.parse(line) as { Action?: string; id?: string; Actor?: { ID?: string; Attributes?: Record<string, string> }};
+  const message = JSON.parse(line) as { Action?: string; id?: string; Actor?: { ID?: string; Attributes?: Record<string, string> } };
   const action = message.Action;
   if (action !== 'start' && action !== 'die' && action !== 'destroy') return undefined;
   const containerId = message.Actor?.ID ?? message.id;

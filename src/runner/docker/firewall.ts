@@ -59,7 +59,9 @@ export async function applyRules(scope: string, rules: BridgeRules | undefined):
 
 /** The rules of iptables-save that carry the comment, without `-A `. */
 export function ownRules(saved: string, comment: string): string[] {
-  return saved.split('\n').flatMap((line) => (line.startsWith('-A ') && (line.includes(`--comment ${comment} `) || line.includes(`--comment "${comment}"`)) ? [line.slice(3)] : []));
+  return saved
+    .split('\n')
+    .flatMap((line) => (line.startsWith('-A ') && (line.includes(`--comment ${comment} `) || line.includes(`--comment "${comment}"`)) ? [line.slice(3)] : []));
 }
 
 /** Why the rules cannot be set here; undefined where they can. */

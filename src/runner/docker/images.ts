@@ -2,9 +2,10 @@
  * Images: a local one first, then the user's mapping, then a pull with the user's credentials. It hides registries, archives and what the engine's
  * messages mean. Two that want the same image wait for one pull.
  */
+
+import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
-import { createHash } from 'node:crypto';
 import { createGunzip } from 'node:zlib';
 import type Docker from 'dockerode';
 import { extract } from 'tar-stream';
@@ -136,7 +137,8 @@ export function imageErrorOf(error: unknown): ImageError {
   const status = statusOf(error);
   if (status === undefined) return new ImageError('unavailable', message, error);
   if (/not found|manifest unknown|does not exist|no such image|name unknown|invalid reference/i.test(message)) return new ImageError('missing', message, error);
-  if (status === 401 || status === 403 || /unauthori[sz]ed|denied|forbidden|authentication required|no basic auth/i.test(message)) return new ImageError('unauthorized', message, error);
+  if (status === 401 || status === 403 || /unauthori[sz]ed|denied|forbidden|authentication required|no basic auth/i.test(message))
+    return new ImageError('unauthorized', message, error);
   return new ImageError('missing', message, error);
 }
 

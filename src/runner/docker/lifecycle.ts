@@ -81,7 +81,9 @@ export class Lifecycle {
     // Answers with the first container; the others go on behind.
     const all = this.#runPlan(attempt, spec);
     await Promise.race([all, when(attempt, () => attempt.startedAtMs !== undefined || attempt.exit !== undefined)]);
-    all.catch((error: unknown) => this.#deps.log.warn({ attempt: attempt.id, err: error }, 'An attempt of several containers could not be started completely; it goes on when the engine answers again.'));
+    all.catch((error: unknown) =>
+      this.#deps.log.warn({ attempt: attempt.id, err: error }, 'An attempt of several containers could not be started completely; it goes on when the engine answers again.'),
+    );
   }
 
   /** Brings up whatever of the plan is not up yet. Idempotent, so an interrupted start is gone on with. */
@@ -119,7 +121,8 @@ export class Lifecycle {
     const { docker } = this.#deps;
     const member = memberOf(attempt, container.name);
     try {
-      if (container.mounts.some((mount) => mount.subPath !== undefined && mount.subPath !== '')) throw Object.assign(new Error('A mount of a part of an emptyDir volume (subPath) is not supported by the Docker driver.'), { statusCode: 400 });
+      if (container.mounts.some((mount) => mount.subPath !== undefined && mount.subPath !== ''))
+        throw Object.assign(new Error('A mount of a part of an emptyDir volume (subPath) is not supported by the Docker driver.'), { statusCode: 400 });
       const created = await createContainer(docker, options);
       member.dockerId = created.id;
       if (member.state === 'absent') member.state = 'created';
@@ -221,7 +224,11 @@ export class Lifecycle {
   async #finish(attempt: Attempt, exit: NonNullable<Attempt['exit']>): Promise<void> {
     attempt.halt.abort();
     for (const timer of attempt.timers) clearTimeout(timer);
-    if (attempt.sandboxId !== undefined) await this.#deps.docker.getContainer(attempt.sandboxId).kill().catch((error: unknown) => this.#deps.log.debug({ attempt: attempt.id, err: error }, 'The sandbox had ended already.'));
+    if (attempt.sandboxId !== undefined)
+      await this.#deps.docker
+        .getContainer(attempt.sandboxId)
+        .kill()
+        .catch((error: unknown) => this.#deps.log.debug({ attempt: attempt.id, err: error }, 'The sandbox had ended already.'));
     attempt.exit = exit;
     changed(attempt);
     if (!this.#isAdopting && !attempt.removing) this.#deps.listener.exited(exit);
@@ -250,7 +257,10 @@ export class Lifecycle {
   #signal(member: Member, signal: 'SIGTERM' | 'SIGKILL'): void {
     if (member.dockerId === undefined) return;
     // Not running any more, or gone: then its end is told by the event, or by the next connection.
-    this.#deps.docker.getContainer(member.dockerId).kill({ signal }).catch((error: unknown) => this.#deps.log.debug({ container: member.name, signal, err: error }, 'A signal came too late.'));
+    this.#deps.docker
+      .getContainer(member.dockerId)
+      .kill({ signal })
+      .catch((error: unknown) => this.#deps.log.debug({ container: member.name, signal, err: error }, 'A signal came too late.'));
   }
 
   /** Compares what we know with what the engine has. The first time it learns what a former process left. */
@@ -279,7 +289,9 @@ export class Lifecycle {
     }
     await Promise.all([...this.#attempts.values()].flatMap((attempt) => [...attempt.members.values()].map((member) => member.settling)));
     for (const attempt of this.#attempts.values()) {
-      for (const member of attempt.members.values()) if (member.dockerId !== undefined && !seen.has(member.dockerId) && member.exit === undefined && attempt.starting === undefined && !attempt.removing) this.#fail(attempt, member, 'lost', 'The container vanished while the engine was away.');
+      for (const member of attempt.members.values())
+        if (member.dockerId !== undefined && !seen.has(member.dockerId) && member.exit === undefined && attempt.starting === undefined && !attempt.removing)
+          this.#fail(attempt, member, 'lost', 'The container vanished while the engine was away.');
       if (attempt.plan !== undefined && attempt.sandboxId !== undefined && attempt.exit === undefined && attempt.starting === undefined) this.#resume(attempt, attempt.plan);
     }
     await Promise.all([...this.#attempts.values()].filter((attempt) => attempt.finishing).map((attempt) => when(attempt, () => attempt.exit !== undefined)));

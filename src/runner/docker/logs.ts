@@ -70,7 +70,11 @@ export async function* followAll(sources: readonly LogSource[], from: LogCursor,
   const stop = new AbortController();
   const either = AbortSignal.any([signal, stop.signal]);
   const pending = new Map<AsyncGenerator<LogLine>, Promise<{ readonly from: AsyncGenerator<LogLine>; readonly result: IteratorResult<LogLine> }>>();
-  const pull = (generator: AsyncGenerator<LogLine>) => pending.set(generator, generator.next().then((result) => ({ from: generator, result })));
+  const pull = (generator: AsyncGenerator<LogLine>) =>
+    pending.set(
+      generator,
+      generator.next().then((result) => ({ from: generator, result })),
+    );
   for (const source of sources) pull(followContainer(source, from, either));
   try {
     while (pending.size > 0) {
@@ -84,6 +88,6 @@ export async function* followAll(sources: readonly LogSource[], from: LogCursor,
     }
   } finally {
     stop.abort();
-    await Promise.allSettled([...pending.values()]);
+    await Promise.allSettled(pending.values());
   }
 }

@@ -16,11 +16,8 @@ const MACHINES = {
   amd64: {
     // EM_X86_64
     machine: 62,
-    code: [
-      ...[0xb8, 0x22, 0x00, 0x00, 0x00], // mov eax, 34 (pause)
-      ...[0x0f, 0x05], //                   syscall
-      ...[0xeb, 0xf7], //                   jmp to the start, 9 bytes back
-    ],
+    // mov eax, 34 (pause); syscall; jmp to the start, 9 bytes back
+    code: [0xb8, 0x22, 0x00, 0x00, 0x00, 0x0f, 0x05, 0xeb, 0xf7],
   },
   arm64: {
     // EM_AARCH64, which has no pause(2): ppoll of nothing, without end
@@ -71,7 +68,13 @@ export function pauseProgram(architecture: string): Buffer {
 
 /** Makes the image unless the engine has it. @param architecture as the engine calls it: `x86_64`, `aarch64` */
 export async function ensurePauseImage(docker: Dockerode, architecture: string): Promise<void> {
-  const known = await docker.getImage(PAUSE_IMAGE).inspect().then(() => true, () => false);
+  const known = await docker
+    .getImage(PAUSE_IMAGE)
+    .inspect()
+    .then(
+      () => true,
+      () => false,
+    );
   if (known) return;
   const elf = pauseProgram(architecture === 'x86_64' ? 'amd64' : architecture === 'aarch64' ? 'arm64' : architecture);
   const tar = pack();

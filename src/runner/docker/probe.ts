@@ -49,7 +49,11 @@ function checkTcp(host: string, port: number, signal: AbortSignal): Promise<stri
 }
 
 /** As the kubelet does: 200 to 399 is success. */
-function checkHttp(host: string, what: { readonly port: number; readonly path: string; readonly headers: readonly { name: string; value: string }[] }, signal: AbortSignal): Promise<string | undefined> {
+function checkHttp(
+  host: string,
+  what: { readonly port: number; readonly path: string; readonly headers: readonly { name: string; value: string }[] },
+  signal: AbortSignal,
+): Promise<string | undefined> {
   return new Promise((resolve) => {
     const headers = Object.fromEntries(what.headers.map((header) => [header.name, header.value]));
     const call = request({ host, port: what.port, path: what.path || '/', headers, signal, agent: false }, (response) => {

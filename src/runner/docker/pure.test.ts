@@ -35,7 +35,13 @@ const readAll = (bytes: Buffer, chunk = bytes.length): RawLine[] => {
 
 describe('log frames', () => {
   test('streams are told apart, times are exact, pieces of 16 KiB are joined', () => {
-    const bytes = Buffer.concat([frame(1, `${at(1)} ${'a'.repeat(16384)}`), frame(2, `${at(2)} oops\n`), frame(1, `${at(1)} b\n`), frame(1, `${at(3)} \n`), frame(1, `${at(4)} no end`)]);
+    const bytes = Buffer.concat([
+      frame(1, `${at(1)} ${'a'.repeat(16384)}`),
+      frame(2, `${at(2)} oops\n`),
+      frame(1, `${at(1)} b\n`),
+      frame(1, `${at(3)} \n`),
+      frame(1, `${at(4)} no end`),
+    ]);
     const second = BigInt(Date.UTC(2026, 0, 2, 3, 4, 5)) * 1_000_000n;
     for (const chunk of [1, 7, 4096, bytes.length]) {
       expect(readAll(bytes, chunk)).toEqual([
@@ -52,7 +58,8 @@ describe('log frames', () => {
     const pieces = (text: string) => {
       const bytes = Buffer.from(text);
       const frames: Buffer[] = [];
-      for (let from = 0; from < bytes.length; from += 16384) frames.push(frame(1, Buffer.concat([Buffer.from(`${at(1)} `), bytes.subarray(from, from + 16384), Buffer.from(from + 16384 >= bytes.length ? '\n' : '')])));
+      for (let from = 0; from < bytes.length; from += 16384)
+        frames.push(frame(1, Buffer.concat([Buffer.from(`${at(1)} `), bytes.subarray(from, from + 16384), Buffer.from(from + 16384 >= bytes.length ? '\n' : '')])));
       return readAll(Buffer.concat(frames));
     };
     expect(pieces('x'.repeat(MAX_LINE_BYTES))).toMatchObject([{ text: 'x'.repeat(MAX_LINE_BYTES) }]);
@@ -82,7 +89,10 @@ describe('log frames', () => {
 
 describe('outcome', () => {
   const exit = (container: string, exitCode: number, finishedAtMs: number) => ({ container, exit: { cause: 'exited' as const, exitCode, finishedAtMs } });
-  const pair = [{ name: 'main', dependsOn: ['proxy'] }, { name: 'proxy', dependsOn: [] }];
+  const pair = [
+    { name: 'main', dependsOn: ['proxy'] },
+    { name: 'proxy', dependsOn: [] },
+  ];
   test('containers that others depend on do not count, unless they fail first', () => {
     expect(decide(pair, [])).toBeUndefined();
     expect(decide(pair, [exit('proxy', 0, 1)])).toBeUndefined();
@@ -90,13 +100,24 @@ describe('outcome', () => {
     expect(decide(pair, [exit('proxy', 3, 1), exit('main', 0, 2)])).toMatchObject({ container: 'proxy', exit: { exitCode: 3 } });
   });
   test('of equals, all must succeed, and one that fails is enough', () => {
-    const equals = [{ name: 'a', dependsOn: [] }, { name: 'b', dependsOn: [] }];
+    const equals = [
+      { name: 'a', dependsOn: [] },
+      { name: 'b', dependsOn: [] },
+    ];
     expect(decide(equals, [exit('a', 0, 1)])).toBeUndefined();
     expect(decide(equals, [exit('a', 0, 1), exit('b', 0, 2)])?.container).toBe('b');
     expect(decide(equals, [exit('b', 1, 2)])?.container).toBe('b');
   });
   test('128 + n is signal n', () => {
-    expect([0, 1, 128, 137, 143, 160, 255].map(codeOrSignal)).toEqual([{ exitCode: 0 }, { exitCode: 1 }, { exitCode: 128 }, { signal: 9 }, { signal: 15 }, { exitCode: 160 }, { exitCode: 255 }]);
+    expect([0, 1, 128, 137, 143, 160, 255].map(codeOrSignal)).toEqual([
+      { exitCode: 0 },
+      { exitCode: 1 },
+      { exitCode: 128 },
+      { signal: 9 },
+      { signal: 15 },
+      { exitCode: 160 },
+      { exitCode: 255 },
+    ]);
   });
 });
 
@@ -114,7 +135,9 @@ describe('the sandbox program', () => {
 
 describe('subnets', () => {
   test('routes are read, and what they cover is not taken', () => {
-    const routes = parseRoutes('Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\neth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\nbr\t0000D50A\t00000000\t0001\t0\t0\t0\t00FCFFFF\t0\n');
+    const routes = parseRoutes(
+      'Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\neth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\nbr\t0000D50A\t00000000\t0001\t0\t0\t0\t00FCFFFF\t0\n',
+    );
     expect(routes.map(formatSubnet)).toEqual(['10.213.0.0/22']);
     const free = freeSubnets('00000000', routes);
     expect(free).toHaveLength(63);
@@ -134,7 +157,12 @@ describe('packet rules', () => {
     expect(rules.mangle.some((rule) => rule.includes('169.254.0.0/16'))).toBe(true);
   });
   test('only our own rules are found again', () => {
-    expect(ownRules('-A INPUT -m comment --comment "actas:12" -j DROP\n-A INPUT -m comment --comment actas:12 -j DROP\n-A INPUT -m comment --comment "actas:123" -j DROP\n-P INPUT ACCEPT', 'actas:12')).toHaveLength(2);
+    expect(
+      ownRules(
+        '-A INPUT -m comment --comment "actas:12" -j DROP\n-A INPUT -m comment --comment actas:12 -j DROP\n-A INPUT -m comment --comment "actas:123" -j DROP\n-P INPUT ACCEPT',
+        'actas:12',
+      ),
+    ).toHaveLength(2);
   });
 });
 
@@ -162,7 +190,10 @@ describe('engines and credentials', () => {
     expect(await findCredentials(config({ auths: { 'r.example': { auth } } }), 'r.example/a/b:1')).toEqual({ serveraddress: 'r.example', username: 'me', password: 'pass:word' });
     expect(await findCredentials(config({ auths: { 'r.example': { auth } } }), 'ubuntu')).toBeUndefined();
     writeFileSync(join(directory, 'docker-credential-fake'), '#!/bin/sh\nread server; echo "{\\"Username\\":\\"<token>\\",\\"Secret\\":\\"for-$server\\"}"\n', { mode: 0o755 });
-    expect(await findCredentials({ ...config({ credHelpers: { 'r.example': 'fake' } }), PATH: `${directory}:/bin:/usr/bin` }, 'r.example/x')).toEqual({ serveraddress: 'r.example', identitytoken: 'for-r.example' });
+    expect(await findCredentials({ ...config({ credHelpers: { 'r.example': 'fake' } }), PATH: `${directory}:/bin:/usr/bin` }, 'r.example/x')).toEqual({
+      serveraddress: 'r.example',
+      identitytoken: 'for-r.example',
+    });
     await expect(findCredentials(config({ credsStore: 'absent' }), 'r.example/x')).rejects.toThrow(/docker-credential-absent/);
   });
   test.each([

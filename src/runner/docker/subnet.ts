@@ -50,7 +50,9 @@ export function* hostAddresses(subnet: Subnet): Generator<string> {
 export function freeSubnets(scope: string, taken: readonly Subnet[]): Subnet[] {
   const count = size(OUR_RANGE) / 2 ** (32 - OUR_BITS);
   const first = Number.parseInt(scope.slice(0, 6), 16) % count;
-  return Array.from({ length: count }, (_, index) => ({ base: OUR_RANGE.base + ((first + index) % count) * 2 ** (32 - OUR_BITS), bits: OUR_BITS })).filter((subnet) => !taken.some((other) => overlaps(subnet, other)));
+  return Array.from({ length: count }, (_, index) => ({ base: OUR_RANGE.base + ((first + index) % count) * 2 ** (32 - OUR_BITS), bits: OUR_BITS })).filter(
+    (subnet) => !taken.some((other) => overlaps(subnet, other)),
+  );
 }
 
 /** The networks that this host has a route to, the default route left out. Empty where the host is not Linux. */

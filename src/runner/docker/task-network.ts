@@ -3,15 +3,16 @@
  * engine this is. Invariants: a connection from an address without a lease is closed before a byte is read; nothing listens on 0.0.0.0; the host's own
  * 169.254.169.254 is not touched; bridge and subnet are found again after a restart, so running tasks keep their address.
  */
+
+import { readFile } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import type Docker from 'dockerode';
 import type { TaskListeners, TaskNetwork } from '../driver.ts';
+import type { Hosts, Naming } from './container-options.ts';
 import { ignoring, isStatus, reasonOf } from './engine-calls.ts';
 import { applyRules, firewallObstacle } from './firewall.ts';
-import type { Hosts, Naming } from './container-options.ts';
 import { LABEL_OWNER, networkName } from './labels.ts';
-import { freeSubnets, formatSubnet, gatewayOf, hostAddresses, parseSubnet, routedSubnets, type Subnet } from './subnet.ts';
-import { readFile } from 'node:fs/promises';
+import { formatSubnet, freeSubnets, gatewayOf, hostAddresses, parseSubnet, routedSubnets, type Subnet } from './subnet.ts';
 
 export interface OpenNetwork {
   readonly network: TaskNetwork;
@@ -43,7 +44,7 @@ export async function openNetwork(options: NetworkOptions): Promise<OpenNetwork>
   const subnet = await ensureNetwork(options);
   const gateway = gatewayOf(subnet);
   const hostReachesContainers = options.isLocal && (await canBind(gateway));
-  const obstacle = force === 'hostname' ? 'it was asked for so' : hostReachesContainers ? await firewallObstacle() : 'the host has no part in the engine\'s networks';
+  const obstacle = force === 'hostname' ? 'it was asked for so' : hostReachesContainers ? await firewallObstacle() : "the host has no part in the engine's networks";
   if (force === 'address' && obstacle !== undefined) throw new Error(`The tasks' network cannot be set up with addresses of its own: ${obstacle}.`);
   const bindAddress = hostReachesContainers ? gateway : '127.0.0.1';
   const mayEnter = obstacle === undefined && listeners !== undefined ? listeners.isLeased : () => true;
@@ -59,7 +60,9 @@ export async function openNetwork(options: NetworkOptions): Promise<OpenNetwork>
       ...common,
       network: { kind: 'hostname', reachableAt, ...(ports === undefined ? {} : { metadataPort: ports.metadata, apiUrl: `http://${reachableAt}:${ports.api}` }) },
       hosts: hostReachesContainers ? [] : [{ name: reachableAt, address: reachableAt }],
-      warnings: [`Tasks find the metadata server by a host name of their own, not at ${METADATA_ADDRESS}, because ${obstacle}.${hostReachesContainers ? '' : ' Startup probes are taken as passed: the host cannot reach the containers.'}`],
+      warnings: [
+        `Tasks find the metadata server by a host name of their own, not at ${METADATA_ADDRESS}, because ${obstacle}.${hostReachesContainers ? '' : ' Startup probes are taken as passed: the host cannot reach the containers.'}`,
+      ],
       async close({ keepRunning }) {
         await closeListeners();
         if (!keepRunning) await remove();
@@ -87,7 +90,8 @@ async function ensureNetwork({ docker, naming, podman }: NetworkOptions): Promis
   const name = networkName(naming.scope);
   const known = await docker.getNetwork(name).inspect().catch(ignoring(404));
   const knownSubnet = known?.IPAM?.Config?.[0]?.Subnet;
-  if (known !== undefined && known.Labels?.[LABEL_OWNER] !== naming.dataDirId) throw new Error(`The engine has a network ${name} that is not ours. Remove it: docker network rm ${name}`);
+  if (known !== undefined && known.Labels?.[LABEL_OWNER] !== naming.dataDirId)
+    throw new Error(`The engine has a network ${name} that is not ours. Remove it: docker network rm ${name}`);
   if (knownSubnet !== undefined) return parseSubnet(knownSubnet);
   const taken = [...(await routedSubnets()), ...(await engineSubnets(docker))];
   let reason = 'all of 10.213.0.0/16 is in use';
@@ -113,7 +117,9 @@ async function ensureNetwork({ docker, naming, podman }: NetworkOptions): Promis
 
 async function engineSubnets(docker: Docker): Promise<Subnet[]> {
   const networks = await docker.listNetworks();
-  return networks.flatMap((network) => network.IPAM?.Config ?? []).flatMap((config) => (config.Subnet === undefined || config.Subnet.includes(':') ? [] : [parseSubnet(config.Subnet)]));
+  return networks
+    .flatMap((network) => network.IPAM?.Config ?? [])
+    .flatMap((config) => (config.Subnet === undefined || config.Subnet.includes(':') ? [] : [parseSubnet(config.Subnet)]));
 }
 
 async function bridgeWarnings(): Promise<string[]> {

@@ -4,8 +4,8 @@ import Docker from 'dockerode';
 import type { AttemptExit, AttemptSpec, ContainerSpec, Driver, DriverInfo, LogCursor, LogLine, TaskListeners } from '../driver.ts';
 import { until } from '../until.ts';
 import { createDockerDriver, type DockerDriverOptions, type Log } from './driver.ts';
-import { LABEL_OWNER, networkName, scopeOf } from './labels.ts';
 import { applyRules, firewallObstacle } from './firewall.ts';
+import { LABEL_OWNER, networkName, scopeOf } from './labels.ts';
 
 export const silentLog: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 
@@ -20,7 +20,10 @@ export async function removeAll(docker: Docker, dataDirId: string): Promise<void
   await Promise.all(containers.map((container) => docker.getContainer(container.Id).remove({ force: true, v: true })));
   const { Volumes: volumes } = await docker.listVolumes({ filters });
   await Promise.all((volumes ?? []).map((volume) => docker.getVolume(volume.Name).remove()));
-  await docker.getNetwork(networkName(scopeOf(dataDirId))).remove().catch(() => undefined);
+  await docker
+    .getNetwork(networkName(scopeOf(dataDirId)))
+    .remove()
+    .catch(() => undefined);
   if ((await firewallObstacle()) === undefined) await applyRules(scopeOf(dataDirId), undefined);
 }
 
@@ -38,7 +41,11 @@ export interface TestDriver {
   read(id: string, from?: LogCursor): Promise<LogLine[]>;
 }
 
-export async function openTestDriver(image: string, options: Partial<DockerDriverOptions> & Pick<DockerDriverOptions, 'dockerHost'>, open: { readonly keep?: ReadonlySet<string>; readonly listeners?: Partial<TaskListeners>; readonly leased?: Set<string> } = {}): Promise<TestDriver> {
+export async function openTestDriver(
+  image: string,
+  options: Partial<DockerDriverOptions> & Pick<DockerDriverOptions, 'dockerHost'>,
+  open: { readonly keep?: ReadonlySet<string>; readonly listeners?: Partial<TaskListeners>; readonly leased?: Set<string> } = {},
+): Promise<TestDriver> {
   const dataDirId = options.dataDirId ?? `test-${randomUUID()}`;
   const driver = createDockerDriver({ log: silentLog, ...options, dataDirId });
   const exits: AttemptExit[] = [];

@@ -181,6 +181,8 @@ describe('Executions', () => {
     await createReady();
     const execution = unpackExecution((await run()).metadata);
     const cancel = await f.call(Executions, 'cancelExecution', { name: execution.name });
+    // What the caller was told is what the next reader sees, before the loop has done anything.
+    expect(await f.call(Executions, 'getExecution', { name: execution.name })).toMatchObject({ generation: 2n, reconciling: true });
     expect(unpackExecution(cancel.metadata)).toMatchObject({ generation: 2n, reconciling: true });
     expect(await findExecution(f.store.read, execution.name)).toMatchObject({ cancel_requested: 1, phase: 'pending' });
     await f.end(execution.name);

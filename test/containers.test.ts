@@ -1,0 +1,191 @@
+/** End to end with real containers: what a task can learn, reach and not reach. */
+import { networkInterfaces } from 'node:os';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Docker from 'dockerode';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { describeWithEngine } from './harness/engine.ts';
+import { nodeImage, shellImage } from './harness/image.ts';
+import { startTestServer, type TestServer } from './harness/server.ts';
+import { until } from './harness/until.ts';
+
+const API = '/run.googleapis.com/v2/projects/demo/locations/us-central1';
+
+describeWithEngine('containers', (dockerHost) => {
+  let server: TestServer;
+  let shell: string;
+  let node: string;
+  const docker = new Docker({ socketPath: dockerHost.replace('unix://', '') });
+
+  beforeAll(async () => {
+    process.env['DOCKER_HOST'] = dockerHost;
+    shell = await shellImage(docker);
+    node = await nodeImage(docker, ['google-auth-library']);
+    server = await startTestServer({ driver: 'docker', killOnStop: true });
+    for (const accountId of ['alpha-account', 'beta-account']) await server.call('POST', '/iam.googleapis.com/v1/projects/demo/serviceAccounts', { accountId });
+  });
+  afterAll(() => server.close());
+
+  const account = (name: string) => `${name}-account@demo.iam.gserviceaccount.com`;
+
+  async function createJob(id: string, template: Record<string, unknown>, execution: Record<string, unknown> = {}): Promise<void> {
+    const created = await server.call('POST', `${API}/jobs?jobId=${id}`, { template: { ...execution, template: { maxRetries: 0, timeout: '60s', ...template } } });
+    expect(created.status, created.text).toBe(200);
+    await until(`job ${id} is ready`, async () => (await server.call('GET', `${API}/jobs/${id}`)).json.terminalCondition?.state === 'CONDITION_SUCCEEDED');
+  }
+  async function run(id: string, body: unknown = {}): Promise<{ name: string; operation: string }> {
+    const answer = await server.call('POST', `${API}/jobs/${id}:run`, body);
+    expect(answer.status, answer.text).toBe(200);
+    return { name: answer.json.metadata.name, operation: answer.json.name };
+  }
+  // The operation's JSON is read by the test that knows its shape.
+  // oxlint-disable-next-line typescript/no-explicit-any
+  async function ended(operation: string): Promise<any> {
+    return until(`${operation} ends`, async () => { const { json } = await server.call('POST', `/run.googleapis.com/v2/${operation}:wait`, { timeout: '5s' }); return json.done === true && json; }, 60_000);
+  }
+  async function lines(execution: string): Promise<string[]> {
+    const filter = `resource.type="cloud_run_job" AND labels."run.googleapis.com/execution_name"="${execution.split('/').at(-1) ?? ''}" AND logName:"std"`;
+    const { json } = await server.call('POST', '/logging.googleapis.com/v2/entries:list', { resourceNames: ['projects/demo'], filter, pageSize: 1000, orderBy: 'timestamp asc' });
+    return (json.entries ?? []).map((entry: { textPayload?: string; jsonPayload?: unknown }) => entry.textPayload ?? JSON.stringify(entry.jsonPayload));
+  }
+  async function output(id: string): Promise<string[]> {
+    const { name, operation } = await run(id);
+    const done = await ended(operation);
+    const text = await lines(name);
+    expect(done.error, text.join('\n')).toBeUndefined();
+    return text;
+  }
+
+  test('the official auth library finds its credentials with no configuration, and the API knows the account by them', async () => {
+    const script = `import { GoogleAuth } from 'google-auth-library';
+      const auth = new GoogleAuth({ scopes: 'https://www.googleapis.com/auth/cloud-platform' });
+      const client = await auth.getClient();
+      const { token } = await client.getAccessToken();
+      const id = await (await auth.getIdTokenClient('https://audience.example')).idTokenProvider.fetchIdToken('https://audience.example');
+      const ask = async (path) => { const r = await fetch(process.env.ACTAS_API + path, { headers: { authorization: 'Bearer ' + token } }); return { status: r.status, text: await r.text() }; };
+      console.log(JSON.stringify({ project: await auth.getProjectId(), claims: JSON.parse(Buffer.from(id.split('.')[1], 'base64url')), me: JSON.parse((await ask('/actas/v1/status')).text).principal, job: (await ask('${API}/jobs/who')).status, denied: JSON.parse((await ask('/iam.googleapis.com/v1/projects/demo/serviceAccounts')).text).error.message }));`;
+    const policy = await server.call('POST', '/cloudresourcemanager.googleapis.com/v3/projects/demo:getIamPolicy', {});
+    await server.call('POST', '/cloudresourcemanager.googleapis.com/v3/projects/demo:setIamPolicy', { policy: { ...policy.json, bindings: [...policy.json.bindings, { role: 'roles/run.viewer', members: [`serviceAccount:${account('alpha')}`] }] } });
+    await createJob('who', { serviceAccount: account('alpha'), containers: [{ image: node, command: ['node'], args: ['--input-type=module', '-e', script] }] });
+    const said = JSON.parse((await output('who')).join('')) as Record<string, unknown> & { claims: Record<string, unknown> };
+    expect(said).toMatchObject({ project: 'demo', me: `serviceAccount:${account('alpha')}`, job: 200 });
+    expect(said['denied']).toContain("iam.serviceAccounts.list");
+    expect(said.claims).toMatchObject({ iss: 'https://accounts.google.com', aud: 'https://audience.example', email: account('alpha'), email_verified: true });
+  });
+
+  test('no task can obtain another identity: not with forged headers, not from the neighbour, not after its end', async () => {
+    const ask = (path: string, ...headers: string[]) => `curl -s -m 3 -H 'Metadata-Flavor: Google' ${headers.map((h) => `-H '${h}'`).join(' ')} http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/${path}`;
+    const probes = [
+      ask('default/email'),
+      ask(`${account('beta')}/token`),
+      ask('default/email', 'X-Forwarded-For: $OTHER'),
+      ask('default/email', 'X-Real-IP: $OTHER', 'Forwarded: for=$OTHER'),
+      ask('default/email', 'Host: beta'),
+      'curl -s -m 3 -o /dev/null -w "%{http_code}" http://169.254.169.254/computeMetadata/v1/instance/id',
+      'curl -s -m 2 -o /dev/null -w "%{http_code}" http://$OTHER:9/ || echo " unreachable"',
+      'curl -s -m 3 -o /dev/null -w "%{http_code}" $ACTAS_API/v2/projects/demo/locations/us-central1/jobs',
+    ];
+    const script = `sleep 1; ${probes.map((probe, i) => `echo "${i}: $(${probe.replaceAll("'", '"').replaceAll('"', '\\"').replaceAll('\\"', '"')})"`).join('; ')}`;
+    await createJob('alpha-probe', { serviceAccount: account('alpha'), containers: [{ image: shell, command: ['sh', '-c', script], env: [{ name: 'OTHER', value: '10.255.255.1' }] }] });
+    await createJob('beta-sleeps', { serviceAccount: account('beta'), containers: [{ image: shell, command: ['sleep', '20'] }] });
+    const beta = await run('beta-sleeps');
+    const address = await until('the neighbour has an address', async () => {
+      const containers = await docker.listContainers({ filters: { label: ['actas.attempt'] } });
+      const found = containers.find((c) => Object.values(c.Labels).includes(beta.name.split('/').at(-1) ?? ''));
+      return Object.values(found?.NetworkSettings.Networks ?? {})[0]?.IPAddress;
+    });
+    const answer = await server.call('POST', `${API}/jobs/alpha-probe:run`, { overrides: { containerOverrides: [{ env: [{ name: 'OTHER', value: address }] }] } });
+    await ended(answer.json.name);
+    const said = await lines(answer.json.metadata.name);
+    const at = (n: number) => said.filter((line) => line.startsWith(`${n}: `)).join('').slice(3);
+    expect(at(0)).toBe(account('alpha'));
+    expect(said.filter((line) => line.endsWith(account('beta')) || line.includes('access_token'))).toEqual([]);
+    expect(said.join('\n')).toContain(`${account('beta')}/token</code> was not found`);
+    expect(at(2)).not.toContain('@');
+    expect(at(3)).toBe(account('alpha'));
+    expect(at(4)).toBe(account('alpha'));
+    expect(at(5)).toBe('403');
+    expect(at(6)).toContain('unreachable');
+    expect(at(7)).toBe('401');
+    await server.call('POST', `/run.googleapis.com/v2/${beta.name}:cancel`, {});
+    expect((await ended(beta.operation)).response?.conditions?.find((c: { type: string }) => c.type === 'Completed')).toMatchObject({ state: 'CONDITION_FAILED', message: 'Cancelled by user.' });
+  });
+
+  test('the listeners inside the tasks\' network give nothing to the machine\'s other addresses or to a container of another bridge', async () => {
+    await createJob('api-url', { containers: [{ image: shell, command: ['sh', '-c', 'echo $ACTAS_API'] }] });
+    const [apiUrl = ''] = await output('api-url');
+    const { hostname, port } = new URL(apiUrl);
+    // From the machine itself, whose address is no task's.
+    await expect(fetch(`${apiUrl}/healthz`, { signal: AbortSignal.timeout(3000) })).rejects.toThrow();
+    const others = Object.values(networkInterfaces()).flatMap((list) => list ?? []).filter((a) => a.family === 'IPv4' && a.address !== hostname).map((a) => a.address);
+    for (const other of others) await expect(fetch(`http://${other}:${port}/healthz`, { signal: AbortSignal.timeout(3000) }), other).rejects.toThrow();
+    const network = await docker.createNetwork({ Name: `actas-test-other-${process.pid}`, Driver: 'bridge' });
+    try {
+      const container = await docker.createContainer({ Image: shell, Cmd: ['sh', '-c', `curl -s -m 3 -o /dev/null -w '%{http_code}' ${apiUrl}/healthz; echo " $?"`], HostConfig: { NetworkMode: network.id } });
+      await container.start();
+      await container.wait();
+      const said = (await container.logs({ stdout: true })).toString();
+      await container.remove({ force: true });
+      expect(said).toContain('000 ');
+    } finally {
+      await network.remove();
+    }
+  });
+
+  test('variables, exit codes, retries, timeouts and signals as Cloud Run has them', async () => {
+    await createJob('outcomes', { maxRetries: 1, timeout: '2s', containers: [{ image: shell, command: ['sh', '-c', 'echo "$CLOUD_RUN_JOB $CLOUD_RUN_EXECUTION $CLOUD_RUN_TASK_INDEX $CLOUD_RUN_TASK_ATTEMPT $CLOUD_RUN_TASK_COUNT"; case $CLOUD_RUN_TASK_INDEX in 0) exit 0;; 1) exit $((1 - CLOUD_RUN_TASK_ATTEMPT));; 2) exit 7;; 3) trap "echo caught; exit 3" TERM; sleep 30 & wait;; esac'] }] }, { taskCount: 4 });
+    const { name, operation } = await run('outcomes');
+    const done = await ended(operation);
+    expect(done.error).toMatchObject({ code: expect.any(Number), message: expect.stringMatching(/^Task outcomes-\w+-task\d failed with exit code: \d and message: /) });
+    const { json: execution } = await server.call('GET', `/run.googleapis.com/v2/${name}`);
+    expect(execution).toMatchObject({ taskCount: 4, succeededCount: 2, failedCount: 2, retriedCount: 3 });
+    const { json } = await server.call('GET', `/run.googleapis.com/v2/${name}/tasks`);
+    const task = (index: number) => json.tasks.find((t: { index?: number }) => (t.index ?? 0) === index);
+    expect(task(1)).toMatchObject({ retried: 1, lastAttemptResult: { status: {} } });
+    expect(task(2)).toMatchObject({ retried: 1, lastAttemptResult: { exitCode: 7, status: { code: 10, message: 'The container exited with an error.' } } });
+    expect(task(3)).toMatchObject({ retried: 1, lastAttemptResult: { status: { code: 4, message: 'The configured timeout was reached.' } } });
+    const text = await lines(name);
+    expect(text).toContain('caught');
+    const short = name.split('/').at(-1) ?? '';
+    expect(text).toContain(`outcomes ${short} 2 1 4`);
+  });
+
+  test('an image that cannot be had makes the job not ready, in Google\'s words, and the operation ends with that', async () => {
+    const created = await server.call('POST', `${API}/jobs?jobId=no-image`, { template: { template: { containers: [{ image: 'localhost:1/none/such:v2' }] } } });
+    const done = await ended(created.json.name);
+    expect(done.error ?? done.response.terminalCondition).toMatchObject({ message: "Image 'localhost:1/none/such:v2' not found." });
+    const { json } = await server.call('GET', `${API}/jobs/no-image`);
+    expect(json.terminalCondition).toMatchObject({ type: 'Ready', state: 'CONDITION_FAILED', reason: 'CONTAINER_MISSING', message: "Image 'localhost:1/none/such:v2' not found." });
+  });
+
+  test('a job with two containers: the one that others depend on starts first, and they share localhost', async () => {
+    const sidecar = 'while true; do printf "HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok" > /dev/null; sleep 0.1; done';
+    await createJob('two', {
+      volumes: [{ name: 'shared', emptyDir: { medium: 'MEMORY', sizeLimit: '16Mi' } }],
+      containers: [
+        { name: 'main', image: shell, command: ['sh', '-c', 'cat /shared/word'], volumeMounts: [{ name: 'shared', mountPath: '/shared' }], dependsOn: ['side'] },
+        { name: 'side', image: shell, command: ['sh', '-c', `echo from-the-side > /shared/word; ${sidecar}`], volumeMounts: [{ name: 'shared', mountPath: '/shared' }] },
+      ],
+    });
+    const { name, operation } = await run('two');
+    const done = await ended(operation);
+    expect(done.error, (await lines(name)).join('\n')).toBeUndefined();
+    expect(await lines(name)).toContain('from-the-side');
+  });
+
+  test('two data directories coexist on one engine', async () => {
+    const second = await startTestServer({ driver: 'docker', killOnStop: true }, {}, mkdtempSync(join(tmpdir(), 'actas-test-')));
+    try {
+      await second.call('POST', `${API}/jobs?jobId=here`, { template: { template: { maxRetries: 0, containers: [{ image: shell, command: ['sh', '-c', 'curl -s -H "Metadata-Flavor: Google" http://metadata/computeMetadata/v1/project/project-id'] }] } } });
+      await until('ready', async () => (await second.call('GET', `${API}/jobs/here`)).json.terminalCondition?.state === 'CONDITION_SUCCEEDED');
+      const { json } = await second.call('POST', `${API}/jobs/here:run`, {});
+      await until('it ends', async () => (await second.call('GET', `/run.googleapis.com/v2/${json.metadata.name}`)).json.succeededCount === 1);
+      expect((await server.call('GET', `/run.googleapis.com/v2/${json.metadata.name}`)).status).toBe(404);
+    } finally {
+      await second.close();
+      rmSync(second.dataDir, { recursive: true, force: true });
+    }
+    expect(await output('api-url')).toHaveLength(1);
+  });
+});
