@@ -25,16 +25,24 @@ export async function listen(options: { host: string; port: number; handler: Han
   const http1 = createHttp1({ headersTimeout: 30_000, requestTimeout: 300_000, keepAliveTimeout: 65_000, maxHeaderSize: 32 * 1024 }, options.handler);
   // node's Http2ServerRequest/Response are drop-ins for what our handlers use; the types do not say so.
   const http2 = createHttp2({ settings: { maxConcurrentStreams: 256 }, maxSessionMemory: 64 }, options.handler as unknown as Parameters<typeof createHttp2>[1]);
+  // It never listens by itself, and only that event makes node watch over connections: the time limits above, and which are idle.
+  http1.emit('listening');
   const sessions = new Set<Http2Session>();
   http2.on('session', (session) => {
     sessions.add(session);
     session.once('close', () => sessions.delete(session));
   });
   const sockets = new Set<Socket>();
+  /** Nothing came on them yet. */
+  const unread = new Set<Socket>();
 
   const connect = (socket: Socket): void => {
     sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
+    unread.add(socket);
+    socket.once('close', () => {
+      sockets.delete(socket);
+      unread.delete(socket);
+    });
     // Without a listener an early reset would be an uncaught error; the close event tells the rest.
     socket.on('error', () => socket.destroy());
     socket.setTimeout(FIRST_BYTES_TIMEOUT_MS, () => socket.destroy());
@@ -45,6 +53,7 @@ export async function listen(options: { host: string; port: number; handler: Han
         if (!socket.readableEnded) socket.once('readable', peek);
         return;
       }
+      unread.delete(socket);
       socket.setTimeout(0);
       socket.removeAllListeners('timeout');
       socket.unshift(first);
@@ -65,6 +74,7 @@ export async function listen(options: { host: string; port: number; handler: Han
     connect,
     async close(graceMs) {
       const closed = new Promise<void>((resolve) => tcp.close(() => resolve()));
+      for (const socket of unread) socket.destroy();
       http1.closeIdleConnections();
       for (const session of sessions) session.close();
       const timer = setTimeout(() => { for (const socket of sockets) socket.destroy(); }, graceMs);
@@ -74,6 +84,8 @@ export async function listen(options: { host: string; port: number; handler: Han
       await closed;
       clearTimeout(timer);
       clearInterval(sweep);
+      // Ends node's watch; it complains that the server does not listen, which is true.
+      http1.close(() => undefined);
     },
   };
 }
