@@ -6,14 +6,15 @@ set -eu
 cd "$(dirname "$0")/.."
 out=${1:-dist}
 rm -rf "$out"
-node_modules/.bin/tsc -p tsconfig.build.json --outDir "$out"
-# Generated code, the role catalogue and whatever else is no TypeScript source goes along as it is, under the same name.
-(cd src && find . -type f \( ! -name '*.ts' -o -name '*.d.ts' \) ! -name '.*') | while IFS= read -r file; do
-  mkdir -p "$out/$(dirname "$file")"
-  cp "src/$file" "$out/$file"
+node_modules/.bin/tsc -p tsconfig.build.json --outDir "$out/types"
+(cd src && find gen -name '*.d.ts') | while IFS= read -r file; do
+  mkdir -p "$out/types/$(dirname "$file")"
+  cp "src/$file" "$out/types/$file"
 done
-# The compiler rewrites imports alone: not those in declarations, nor the files that threads are started from.
-find "$out" -type f \( -name '*.d.ts' -o -name '*.js' \) ! -path "$out/gen/*" -exec grep -lE "'\.{1,2}/[^']*\.ts'" {} + | while IFS= read -r file; do
+# The compiler leaves the endings of imports in declarations as they are.
+find "$out/types" -type f -name '*.d.ts' ! -path "$out/types/gen/*" -exec grep -lE "'\.{1,2}/[^']*\.ts'" {} + | while IFS= read -r file; do
   sed -E "s#'(\.{1,2}/[^']*)\.ts'#'\1.js'#g" "$file" > "$file.new"
   mv "$file.new" "$file"
 done
+node_modules/.bin/node scripts/bundle.mjs "$out"
+cp -r src/policy/catalogue "$out/catalogue"

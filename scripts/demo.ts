@@ -50,8 +50,8 @@ async function main(): Promise<void> {
   story.say('Four commands run an image of yours (IMAGE) as its own identity (`npm link` once makes `actas` a command):');
   for (const line of [
     'actas up --detach',
-    'actas iam service-accounts create my-sa',
-    'actas run jobs deploy my-job --image=IMAGE --service-account=my-sa@demo.iam.gserviceaccount.com',
+    'actas iam service-accounts create my-job-sa',
+    'actas run jobs deploy my-job --image=IMAGE --service-account=my-job-sa@demo.iam.gserviceaccount.com',
     'actas run jobs execute my-job --wait --logs',
   ])
     story.line(`  $ ${line}`);

@@ -9,8 +9,16 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { parsePrincipal } from './identity/principal.ts';
 
-const boolean = z.union([z.boolean(), z.enum(['true', 'false', '1', '0', '']).transform((v) => v === 'true' || v === '1' || v === '')]);
-const list = z.union([z.array(z.string()), z.string().transform((v) => v.split(',').map((s) => s.trim()).filter((s) => s !== ''))]);
+const boolean = z.union([z.boolean(), z.enum(['true', 'false', '1', '0']).transform((v) => v === 'true' || v === '1')]);
+const list = z.union([
+  z.array(z.string()),
+  z.string().transform((v) =>
+    v
+      .split(',')
+      .map((s) => s.trim())
+      .filter((s) => s !== ''),
+  ),
+]);
 const principal = z.string().transform((value, context) => {
   try {
     return parsePrincipal(value).member;
@@ -37,34 +45,49 @@ const bytes = z.union([z.number(), z.string()]).transform((value, context) => {
   return Math.floor(Number(match[1]) * 1024 ** ' KMGT'.indexOf((match[2] ?? ' ').toUpperCase()));
 });
 
-const SCHEMA = z.strictObject({
-  dataDir: z.string().min(1),
-  host: z.string().min(1).default('127.0.0.1'),
-  port: z.coerce.number().int().min(0).max(65_535).default(8787),
-  driver: z.enum(['docker', 'fake']).default('docker'),
-  /** The project that commands use when they name none. */
-  project: z.string().min(1).default('demo'),
-  /** Whose token the first start writes to the data directory. */
-  owner: principal.default('user:owner@example.com'),
-  seed: z.string().min(1).optional(),
-  readyFile: z.string().min(1).optional(),
-  logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
-  logFormat: z.enum(['text', 'json']).default('text'),
-  /** Given twice where the principal may set IAM policies. */
-  anonymousAs: z.union([z.array(principal), principal.transform((p) => [p])]).default([]),
-  allowedHost: list.default([]),
-  /** Reference of an image -> local image, archive or mirror. */
-  images: z.record(z.string(), z.string()).default({}),
-  strictResources: boolean.default(false),
-  /** Attempts of all executions that may run at once on this machine; 0 derives it from the processors. */
-  maxRunningAttempts: z.coerce.number().int().min(0).max(10_000).default(0),
-  /** Kill running containers at a stop instead of leaving them to the next start. */
-  killOnStop: boolean.default(false),
-  logRetention: duration.default(30 * 86_400_000),
-  logMaxSize: bytes.default(10 * 1024 ** 3),
-  /** How tasks reach the metadata server: `auto` takes its real address where the machine allows it. */
-  taskNetwork: z.enum(['auto', 'address', 'hostname']).default('auto'),
+/** `REFERENCE=TARGET,REFERENCE=TARGET`, as the environment has it. */
+const pairs = z.string().transform((value, context) => {
+  const entries = value.split(',').map((pair) => /^\s*([^=\s]+)=(\S+)\s*$/.exec(pair)?.slice(1));
+  const found = entries.flatMap((entry) => (entry?.[0] === undefined || entry[1] === undefined ? [] : [[entry[0], entry[1]] as const]));
+  if (found.length < entries.length) context.addIssue({ code: 'custom', message: 'must be REFERENCE=TARGET, several with commas between them' });
+  return Object.fromEntries(found);
 });
+
+const SCHEMA = z
+  .strictObject({
+    dataDir: z.string().min(1),
+    host: z.string().min(1).default('127.0.0.1'),
+    port: z.coerce.number().int().min(0).max(65_535).default(8787),
+    driver: z.enum(['docker', 'fake']).default('docker'),
+    /** The project that commands use when they name none. */
+    project: z.string().min(1).default('demo'),
+    /** Whose token the first start writes to the data directory. */
+    owner: principal.default('user:owner@example.com'),
+    seed: z.string().min(1).optional(),
+    readyFile: z.string().min(1).optional(),
+    logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
+    logFormat: z.enum(['text', 'json']).default('text'),
+    /** Given twice where the principal may set IAM policies. */
+    anonymousAs: list.pipe(z.array(principal)).default([]),
+    allowedHost: list.default([]),
+    /** Reference of an image -> local image, archive or mirror. */
+    images: z.union([z.record(z.string(), z.string()), pairs]).default({}),
+    strictResources: boolean.default(false),
+    /** Attempts of all executions that may run at once on this machine; 0 derives it from the processors. */
+    maxRunningAttempts: z.coerce.number().int().min(0).max(10_000).default(0),
+    /** Kill running containers at a stop instead of leaving them to the next start. */
+    killOnStop: boolean.default(false),
+    logRetention: duration.default(30 * 86_400_000),
+    logMaxSize: bytes.default(10 * 1024 ** 3),
+    /** How tasks reach the metadata server: `auto` takes its real address where the machine allows it. */
+    taskNetwork: z.enum(['auto', 'address', 'hostname']).default('auto'),
+  })
+  .superRefine(({ anonymousAs: [member, ...more], host }, context) => {
+    if (member === undefined) return;
+    const refuse = (message: string) => context.addIssue({ code: 'custom', path: ['anonymousAs'], message });
+    if (!['127.0.0.1', '::1', 'localhost'].includes(host)) refuse(`is for loopback alone, but host is ${host}. Leave one of them out`);
+    if (more.some((other) => other !== member)) refuse('takes one principal, named again where it may set IAM policies');
+  });
 export type Config = Readonly<z.output<typeof SCHEMA>>;
 export type ConfigKey = keyof Config;
 
@@ -73,11 +96,21 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
 
-/** @param flags as commander gives them, undefined where not given @throws ConfigError */
+/** An empty variable of the environment is one that is not set. @param flags as commander gives them, undefined where not given @throws ConfigError */
 export function loadConfig(flags: Readonly<Record<string, unknown>>, env: Readonly<Record<string, string | undefined>>): Config {
-  const fromEnv = Object.fromEntries(Object.keys(SCHEMA.shape).flatMap((key) => { const value = env[envName(key)]; return value === undefined ? [] : [[key, value]]; }));
+  const fromEnv = Object.fromEntries(
+    Object.keys(SCHEMA.shape).flatMap((key) => {
+      const value = env[envName(key)];
+      return value === undefined || value === '' ? [] : [[key, value]];
+    }),
+  );
   const fromFlags = Object.fromEntries(Object.entries(flags).filter(([key, value]) => value !== undefined && key in SCHEMA.shape));
-  const dataDir = resolve(z.string().catch(defaultDataDir(env)).parse(fromFlags['dataDir'] ?? fromEnv['dataDir']));
+  const dataDir = resolve(
+    z
+      .string()
+      .catch(defaultDataDir(env))
+      .parse(fromFlags['dataDir'] ?? fromEnv['dataDir']),
+  );
   const file = typeof flags['config'] === 'string' ? flags['config'] : (env['ACTAS_CONFIG'] ?? join(dataDir, 'config.yaml'));
   const fromFile = flags['config'] !== undefined || env['ACTAS_CONFIG'] !== undefined || existsSync(file) ? readConfigFile(file) : {};
   const merged: Record<string, unknown> = { ...fromFile, ...fromEnv, ...fromFlags, dataDir };
@@ -87,7 +120,9 @@ export function loadConfig(flags: Readonly<Record<string, unknown>>, env: Readon
     const key = issue.code === 'unrecognized_keys' ? issue.keys.join(', ') : issue.path.join('.');
     const top = String(issue.path[0] ?? key);
     const source = top in fromFlags ? `--${kebab(top)}` : top in fromEnv ? envName(top) : file;
-    return issue.code === 'unrecognized_keys' ? `${source}: ${key}: no such setting. Known: ${Object.keys(SCHEMA.shape).join(', ')}` : `${source}: ${key} is ${JSON.stringify(merged[top])}: ${issue.message}`;
+    return issue.code === 'unrecognized_keys'
+      ? `${source}: ${key}: no such setting. Known: ${Object.keys(SCHEMA.shape).join(', ')}`
+      : `${source}: ${key} is ${JSON.stringify(merged[top])}: ${issue.message}`;
   });
   throw new ConfigError(problems.join('\n'));
 }

@@ -3,58 +3,49 @@
  * services, doors, tasks' network, runner. Everything below main gets what it needs as arguments and imports nothing upwards.
  */
 import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { create, fromJson } from '@bufbuild/protobuf';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
-import { failedPrecondition, unavailable } from './errors.ts';
-import { TagBindings } from './gen/google/cloud/resourcemanager/v3/tag_bindings_pb.js';
-import { TagHolds } from './gen/google/cloud/resourcemanager/v3/tag_holds_pb.js';
-import { TagKeys } from './gen/google/cloud/resourcemanager/v3/tag_keys_pb.js';
-import { TagValues } from './gen/google/cloud/resourcemanager/v3/tag_values_pb.js';
-import { Builds } from './gen/google/cloud/run/v2/build_pb.js';
-import { Instances } from './gen/google/cloud/run/v2/instance_pb.js';
-import { Jobs, JobSchema, UpdateJobRequestSchema } from './gen/google/cloud/run/v2/job_pb.js';
-import { Revisions } from './gen/google/cloud/run/v2/revision_pb.js';
-import { Services } from './gen/google/cloud/run/v2/service_pb.js';
-import { WorkerPools } from './gen/google/cloud/run/v2/worker_pool_pb.js';
-import { ConfigServiceV2 } from './gen/google/logging/v2/logging_config_pb.js';
-import { MetricsServiceV2 } from './gen/google/logging/v2/logging_metrics_pb.js';
-import { file_google_rpc_error_details } from './gen/google/rpc/error_details_pb.js';
+import { unavailable } from './errors.ts';
+import { JobSchema, Jobs, UpdateJobRequestSchema } from './gen/google/cloud/run/v2/job_pb.js';
 import { type AccountStatuses, createAccountStatuses } from './identity/account-status.ts';
 import { createAuthenticator } from './identity/authenticator.ts';
 import { createIdTokens } from './identity/id-tokens.ts';
-import { parsePrincipal, type Principal } from './identity/principal.ts';
-import { createSigningKeys, discoveryDocument } from './identity/signing-keys.ts';
+import { issueToken } from './identity/issue.ts';
+import { ensureOwnerToken } from './identity/owner-token.ts';
+import { parsePrincipal } from './identity/principal.ts';
+import { createSigningKeys } from './identity/signing-keys.ts';
 import { createTokens, type Tokens } from './identity/tokens.ts';
 import { createMetadataServer, type TaskIdentity } from './metadata/server.ts';
 import { type Authorizer, createAuthorizer } from './policy/authorizer.ts';
 import { loadCatalogue, type RoleCatalogue } from './policy/catalogue.ts';
-import { createDockerDriver } from './runner/docker/driver.ts';
+import { findSettablePolicy } from './policy/policy-setter.ts';
 import type { Driver, TaskListeners } from './runner/driver.ts';
 import { createFakeDriver } from './runner/fake/driver.ts';
 import { createLeaseTable, type LeaseTable } from './runner/lease-table.ts';
 import { createRunner, type Runner } from './runner/loop.ts';
 import { applySeed } from './seed/apply.ts';
 import { defaultSeed, parseSeed, type Seed, SeedError } from './seed/seed.ts';
-import { createAddressing } from './server/address.ts';
-import { type AuditEntry, createDispatch, type Dispatch, type DispatchDeps } from './server/dispatch.ts';
-import { createDoor, type Document } from './server/door.ts';
-import { createGrpcDoor } from './server/grpc.ts';
-import { type Handler, listen, type Listener } from './server/listen.ts';
+import { createApiDoor } from './server/api-door.ts';
+import { type AuditEntry, createDispatch, type DispatchDeps } from './server/dispatch.ts';
+import { type Listener, listen } from './server/listen.ts';
 import { createLogger } from './server/logger.ts';
 import { createMetrics, type Metrics } from './server/metrics.ts';
-import { createRestDoor, registryOf } from './server/rest.ts';
+import { createPeers } from './server/peer.ts';
+import { announce, retract, writePrivate } from './server/status-file.ts';
 import { createControlService, type StatusFacts } from './services/control/control.ts';
 import { createIamService } from './services/iam/iam.ts';
 import { createLoggingService } from './services/logging/logging.ts';
 import { createResourceManagerServices } from './services/resourcemanager/resource-manager.ts';
 import { createRunServices } from './services/run/run.ts';
-import { type AnyService, unimplementedService } from './services/service.ts';
+import type { AnyService } from './services/service.ts';
+import { createUnservedServices } from './services/unserved.ts';
 import { accessTokenStore } from './store/access-tokens.ts';
 import { lockDataDir } from './store/data-dir-lock.ts';
 import { openStore, type Store } from './store/database.ts';
+import { listFolders } from './store/folders.ts';
 import { createPolicySource } from './store/hierarchy.ts';
 import { type LogStore, openLogStore } from './store/log-store.ts';
 import { listOrganizations } from './store/organizations.ts';
@@ -62,7 +53,8 @@ import { findProject, listProjects } from './store/projects.ts';
 import { findServiceAccount, findServiceAccountName, isServiceAccountActive } from './store/service-accounts.ts';
 import { findSetting, updateSetting } from './store/settings.ts';
 import { signingKeyStore } from './store/signing-keys.ts';
-import { type Micros, systemClock } from './timestamp.ts';
+import { systemClock } from './timestamp.ts';
+import { version } from './version.ts';
 
 /** A running control plane. */
 export interface RunningServer {
@@ -76,12 +68,7 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
-// package.json has a version, or npm would not have installed it.
-export const VERSION: string = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version;
-
 const OWNER_TOKEN_FILE = 'owner-token';
-/** Where the CLI looks for a running control plane of a data directory. */
-const SERVER_FILE = 'server.json';
 const SHUTDOWN_GRACE_MS = 5000;
 
 export interface ServerOptions {
@@ -114,8 +101,8 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
 async function build(config: Config, log: Logger, givenDriver: Driver | undefined, undo: Undo): Promise<Omit<RunningServer, 'close'>> {
   const startTime = systemClock.now();
   const seed = readSeed(config);
-  const state = await openState(config, log, undo);
-  const { store, logs, instanceId } = state;
+  const { store, logs, instanceId } = await openState(config, log, undo);
+  retract(config);
   const identity = createIdentity(store);
   undo.push(startHousekeeping(identity.tokens, log));
   const { authorizer, catalogue } = createPolicy(store);
@@ -124,7 +111,7 @@ async function build(config: Config, log: Logger, givenDriver: Driver | undefine
   const dispatch = createDispatch(deps);
 
   const leases = createLeaseTable();
-  const driver = givenDriver ?? createDriver(config, instanceId, seed, log);
+  const driver = givenDriver ?? (await createDriver(config, instanceId, seed, log));
   // The three that know each other only when all are built: status reads the runner, the runner's network serves the door.
   const late: { runner?: Runner; listener?: Listener; facts?: StatusFacts } = {};
   const services = createServices({ store, logs, catalogue, identity }, () => {
@@ -134,20 +121,51 @@ async function build(config: Config, log: Logger, givenDriver: Driver | undefine
   });
   await seedOnStart(config, seed, store, services, deps);
   await refuseWideAnonymity(config, store, authorizer, log);
-  const tokenFile = await ownerToken(config, store, identity.tokens);
+  const tokenFile = join(config.dataDir, OWNER_TOKEN_FILE);
+  const last = { find: () => findSetting(store.read, 'owner-token'), update: (hash: string) => store.write(({ db }) => updateSetting(db, 'owner-token', hash)) };
+  await ensureOwnerToken({ file: tokenFile, owner: config.owner, tokens: identity.tokens, store: accessTokenStore(store), write: writePrivate, last });
 
-  const metadata = createMetadataServer({ lookup: taskLookup(store, leases, identity.accounts), tokens: identity.tokens, idTokens: identity.idTokens, isActive: async (email) => (await identity.accounts.get(email)).active, log });
+  const metadata = createMetadataServer({
+    lookup: taskLookup(store, leases, identity.accounts),
+    tokens: identity.tokens,
+    idTokens: identity.idTokens,
+    isActive: async (email) => (await identity.accounts.get(email)).active,
+    log,
+  });
   undo.push(() => metadata.close());
-  const listeners: TaskListeners = { metadata: (socket) => metadata.serve(socket), api: (socket) => (late.listener === undefined ? socket.destroy() : late.listener.connect(socket)), isLeased: (address) => leases.isLeased(address) };
+  const listeners: TaskListeners = {
+    metadata: (socket) => metadata.serve(socket),
+    api: (socket) => (late.listener === undefined ? socket.destroy() : late.listener.connect(socket)),
+    isLeased: (address) => leases.isLeased(address),
+  };
   const names = new Set([config.host.toLowerCase(), ...config.allowedHost.map((name) => name.toLowerCase())]);
-  const handler = createApiDoor({ names, config, services, dispatch, identity, metrics, log, isReady: () => late.runner?.status().available === true });
+  const handler = createApiDoor({
+    names,
+    services,
+    dispatch,
+    keys: identity.keys,
+    metrics,
+    log,
+    peerOf: createPeers(() => late.listener?.port),
+    anonymousAs: config.anonymousAs[0],
+    isReady: () => late.runner?.status().available === true,
+  });
   late.listener = await listen({ host: config.host, port: config.port, handler });
   const url = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${late.listener.port}`;
   undo.push(() => late.listener?.close(SHUTDOWN_GRACE_MS));
 
   let forTasks: { apiUrl?: string | undefined; metadataPort?: number | undefined } = {};
   late.runner = createRunner({
-    store, driver, clock: systemClock, log, logs, leases, listeners, instanceId, apiUrl: () => forTasks.apiUrl, metadataPort: () => forTasks.metadataPort,
+    store,
+    driver,
+    clock: systemClock,
+    log,
+    logs,
+    leases,
+    listeners,
+    instanceId,
+    apiUrl: () => forTasks.apiUrl,
+    metadataPort: () => forTasks.metadataPort,
     limits: { strictResources: config.strictResources, ...(config.maxRunningAttempts === 0 ? {} : { maxAttempts: config.maxRunningAttempts }) },
   });
   const info = await late.runner.start();
@@ -155,12 +173,21 @@ async function build(config: Config, log: Logger, givenDriver: Driver | undefine
   if (info.network !== undefined) forTasks = { apiUrl: info.network.apiUrl, metadataPort: info.network.kind === 'hostname' ? info.network.metadataPort : undefined };
   if (forTasks.apiUrl !== undefined) names.add(new URL(forTasks.apiUrl).hostname);
   late.facts = {
-    version: VERSION, project: config.project, url, startTime, dataDir: config.dataDir, pid: process.pid, anonymousAs: config.anonymousAs[0] ?? '', runningAttempts: 0, openExecutions: 0,
+    version: version(),
+    project: config.project,
+    url,
+    startTime,
+    dataDir: config.dataDir,
+    pid: process.pid,
+    anonymousAs: config.anonymousAs[0] ?? '',
+    runningAttempts: 0,
+    openExecutions: 0,
     driver: { name: driver.name, description: info.description, warnings: info.warnings, available: true },
   };
   measureRunner(metrics, late.runner, logs);
-  announce(config, url, tokenFile, undo);
-  log.info({ url, driver: driver.name, dataDir: config.dataDir }, `actas ${VERSION} serves on ${url} (${info.description})`);
+  undo.push(() => retract(config));
+  announce(config, { url, tokenFile, pid: process.pid });
+  log.info({ url, driver: driver.name, dataDir: config.dataDir }, `actas ${version()} serves on ${url} (${info.description})`);
   return { url, tokenFile, services };
 }
 
@@ -180,22 +207,42 @@ async function openState(config: Config, log: Logger, undo: Undo): Promise<{ sto
   undo.push(() => lock.release());
   const store = await openStore(config.dataDir);
   undo.push(() => store.close());
-  const logs = await openLogStore(config.dataDir, { retention: { maxAgeMs: config.logRetention, maxBytes: config.logMaxSize }, onError: (error) => log.error({ err: error }, 'the log store failed') });
+  const logs = await openLogStore(config.dataDir, {
+    retention: { maxAgeMs: config.logRetention, maxBytes: config.logMaxSize },
+    onError: (error) => log.error({ err: error }, 'the log store failed'),
+  });
   undo.push(() => logs.close());
   return { store, logs, instanceId: await instanceOf(store) };
 }
 
-function createDriver(config: Config, instanceId: string, seed: Seed | undefined, log: Logger): Driver {
+async function createDriver(config: Config, instanceId: string, seed: Seed | undefined, log: Logger): Promise<Driver> {
   if (config.driver === 'fake') return createFakeDriver({ stateDir: join(config.dataDir, 'fake') });
-  return createDockerDriver({ dataDirId: instanceId, environment: process.env, images: { ...seed?.images, ...config.images }, log, ...(config.taskNetwork === 'auto' ? {} : { forceNetwork: config.taskNetwork }) });
+  // Loaded when it is wanted: the engine's client is a third of all that this program loads.
+  const { createDockerDriver } = await import('./runner/docker/driver.ts');
+  return createDockerDriver({
+    dataDirId: instanceId,
+    environment: process.env,
+    images: { ...seed?.images, ...config.images },
+    log,
+    ...(config.taskNetwork === 'auto' ? {} : { forceNetwork: config.taskNetwork }),
+  });
 }
 
-function dispatchDeps(parts: { config: Config; store: Store; logs: LogStore; identity: Identity; authorizer: Authorizer; catalogue: RoleCatalogue; metrics: Metrics; log: Logger }): DispatchDeps {
+function dispatchDeps(parts: {
+  config: Config;
+  store: Store;
+  logs: LogStore;
+  identity: Identity;
+  authorizer: Authorizer;
+  catalogue: RoleCatalogue;
+  metrics: Metrics;
+  log: Logger;
+}): DispatchDeps {
   const { config, store, logs, identity, authorizer, catalogue, metrics, log } = parts;
-  const [anonymous] = config.anonymousAs;
+  const [anonymous, again] = config.anonymousAs;
   return {
     authenticate: createAuthenticator(identity),
-    ...(anonymous === undefined ? {} : { anonymous: { ...parsePrincipal(anonymous), anonymous: true } }),
+    ...(anonymous === undefined ? {} : { anonymous: { principal: { ...parsePrincipal(anonymous), anonymous: true }, maySetPolicies: again !== undefined } }),
     authorizer,
     catalogue,
     look: { serviceAccount: (project, key) => findServiceAccountName(store.read, project, key) },
@@ -203,7 +250,17 @@ function dispatchDeps(parts: { config: Config; store: Store; logs: LogStore; ide
     log,
     audit(entry: AuditEntry) {
       metrics.observe(entry);
-      logs.audit({ timeMicros: entry.time, principal: entry.principal ?? '', method: entry.method, resource: entry.checks[0]?.resource ?? '', permissions: entry.checks, status: entry.status, latencyMs: entry.latencyMs, requestId: entry.requestId, door: entry.door });
+      logs.audit({
+        timeMicros: entry.time,
+        principal: entry.principal ?? '',
+        method: entry.method,
+        resource: entry.checks[0]?.resource ?? '',
+        permissions: entry.checks,
+        status: entry.status,
+        latencyMs: entry.latencyMs,
+        requestId: entry.requestId,
+        door: entry.door,
+      });
     },
   };
 }
@@ -226,7 +283,10 @@ interface Identity {
 function createIdentity(store: Store): Identity {
   const tokens = createTokens({ store: accessTokenStore(store), clock: systemClock });
   const keys = createSigningKeys({ store: signingKeyStore(store), clock: systemClock });
-  const accounts = createAccountStatuses(async (email) => ({ active: await isServiceAccountActive(store.read, email), uniqueId: (await findServiceAccount(store.read, email))?.unique_id }));
+  const accounts = createAccountStatuses(async (email) => ({
+    active: await isServiceAccountActive(store.read, email),
+    uniqueId: (await findServiceAccount(store.read, email))?.unique_id,
+  }));
   // A project's deletion ends its accounts as well.
   store.onCommit('serviceAccounts', () => accounts.invalidate());
   store.onCommit('hierarchy', () => accounts.invalidate());
@@ -248,7 +308,14 @@ function taskLookup(store: Store, leases: LeaseTable, accounts: AccountStatuses)
     if (lease === undefined) return undefined;
     const project = await findProject(store.read, lease.projectId);
     const account = await accounts.get(lease.serviceAccount);
-    return { attemptId: lease.attemptId, serviceAccount: { email: lease.serviceAccount, uniqueId: account.uniqueId ?? '' }, projectId: lease.projectId, projectNumber: project?.number ?? '', location: lease.location, instanceId: lease.attemptId };
+    return {
+      attemptId: lease.attemptId,
+      serviceAccount: { email: lease.serviceAccount, uniqueId: account.uniqueId ?? '' },
+      projectId: lease.projectId,
+      projectNumber: project?.number ?? '',
+      location: lease.location,
+      instanceId: lease.attemptId,
+    };
   };
 }
 
@@ -271,55 +338,19 @@ async function instanceOf(store: Store): Promise<string> {
   });
 }
 
-/** The owner's token: made at the first start, or when its file is gone or no longer good. @returns the file's path */
-async function ownerToken(config: Config, store: Store, tokens: Tokens): Promise<string> {
-  const file = join(config.dataDir, OWNER_TOKEN_FILE);
-  if (existsSync(file)) {
-    chmodSync(file, 0o600);
-    const verified = await tokens.verify(readFileSync(file, 'utf8').trim());
-    if (verified?.administrator === true && verified.member === config.owner) return file;
-  }
-  const { token } = await tokens.mint({ member: config.owner, lifetimeMs: null, administrator: true });
-  writePrivate(file, `${token}\n`);
-  await store.write(({ db }) => updateSetting(db, 'owner', config.owner));
-  return file;
-}
-
-/** Tells the CLI, and whoever waits for the ready file, that we serve. */
-function announce(config: Config, url: string, tokenFile: string, undo: Undo): void {
-  const server = join(config.dataDir, SERVER_FILE);
-  writePrivate(server, `${JSON.stringify({ url, pid: process.pid })}\n`);
-  undo.push(() => rmSync(server, { force: true }));
-  if (config.readyFile !== undefined) writePrivate(config.readyFile, `${JSON.stringify({ url, tokenFile })}\n`);
-}
-
-/** Whole or not at all, and never readable by others in between. */
-function writePrivate(file: string, text: string): void {
-  const draft = `${file}.${process.pid}.tmp`;
-  writeFileSync(draft, text, { mode: 0o600 });
-  renameSync(draft, file);
-}
-
 /** Every API, a line each. */
-function createServices({ store, logs, catalogue, identity }: { store: Store; logs: LogStore; catalogue: RoleCatalogue; identity: Identity }, status: () => StatusFacts): readonly AnyService[] {
+function createServices(
+  { store, logs, catalogue, identity }: { store: Store; logs: LogStore; catalogue: RoleCatalogue; identity: Identity },
+  status: () => StatusFacts,
+): readonly AnyService[] {
   return [
     ...createRunServices({ store, catalogue }),
-    ...[Services, Revisions, WorkerPools, Instances, Builds].map((desc) => unimplementedService(desc, 'run.googleapis.com')),
     createIamService({ store, catalogue }),
     ...createResourceManagerServices({ store, catalogue }),
-    ...[TagKeys, TagValues, TagBindings, TagHolds].map((desc) => unimplementedService(desc, 'cloudresourcemanager.googleapis.com')),
     createLoggingService({ logs, findProjectId: async (project) => (await findProject(store.read, project))?.project_id }),
-    ...[ConfigServiceV2, MetricsServiceV2].map((desc) => unimplementedService(desc, 'logging.googleapis.com')),
-    createControlService({ mint: (principal) => mintFor(principal, identity), status }),
+    createControlService({ mint: (principal) => issueToken(principal, identity), status }),
+    ...createUnservedServices(),
   ];
-}
-
-/** A token for anybody whom the owner names; an account's belongs to the account of now, not to a later one of the same name. */
-async function mintFor({ member, email, kind }: Principal, { tokens, accounts }: Identity): Promise<{ token: string; expireTime: Micros | null }> {
-  if (kind === 'user') return tokens.mint({ member });
-  const { active, uniqueId } = await accounts.get(email);
-  if (!active) throw failedPrecondition(`Service account ${email} does not exist or is disabled: it cannot have a token.`);
-  return tokens.mint({ member, ...(uniqueId === undefined ? {} : { uniqueId }) });
 }
 
 /** What a data directory holds at its start: the seed's declarations, or organization, folder and project of the default. Applied once each. */
@@ -327,7 +358,12 @@ async function seedOnStart(config: Config, seed: Seed | undefined, store: Store,
   const isNew = (await listOrganizations(store.read, { limit: 1 })).length === 0 && (await listProjects(store.read, { limit: 1 })).length === 0;
   if (seed === undefined && !isNew) return;
   // A seed is the word of whoever owns the data directory: its jobs go the way of every request, but nobody's policy can refuse them.
-  const trusted = createDispatch({ ...deps, authenticate: () => ({ principal: parsePrincipal(config.owner) }), authorizer: { decide: () => ({ allowed: true, unevaluatedRoles: [] }), invalidate: () => undefined }, audit: () => undefined });
+  const trusted = createDispatch({
+    ...deps,
+    authenticate: () => ({ principal: parsePrincipal(config.owner) }),
+    authorizer: { decide: () => ({ allowed: true, unevaluatedRoles: [] }), invalidate: () => undefined },
+    audit: () => undefined,
+  });
   const jobs = services.find((service) => service.desc.typeName === Jobs.typeName);
   if (jobs === undefined) throw new Error('the Cloud Run jobs service is missing');
   await applySeed(seed ?? defaultSeed(config.owner), {
@@ -335,66 +371,29 @@ async function seedOnStart(config: Config, seed: Seed | undefined, store: Store,
     clock: systemClock,
     async applyJob(name, job) {
       const request = create(UpdateJobRequestSchema, { job: fromJson(JobSchema, { ...job, name }), allowMissing: true });
-      await trusted.unary(jobs, Jobs.method.updateJob, request, { door: 'internal', authorization: 'Bearer seed', peer: '', userAgent: undefined, signal: new AbortController().signal, warn: (message) => deps.log.warn({ job: name }, message) });
+      await trusted.unary(jobs, Jobs.method.updateJob, () => request, {
+        door: 'internal',
+        authorization: 'Bearer seed',
+        peer: { address: '', isLocal: true },
+        userAgent: undefined,
+        signal: new AbortController().signal,
+        warn: (message) => deps.log.warn({ job: name }, message),
+      });
     },
   });
 }
 
-const SET_POLICY = { projects: 'resourcemanager.projects.setIamPolicy', organizations: 'resourcemanager.organizations.setIamPolicy' };
-
-/** `--anonymous-as` lends a name to anybody who can reach the port: on loopback alone, and for one who may set IAM policies only when asked for twice. @throws Error */
+/** `--anonymous-as` lends a name to every program of this machine: for one who may set IAM policies only when asked for twice. @throws Error */
 async function refuseWideAnonymity(config: Config, store: Store, authorizer: Authorizer, log: Logger): Promise<void> {
   const [member, again] = config.anonymousAs;
   if (member === undefined) return;
-  if (!['127.0.0.1', '::1', 'localhost'].includes(config.host)) throw new Error(`--anonymous-as is for loopback alone, but --host is ${config.host}. Leave one of them out.`);
-  if (again !== undefined && again !== member) throw new Error(`--anonymous-as takes one principal; ${member} and ${again} were given.`);
-  const organizations = await listOrganizations(store.read, { limit: 1000 });
-  const projects = await listProjects(store.read, { limit: 1000 });
-  const questions = [
-    ...organizations.map(({ number }) => ({ permission: SET_POLICY.organizations, resource: `//cloudresourcemanager.googleapis.com/organizations/${number}` })),
-    ...projects.map(({ project_id }) => ({ permission: SET_POLICY.projects, resource: `//cloudresourcemanager.googleapis.com/projects/${project_id}` })),
-  ];
-  for (const question of questions)
-    if (again === undefined && (await authorizer.decide({ member, ...question })).allowed) throw new Error(`--anonymous-as ${member}: this principal may set IAM policies (${question.resource.replace(/^.*\.com\//, '')}), so every program on this machine could give itself any role. Repeat the flag if that is what you want.`);
+  const organizations = (await listOrganizations(store.read, { limit: 1000 })).map(({ number }) => number);
+  const folders = (await listFolders(store.read, { limit: 1000 })).map(({ number }) => number);
+  const projects = (await listProjects(store.read, { limit: 1000 })).map(({ project_id }) => project_id);
+  const settable = again === undefined ? await findSettablePolicy(authorizer, member, { organizations, folders, projects }) : undefined;
+  if (settable !== undefined)
+    throw new Error(
+      `--anonymous-as ${member}: this principal may set IAM policies (${settable.permission} on ${settable.resource}), so every program on this machine could give itself any role. Repeat the flag if that is what you want.`,
+    );
   log.warn({ anonymousAs: member }, `ANONYMOUS ACCESS: callers without a token are taken for ${member}`);
-}
-
-interface ApiDoorDeps {
-  /** Names under which this server may be addressed; the tasks' gateway is added when it is known. */
-  readonly names: ReadonlySet<string>;
-  readonly config: Config;
-  readonly services: readonly AnyService[];
-  readonly dispatch: Dispatch;
-  readonly identity: Identity;
-  readonly metrics: Metrics;
-  readonly log: Logger;
-  /** Whether containers can be started now. */
-  isReady(): boolean;
-}
-
-function createApiDoor({ names, config, services, dispatch, identity, metrics, log, isReady }: ApiDoorDeps): Handler {
-  const registry = registryOf(services, [file_google_rpc_error_details]);
-  const rest = createRestDoor(services, dispatch, registry, log);
-  const json = 'application/json; charset=UTF-8';
-  const documents: readonly Document[] = [
-    { path: '/healthz', type: 'text/plain', authenticated: false, body: async () => ({ text: 'ok\n' }) },
-    { path: '/readyz', type: 'text/plain', authenticated: false, body: async () => (isReady() ? { text: 'ok\n' } : { status: 503, text: 'the container engine is not reachable\n' }) },
-    { path: '/metrics', type: 'text/plain; version=0.0.4; charset=utf-8', authenticated: true, body: async () => ({ text: await metrics.text() }) },
-    { path: '/oauth2/v3/certs', host: 'www.googleapis.com', type: json, authenticated: false, body: async () => ({ text: JSON.stringify(await identity.keys.jwks()) }) },
-    { path: '/oauth2/v1/certs', host: 'www.googleapis.com', type: json, authenticated: false, body: async () => ({ text: JSON.stringify(await identity.keys.certificates()) }) },
-    { path: '/.well-known/openid-configuration', host: 'accounts.google.com', type: json, authenticated: false, body: async () => ({ text: JSON.stringify(discoveryDocument('https://www.googleapis.com')) }) },
-  ];
-  const hosts = new Set([...rest.hosts, ...documents.flatMap((document) => (document.host === undefined ? [] : [document.host]))]);
-  return createDoor({
-    addressing: createAddressing(hosts, names),
-    rest,
-    grpc: createGrpcDoor(services, dispatch, log),
-    documents,
-    registry,
-    log,
-    anonymousAs: config.anonymousAs[0],
-    async authenticate(request) {
-      await dispatch.authenticate('actas.internal', 'metrics', { door: 'rest', authorization: request.headers.authorization, peer: request.socket.remoteAddress ?? '', userAgent: request.headers['user-agent'], signal: new AbortController().signal, warn: () => undefined });
-    },
-  });
 }

@@ -4,7 +4,7 @@
  * Invariants: a token goes to the target's origin only; a mutation is sent once; a call without an answer is a `CliFailure`.
  * node:http and not fetch: fetch takes 20 ms to load and adds the headers of a browser, which the server is right to refuse.
  */
-import { Agent, type IncomingMessage, request as httpRequest } from 'node:http';
+import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ApiFailure, type ErrorDetail, failure, notRunningFailure, operationFailure } from './failure.ts';
@@ -43,6 +43,8 @@ export interface Endpoint {
   token(): Promise<string | undefined>;
   /** What to tell who finds nobody there. */
   readonly whenDown: readonly string[];
+  /** Hears what the server warns of beside its answers. */
+  readonly warn?: (text: string) => void;
 }
 
 const agent = new Agent({ keepAlive: true });
@@ -54,6 +56,7 @@ export function createApi(endpoint: Endpoint): Api {
     const token = await endpoint.token();
     for (let attempt = 1; ; attempt += 1) {
       const answer = await exchange(verb, url, body, token, endpoint.whenDown, signal);
+      for (const text of answer.warnings) endpoint.warn?.(text);
       const retryable = answer.status === 429 || answer.status === 503;
       if (retryable && verb === 'GET' && attempt < READ_TRIES) {
         await delay(100 * 2 ** attempt, undefined, { signal });
@@ -121,6 +124,7 @@ function encodeSegment(segment: string): string {
 interface Answer {
   readonly status: number;
   readonly text: string;
+  readonly warnings: readonly string[];
 }
 
 function exchange(verb: string, url: URL, body: object | undefined, token: string | undefined, whenDown: readonly string[], signal?: AbortSignal): Promise<Answer> {
@@ -133,11 +137,19 @@ function exchange(verb: string, url: URL, body: object | undefined, token: strin
   return new Promise((resolve, reject) => {
     const secure = url.protocol === 'https:';
     const request = (secure ? httpsRequest : httpRequest)(url, { method: verb, headers, ...(secure ? {} : { agent }), ...(signal === undefined ? {} : { signal }) }, (response) => {
-      collect(response).then((text) => resolve({ status: response.statusCode ?? 0, text }), reject);
+      collect(response)
+        .then((text) => resolve({ status: response.statusCode ?? 0, text, warnings: warningsOf(response) }))
+        .catch(reject);
     });
     request.on('error', (error: NodeJS.ErrnoException) => reject(signal?.aborted === true ? error : connectionFailure(error, url, whenDown)));
     request.end(payload);
   });
+}
+
+/** Several come as one header, joined by commas; each is percent-encoded, so none has a comma of its own. */
+function warningsOf(response: IncomingMessage): string[] {
+  const header = response.headers['x-actas-warning'];
+  return header === undefined ? [] : [header].flat().flatMap((text) => text.split(',').map((part) => decodeURIComponent(part.trim())));
 }
 
 async function collect(response: IncomingMessage): Promise<string> {

@@ -1,19 +1,21 @@
 /** Runs one command line from its words to its exit code, in this process or in a test's. */
 import { type Command, CommanderError } from 'commander';
-import { commandPath, type Shell } from './command.ts';
-import { CliFailure, EXIT } from './failure.ts';
+import { CliCommand, commandPath, type Shell } from './command.ts';
+import { CliFailure, EXIT, usageFailure } from './failure.ts';
 import type { Io } from './io.ts';
 import { buildProgram, findCommand, groupOf, hoistCommonFlags } from './program.ts';
 
-/** @param argv without node and script @returns the exit code; everything has been printed */
-export async function runCli(argv: readonly string[], io: Io): Promise<number> {
+/** @param line without node and script @returns the exit code; everything has been printed */
+export async function runCli(line: readonly string[], io: Io): Promise<number> {
+  // commander's own `help` knows one level of commands only.
+  const argv = line[0] === 'help' ? [...line.slice(1), '--help'] : line;
   const shell: Shell = { io, exitCode: EXIT.ok };
   const program = await buildProgram(shell, groupOf(argv));
   const command = findCommand(program, argv);
   const path = ['actas', ...commandPath(command)];
   setErrorOutput(program, io, path);
   try {
-    await program.parseAsync(hoistCommonFlags(program, argv), { from: 'user' });
+    await program.parseAsync(checkedFlags(command, hoistCommonFlags(program, argv)), { from: 'user' });
     return shell.exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return usageExit(error);
@@ -22,6 +24,29 @@ export async function runCli(argv: readonly string[], io: Io): Promise<number> {
     for (const line of error.lines) io.err.write(`${line}\n`);
     return error.exitCode;
   }
+}
+
+/**
+ * What commander does not say well by itself: a flag of gcloud that is not served is refused with the reason, and an unknown
+ * `--imge=busybox` is taken apart, since commander compares the whole word with its flags and would find nothing near it.
+ * @throws usage
+ */
+function checkedFlags(command: Command, argv: readonly string[]): string[] {
+  const checked: string[] = [];
+  for (let at = 0; at < argv.length; at += 1) {
+    const word = argv[at] ?? '';
+    if (word === '--') return [...checked, ...argv.slice(at)];
+    const [flag = ''] = word.split('=', 1);
+    const known = command.options.find((option) => option.long === flag || option.short === flag);
+    const refusal = command instanceof CliCommand ? command.refusedFlags[flag] : undefined;
+    if (refusal !== undefined) throw usageFailure(`${flag} is not supported: ${refusal}`);
+    if (known !== undefined) {
+      checked.push(word);
+      if (known.required && word === flag && at + 1 < argv.length) checked.push(argv[(at += 1)] ?? '');
+    } else if (flag.startsWith('--') && word !== flag) checked.push(flag, word.slice(flag.length + 1));
+    else checked.push(word);
+  }
+  return checked;
 }
 
 /** commander has printed help, the version, or what is wrong with the line. */

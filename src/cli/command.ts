@@ -18,6 +18,8 @@ export interface Shell {
 export class CliCommand extends Command {
   /** Whole command lines, without a prompt; a line that begins with `#` explains the next one. */
   examples: readonly string[] = [];
+  /** Flags that gcloud has here and this program does not, each with the reason and what to do instead. */
+  refusedFlags: Readonly<Record<string, string>> = {};
 
   override createCommand(name?: string): CliCommand {
     return new CliCommand(name);

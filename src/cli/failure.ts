@@ -117,7 +117,10 @@ const STATUS_BY_CODE: readonly string[] = [
   'UNAUTHENTICATED',
 ];
 
+/** The request was accepted, and what it began has failed. */
+export class OperationFailure extends ApiFailure {}
+
 /** The error that a finished Operation carries: its code is google.rpc.Code, not HTTP. */
-export function operationFailure(error: { readonly code?: number; readonly message?: string; readonly details?: readonly ErrorDetail[] }): ApiFailure {
-  return new ApiFailure(STATUS_BY_CODE[error.code ?? 2] ?? 'UNKNOWN', error.message ?? 'The operation failed without a message.', error.details ?? []);
+export function operationFailure(error: { readonly code?: number; readonly message?: string; readonly details?: readonly ErrorDetail[] }): OperationFailure {
+  return new OperationFailure(STATUS_BY_CODE[error.code ?? 2] ?? 'UNKNOWN', error.message ?? 'The operation failed without a message.', error.details ?? []);
 }

@@ -3,9 +3,9 @@
  * so that `actas --help` and `actas run jobs list` load no server.
  */
 import type { Command } from 'commander';
+import { version } from '../version.ts';
 import { CliCommand, COMMON_FLAGS, commandPath, type Shell } from './command.ts';
 import { EXIT_MEANINGS } from './failure.ts';
-import { version } from './version.ts';
 
 type Register = (program: Command, shell: Shell) => void | Promise<void>;
 

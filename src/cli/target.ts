@@ -63,6 +63,7 @@ export async function findTarget(io: Io, flags: TargetFlags): Promise<Target> {
     const url = checkedUrl('ACTAS_URL', explicit);
     const ownerMayGo = isLoopback(url) || (await readServerFile(dataDir))?.url === url;
     return withPrincipal(
+      io,
       {
         url,
         label: isLoopback(url) ? 'local' : new URL(url).host,
@@ -76,6 +77,7 @@ export async function findTarget(io: Io, flags: TargetFlags): Promise<Target> {
   const server = await readServerFile(dataDir);
   if (server === undefined) throw notRunningFailure(`No control plane runs on ${dataDir}.`, [...HOW_TO_START, 'or set ACTAS_URL to the address of one that runs elsewhere.']);
   return withPrincipal(
+    io,
     {
       url: server.url,
       label: 'local',
@@ -86,15 +88,26 @@ export async function findTarget(io: Io, flags: TargetFlags): Promise<Target> {
   );
 }
 
+/** The same warning comes with every answer of a loop; a person needs it once. */
+function warnOnce(io: Io): (text: string) => void {
+  const told = new Set<string>();
+  return (text) => {
+    if (!told.has(text)) io.err.write(`WARNING: ${text}\n`);
+    told.add(text);
+  };
+}
+
 interface Found {
   readonly url: string;
   readonly label: string;
   readonly whenDown: readonly string[];
+  readonly warn: (text: string) => void;
   token(): Promise<string | undefined>;
 }
 
-function withPrincipal(found: Found, principal: string | undefined): Target {
-  if (principal === undefined) return { api: createApi(found), ...found };
+function withPrincipal(io: Io, plain: Omit<Found, 'warn'>, principal: string | undefined): Target {
+  const found: Found = { ...plain, warn: warnOnce(io) };
+  if (principal === undefined) return { api: createApi(found), url: found.url, label: found.label, token: () => found.token() };
   let issued: Promise<string> | undefined;
   const issue = async (): Promise<string> => {
     const answer = await createApi(found).send<{ accessToken?: string }>('POST', ACTAS, 'tokens:issue', { principal });
@@ -119,7 +132,7 @@ function insideTask(io: Io, url: string, principal: string | undefined): Target 
     held = { token: answer.access_token, untilMs: Date.now() + Math.max(0, seconds - 30) * 1000 };
     return held.token;
   };
-  return { ...withPrincipal({ url, label: "this task's control plane", token, whenDown: [`ACTAS_API says ${url}.`] }, principal), metadata };
+  return { ...withPrincipal(io, { url, label: "this task's control plane", token, whenDown: [`ACTAS_API says ${url}.`] }, principal), metadata };
 }
 
 function readMetadata(host: string, path: string): Promise<string> {

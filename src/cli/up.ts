@@ -30,7 +30,10 @@ export function registerUp(program: Command): void {
     .option('--kill-on-stop', 'kill running containers at a stop instead of leaving them to the next start')
     .option('--log-level <level>', 'trace, debug, info, warn, error or silent (default: info)')
     .option('--log-format <format>', 'text or json (default: text)')
-    .addHelpText('after', '\nEvery option may come from the environment (ACTAS_DATA_DIR, ACTAS_PORT, ...) or from the configuration file.\n\nExamples:\n  $ actas up\n  $ actas up --driver fake --port 0 --ready-file /tmp/ready.json\n  $ actas up --detach --seed company.yaml')
+    .addHelpText(
+      'after',
+      '\nEvery option may come from the environment (ACTAS_DATA_DIR, ACTAS_PORT, ...) or from the configuration file.\n\nExamples:\n  $ actas up\n  $ actas up --driver fake --port 0 --ready-file /tmp/ready.json\n  $ actas up --detach --seed company.yaml',
+    )
     .action(async (flags: Record<string, unknown>) => {
       const { config: _file, ...shown } = flags;
       const config = load({ ...shown, ...(flags['config'] === undefined ? {} : { config: flags['config'] }), ...mapImages(flags['images']) });

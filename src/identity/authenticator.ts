@@ -1,6 +1,6 @@
 /** From a bearer token to the principal that it stands for now: the token is good, and the account behind it is active and still the same one. */
 import type { AccountStatus, AccountStatuses } from './account-status.ts';
-import { parsePrincipal, type Principal } from './principal.ts';
+import { type Principal, parsePrincipal } from './principal.ts';
 import type { Tokens, VerifiedToken } from './tokens.ts';
 
 /** Who a bearer token stands for; a reason (of google.api.ErrorReason) where it stands for nobody. */

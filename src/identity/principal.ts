@@ -23,7 +23,9 @@ export function parsePrincipal(member: string): Principal {
   const kind = member.slice(0, colon);
   const email = member.slice(colon + 1);
   if ((kind !== 'user' && kind !== 'serviceAccount') || !EMAIL.test(email))
-    throw invalidRequest(`principal: ${JSON.stringify(member)} is not a principal that can call. Write user:EMAIL or serviceAccount:EMAIL.`, [{ field: 'principal', description: 'must be user:EMAIL or serviceAccount:EMAIL' }]);
+    throw invalidRequest(`principal: ${JSON.stringify(member)} is not a principal that can call. Write user:EMAIL or serviceAccount:EMAIL.`, [
+      { field: 'principal', description: 'must be user:EMAIL or serviceAccount:EMAIL' },
+    ]);
   const normal = email.toLowerCase();
   return { member: `${kind}:${normal}`, email: normal, kind };
 }

@@ -127,7 +127,7 @@ export function createTokens(options: { readonly store: TokenStore; readonly clo
     const issueTime = clock.now();
     const lifetimeMs = request.lifetimeMs === undefined ? LIFETIME_MS : request.lifetimeMs;
     const expireTime = lifetimeMs === null ? null : issueTime + lifetimeMs * MICROS_PER_MILLI;
-    await store.insert({ hash: digest(token), member: request.member, scopes, issueTime, expireTime });
+    await store.insert({ hash: hashToken(token), member: request.member, scopes, issueTime, expireTime });
     return { token, expireTime };
   };
 
@@ -147,7 +147,7 @@ export function createTokens(options: { readonly store: TokenStore; readonly clo
     mint,
     verify(token) {
       if (!TOKEN.test(token)) return undefined;
-      const hash = digest(token);
+      const hash = hashToken(token);
       const key = hash.toString('base64');
       const hit = cache.get(key);
       if (hit === undefined || clock.now() - hit.readTime >= RECHECK_AFTER) return read(hash, key);
@@ -183,7 +183,7 @@ export function createTokens(options: { readonly store: TokenStore; readonly clo
     },
     async revoke(token) {
       if (!TOKEN.test(token)) return;
-      const hash = digest(token);
+      const hash = hashToken(token);
       await store.delete(hash);
       cache.delete(hash.toString('base64'));
       for (const ofAccount of issued.values()) for (const [key, pending] of ofAccount) if ((await pending).token === token) ofAccount.delete(key);
@@ -223,6 +223,7 @@ function toVerified(row: Omit<TokenRow, 'hash'>): VerifiedToken {
   };
 }
 
-function digest(token: string): Buffer {
+/** The form in which a token is kept. */
+export function hashToken(token: string): Buffer {
   return createHash('sha256').update(token).digest();
 }

@@ -25,18 +25,22 @@ export function createAddressing(services: ReadonlySet<string>, allowed: Readonl
     return regional?.[1] !== undefined && regional[2] !== undefined && services.has(regional[2]) ? { host: regional[2], region: regional[1] } : undefined;
   };
   return {
-    /** @throws PERMISSION_DENIED for a name that is not ours (DNS rebinding), INVALID_ARGUMENT for none */
+    /**
+     * @param url the request's target as it came: paths are not normalised, so `//` or `..` are no way around a prefix
+     * @throws PERMISSION_DENIED for a name that is not ours (DNS rebinding), INVALID_ARGUMENT for none or two
+     */
     resolve(authority: string | undefined, url: string): Target {
       const name = hostname(authority);
       if (name === undefined) throw invalidRequest('host: the request names no host.');
-      const parsed = new URL(url, 'http://unused.invalid');
+      const { path, query } = splitTarget(url, authority);
       const named = known(name);
-      if (named !== undefined) return { ...named, path: parsed.pathname, query: parsed.searchParams };
-      if (!LOOPBACK.has(name) && !allowed.has(name)) throw forbidden(`The host ${JSON.stringify(name)} is not a name of this server. Add it with --allowed-host, or use localhost or the host of an API.`);
-      const prefix = /^\/([a-z0-9.-]+)(\/.*)$/.exec(parsed.pathname);
+      if (named !== undefined) return { ...named, path, query };
+      if (!LOOPBACK.has(name) && !allowed.has(name))
+        throw forbidden(`The host ${JSON.stringify(name)} is not a name of this server. Add it with --allowed-host, or use localhost or the host of an API.`);
+      const prefix = /^\/([a-z0-9.-]+)(\/.*)$/.exec(path);
       const prefixed = prefix?.[1] === undefined ? undefined : known(prefix[1]);
-      if (prefixed !== undefined && prefix?.[2] !== undefined) return { ...prefixed, path: prefix[2], query: parsed.searchParams };
-      return { host: undefined, region: undefined, path: parsed.pathname, query: parsed.searchParams };
+      if (prefixed !== undefined && prefix?.[2] !== undefined) return { ...prefixed, path: prefix[2], query };
+      return { host: undefined, region: undefined, path, query };
     },
     /** @throws PERMISSION_DENIED where a page of another origin sent this */
     checkOrigin(headers: IncomingHttpHeaders, authority: string | undefined): void {
@@ -51,6 +55,15 @@ export type Addressing = ReturnType<typeof createAddressing>;
 
 function hostname(authority: string | undefined): string | undefined {
   return authority === undefined ? undefined : /^(\[[0-9a-f:.]+\]|[^:/@\s]+)(?::\d{1,5})?$/i.exec(authority)?.[1]?.toLowerCase();
+}
+
+/** A client of a proxy sends the absolute form; its name must be the one in `Host`, or two programs on the way could disagree about whom it is for. */
+function splitTarget(url: string, authority: string | undefined): { path: string; query: URLSearchParams } {
+  const absolute = /^https?:\/\/([^/?#]*)(.*)$/is.exec(url);
+  if (absolute !== null && absolute[1]?.toLowerCase() !== authority?.toLowerCase()) throw invalidRequest('host: the request line and the Host header name different hosts.');
+  const target = absolute?.[2] ?? url;
+  const cut = target.indexOf('?');
+  return cut < 0 ? { path: target, query: new URLSearchParams() } : { path: target.slice(0, cut), query: new URLSearchParams(target.slice(cut)) };
 }
 
 function sameOrigin(origin: string, authority: string | undefined): boolean {

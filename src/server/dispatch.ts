@@ -7,7 +7,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { create, type DescMethod, type Message } from '@bufbuild/protobuf';
-import { type ApiError, cancelled, internal, isApiError, permissionDenied, STATUS, type StatusName, unauthenticated, unimplemented } from '../errors.ts';
+import { type ApiError, cancelled, forbidden, internal, isApiError, permissionDenied, STATUS, type StatusName, unauthenticated, unimplemented } from '../errors.ts';
 import type { Authentication } from '../identity/authenticator.ts';
 import type { Principal } from '../identity/principal.ts';
 import type { Authorizer, Decision } from '../policy/authorizer.ts';
@@ -15,14 +15,16 @@ import type { RoleCatalogue } from '../policy/catalogue.ts';
 import { remedyFor } from '../policy/remedy.ts';
 import type { AnyMethod, AnyService, Call, Check, Log, Lookup } from '../services/service.ts';
 import type { Clock, Micros } from '../timestamp.ts';
+import type { Peer } from './peer.ts';
 
 /** What a door knows about a request beside the message. */
 export interface Transport {
   readonly door: 'rest' | 'grpc' | 'internal';
   /** The `Authorization` header as it came. */
   readonly authorization: string | undefined;
-  readonly peer: string;
+  readonly peer: Peer;
   readonly userAgent: string | undefined;
+  /** Aborted when nobody waits for the answer any more; an ApiError as its reason says why (a deadline). */
   readonly signal: AbortSignal;
   /** Collects what `Call.warn` says, for the answer's headers. */
   warn(message: string): void;
@@ -38,6 +40,7 @@ export interface AuditEntry {
   readonly time: Micros;
   readonly requestId: string;
   readonly door: Transport['door'];
+  /** Address of the caller. */
   readonly peer: string;
   readonly userAgent: string | undefined;
   /** Policy member; undefined where nobody was recognised. */
@@ -52,8 +55,8 @@ export interface AuditEntry {
 
 export interface DispatchDeps {
   authenticate(token: string): Authentication | Promise<Authentication>;
-  /** Set by `--anonymous-as`: who a caller without a token is. */
-  readonly anonymous?: Principal;
+  /** Set by `--anonymous-as`: who a caller of this machine is without a token; containers always need one. */
+  readonly anonymous?: { readonly principal: Principal; readonly maySetPolicies: boolean };
   readonly authorizer: Authorizer;
   readonly catalogue: RoleCatalogue;
   readonly look: Lookup;
@@ -63,8 +66,13 @@ export interface DispatchDeps {
 }
 
 export interface Dispatch {
-  /** @throws ApiError, never anything else */
-  unary(service: AnyService, method: DescMethod, request: Message, transport: Transport): Promise<Message>;
+  /**
+   * @param read makes the request; asked only once the caller is known, so that nobody else makes us read and decode a body
+   * @throws ApiError, never anything else
+   */
+  unary(service: AnyService, method: DescMethod, read: () => Message | Promise<Message>, transport: Transport): Promise<Message>;
+  /** Audits what a door refused before it knew of a method: a foreign host or page, a method that does not exist. */
+  refused(error: ApiError, transport: Omit<Transport, 'warn' | 'signal'>): void;
   /** For the few documents outside any RPC that need a caller (metrics). @throws UNAUTHENTICATED */
   authenticate(service: string, method: string, transport: Transport): Promise<Principal>;
 }
@@ -73,7 +81,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
   const identify = async (service: string, method: string, transport: Transport): Promise<Principal> => {
     const token = bearer(transport.authorization);
     if (token === undefined) {
-      if (deps.anonymous !== undefined && transport.authorization === undefined) return deps.anonymous;
+      if (deps.anonymous !== undefined && transport.peer.isLocal && transport.authorization === undefined) return deps.anonymous.principal;
       throw unauthenticated(transport.authorization === undefined ? 'CREDENTIALS_MISSING' : 'ACCESS_TOKEN_TYPE_UNSUPPORTED', { service, method });
     }
     const found = await deps.authenticate(token);
@@ -83,7 +91,22 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
 
   return {
     authenticate: identify,
-    async unary(service, method, request, transport) {
+    refused(error, transport) {
+      deps.audit({
+        time: deps.clock.now(),
+        requestId: randomUUID(),
+        door: transport.door,
+        peer: transport.peer.address,
+        userAgent: transport.userAgent,
+        principal: undefined,
+        service: '',
+        method: NO_METHOD,
+        checks: [],
+        status: error.status,
+        latencyMs: 0,
+      });
+    },
+    async unary(service, method, read, transport) {
       const started = performance.now();
       const time = deps.clock.now();
       const requestId = randomUUID();
@@ -99,6 +122,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
           throw unimplemented(name);
         }
         if (!('public' in definition.access)) principal = await identify(service.host, name, transport);
+        const request = await read();
         const call = createCall(deps, service, principal ?? NOBODY, transport, { requestId, name }, checks);
         if ('checks' in definition.access) for (const check of await definition.access.checks(request, deps.look)) await call.authorize(check);
         return create(method.output, await run(definition, request, call, name));
@@ -107,12 +131,26 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
         status = shaped.status;
         throw shaped;
       } finally {
-        deps.audit({ time, requestId, door: transport.door, peer: transport.peer, userAgent: transport.userAgent, principal: principal?.member, service: service.host, method: name, checks, status, latencyMs: performance.now() - started });
+        deps.audit({
+          time,
+          requestId,
+          door: transport.door,
+          peer: transport.peer.address,
+          userAgent: transport.userAgent,
+          principal: principal?.member,
+          service: service.host,
+          method: name,
+          checks,
+          status,
+          latencyMs: performance.now() - started,
+        });
       }
     },
   };
 }
 
+/** In the audit trail and the metrics, where a request reached no method. */
+const NO_METHOD = 'none';
 const NOBODY: Principal = { member: 'allUsers', email: '', kind: 'user', anonymous: true };
 
 async function run(definition: AnyMethod, request: Message, call: Call, name: string) {
@@ -120,11 +158,23 @@ async function run(definition: AnyMethod, request: Message, call: Call, name: st
   return definition.handle(request, call);
 }
 
-function createCall(deps: DispatchDeps, service: AnyService, principal: Principal, transport: Transport, about: { requestId: string; name: string }, audited: AuditedCheck[]): Call {
+function createCall(
+  deps: DispatchDeps,
+  service: AnyService,
+  principal: Principal,
+  transport: Transport,
+  about: { requestId: string; name: string },
+  audited: AuditedCheck[],
+): Call {
   const decide = async (member: string, check: Check, record: boolean): Promise<Decision> => {
-    const decision = await deps.authorizer.decide({ member, permission: check.permission, resource: check.resource });
+    const asked = await deps.authorizer.decide({ member, permission: check.permission, resource: check.resource });
+    const decision = isTooMuchFor(principal, member, check, deps.anonymous) ? { ...asked, allowed: false } : asked;
     if (record) audited.push({ permission: check.permission, resource: check.resource, granted: decision.allowed });
-    if (!decision.allowed && decision.unevaluatedRoles.length > 0) deps.log.warn({ ...about, member, permission: check.permission, resource: check.resource, notEvaluated: decision.unevaluatedRoles }, 'a binding that might have granted this was not evaluated');
+    if (!decision.allowed && decision.unevaluatedRoles.length > 0)
+      deps.log.warn(
+        { ...about, member, permission: check.permission, resource: check.resource, notEvaluated: decision.unevaluatedRoles },
+        'a binding that might have granted this was not evaluated',
+      );
     return decision;
   };
   return {
@@ -136,11 +186,18 @@ function createCall(deps: DispatchDeps, service: AnyService, principal: Principa
     async authorize(check, message) {
       const { allowed } = await decide(principal.member, check, true);
       if (allowed) return;
+      if (isTooMuchFor(principal, principal.member, check, deps.anonymous))
+        throw forbidden('A caller without a token cannot set IAM policies here. Call with a token, or repeat --anonymous-as at the start of the server.');
       throw denial(service, principal, check, deps.catalogue, message);
     },
     isAllowed: async (check) => (await decide(principal.member, check, false)).allowed,
     isMemberAllowed: async (member, check) => (await decide(member, check, false)).allowed,
   };
+}
+
+/** A name that nobody proved must not hand out roles, whatever it was granted since the start, unless that was asked for twice. */
+function isTooMuchFor(principal: Principal, member: string, check: Check, anonymous: DispatchDeps['anonymous']): boolean {
+  return principal.anonymous === true && member === principal.member && check.permission.endsWith('.setIamPolicy') && anonymous?.maySetPolicies !== true;
 }
 
 /** The words depend on the request, the permission and the catalogue alone: the same to the byte whether the resource exists or not. */
@@ -149,16 +206,21 @@ function denial(service: AnyService, principal: Principal, check: Check, catalog
   const asked = check.asked ?? bare;
   // The remedy is for the name as it was asked for, not for what a look-up found.
   const named = `${check.resource.slice(0, check.resource.length - bare.length)}${asked.replace(/^\/\/[^/]+\//, '')}`;
-  return permissionDenied(message ?? service.denied({ ...check, asked }), { permission: check.permission, resource: asked, domain: service.host }, remedyFor({ member: principal.member, permission: check.permission, resource: named }, catalogue));
+  return permissionDenied(
+    message ?? service.denied({ ...check, asked }),
+    { permission: check.permission, resource: asked, domain: service.host },
+    remedyFor({ member: principal.member, permission: check.permission, resource: named }, catalogue),
+  );
 }
 
 /** A thrown value as the wire may see it. What is no ApiError is a bug: it gets an id here and its cause chain in the log. */
 function shape(error: unknown, log: Log, about: { requestId: string; method: string }, signal: AbortSignal): ApiError {
+  if (signal.aborted && (!isApiError(error) || error.status === 'CANCELLED')) return isApiError(signal.reason) ? signal.reason : cancelled('The caller went away.');
   if (isApiError(error)) {
-    if (STATUS[error.status].http >= 500) log.warn({ ...about, err: error }, error.message);
+    // That we do not serve something is no trouble of ours.
+    if (STATUS[error.status].http >= 500 && error.status !== 'UNIMPLEMENTED') log.warn({ ...about, err: error }, error.message);
     return error;
   }
-  if (signal.aborted) return cancelled('The caller went away.');
   log.error({ ...about, err: error }, 'a handler failed');
   return internal(about.requestId);
 }

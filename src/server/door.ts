@@ -4,11 +4,13 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Registry } from '@bufbuild/protobuf';
-import { forbidden, invalidRequest } from '../errors.ts';
+import { type ApiError, forbidden, invalidRequest, unimplemented } from '../errors.ts';
 import type { Log } from '../services/service.ts';
 import type { Addressing } from './address.ts';
-import type { GrpcHandler } from './grpc.ts';
+import type { Dispatch } from './dispatch.ts';
+import { type GrpcDoor, sendGrpcError } from './grpc.ts';
 import type { Handler } from './listen.ts';
+import type { PeerOf } from './peer.ts';
 import { asApiError, type RestDoor, sendError } from './rest.ts';
 
 /** A document outside any RPC: health, metrics, signing keys. */
@@ -25,23 +27,35 @@ export interface Document {
 export interface DoorDeps {
   readonly addressing: Addressing;
   readonly rest: RestDoor;
-  readonly grpc: GrpcHandler;
+  readonly grpc: GrpcDoor;
   readonly documents: readonly Document[];
   authenticate(request: IncomingMessage): Promise<void>;
+  readonly dispatch: Pick<Dispatch, 'refused'>;
+  readonly peerOf: PeerOf;
   readonly registry: Registry;
   readonly log: Log;
-  /** The name that `--anonymous-as` lends; every answer then says so. */
+  /** The name that `--anonymous-as` lends; every answer to who could use it then says so. */
   readonly anonymousAs: string | undefined;
 }
 
 export function createDoor(deps: DoorDeps): Handler {
+  const refuse = (request: IncomingMessage, response: ServerResponse, error: ApiError): void => {
+    deps.dispatch.refused(error, { door: isGrpc(request) ? 'grpc' : 'rest', authorization: undefined, peer: deps.peerOf(request), userAgent: request.headers['user-agent'] });
+    if (isGrpc(request)) sendGrpcError(response, error, request.headers['content-type'] ?? '');
+    else sendError(response, error, { prettyPrint: true, legacy: false, warnings: [], registry: deps.registry });
+  };
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const authority = authorityOf(request);
     deps.addressing.checkOrigin(request.headers, authority);
     const target = deps.addressing.resolve(authority, request.url ?? '/');
-    const type = request.headers['content-type'] ?? '';
-    if (type.startsWith('application/grpc')) return deps.grpc(request, response);
-    const document = request.method === 'GET' || request.method === 'HEAD' ? deps.documents.find((d) => d.path === target.path && (d.host === undefined || target.host === undefined || d.host === target.host)) : undefined;
+    if (isGrpc(request)) {
+      if (!deps.grpc.serves(target.path)) throw unimplemented(`The method ${target.path.slice(1, 200)}`);
+      return deps.grpc.handle(request, response);
+    }
+    const document =
+      request.method === 'GET' || request.method === 'HEAD'
+        ? deps.documents.find((d) => d.path === target.path && (d.host === undefined || target.host === undefined || d.host === target.host))
+        : undefined;
     if (document === undefined) return deps.rest.handle(request, response, target);
     if (document.authenticated) await deps.authenticate(request);
     const { status = 200, text } = await document.body();
@@ -50,12 +64,16 @@ export function createDoor(deps: DoorDeps): Handler {
   };
   return (request, response) => {
     response.setHeader('Server', 'actas');
-    if (deps.anonymousAs !== undefined) response.setHeader('X-Actas-Anonymous-As', deps.anonymousAs);
+    if (deps.anonymousAs !== undefined && deps.peerOf(request).isLocal) response.setHeader('X-Actas-Anonymous-As', deps.anonymousAs);
     handle(request, response).catch((error: unknown) => {
       request.resume();
-      sendError(response, asApiError(error, deps.log), { prettyPrint: true, legacy: false, warnings: [], registry: deps.registry });
+      refuse(request, response, asApiError(error, deps.log));
     });
   };
+}
+
+function isGrpc(request: IncomingMessage): boolean {
+  return request.headers['content-type']?.startsWith('application/grpc') === true;
 }
 
 /** HTTP/2 carries `:authority`; a request may not carry two different names. @throws INVALID_ARGUMENT, PERMISSION_DENIED */
@@ -64,6 +82,7 @@ function authorityOf(request: IncomingMessage): string | undefined {
   const { host } = request.headers;
   if (Array.isArray(pseudo)) throw invalidRequest('host: the request names several hosts.');
   if (pseudo !== undefined && host !== undefined && pseudo.toLowerCase() !== host.toLowerCase()) throw forbidden('The :authority and Host headers name different hosts.');
-  if (request.httpVersionMajor === 1 && request.rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host').length > 1) throw invalidRequest('host: the request names several hosts.');
+  if (request.httpVersionMajor === 1 && request.rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host').length > 1)
+    throw invalidRequest('host: the request names several hosts.');
   return pseudo ?? host;
 }

@@ -2,39 +2,57 @@
  * The gRPC door (h2c; gRPC-Web too): connect's adapter over the same `dispatch` as REST. It registers every service's descriptor
  * once; where several APIs share one (google.longrunning.Operations), the request's name tells which is meant.
  */
-import type { Message } from '@bufbuild/protobuf';
-import { ConnectError, type ConnectRouter, createContextKey, createContextValues, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
-import { connectNodeAdapter } from '@connectrpc/connect-node';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { DescMethod, DescService } from '@bufbuild/protobuf';
-import { type ApiError, STATUS, unimplemented } from '../errors.ts';
+import { create, type Message } from '@bufbuild/protobuf';
+import { Code, ConnectError, type ConnectRouter, createContextKey, createContextValues, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
+import { connectNodeAdapter } from '@connectrpc/connect-node';
+import { type ApiError, deadlineExceeded, STATUS } from '../errors.ts';
 import type { AnyService, Log } from '../services/service.ts';
 import type { Dispatch } from './dispatch.ts';
+import type { Peer, PeerOf } from './peer.ts';
 import { asApiError, MAX_BODY_BYTES } from './rest.ts';
 
-export type GrpcHandler = ReturnType<typeof connectNodeAdapter>;
+export interface GrpcDoor {
+  /** Whether some service has this path, `/google.cloud.run.v2.Jobs/GetJob`. */
+  serves(path: string): boolean;
+  handle(request: IncomingMessage, response: ServerResponse): void;
+}
 
-const PEER = createContextKey('', { description: 'address of the caller' });
+/**
+ * gRPC's C core takes 8 KiB of trailers, and an error is in them twice: as text, up to three bytes for one when it is not ASCII, and
+ * packed, in base64. Source: grpc.max_metadata_size.
+ */
+const MAX_MESSAGE_BYTES = 1000;
+const MAX_DETAIL_BYTES = 2400;
 
-export function createGrpcDoor(services: readonly AnyService[], dispatch: Dispatch, log: Log): GrpcHandler {
+const STRANGER: Peer = { address: '', isLocal: false };
+const PEER = createContextKey(STRANGER, { description: 'who is at the other end' });
+
+export function createGrpcDoor(services: readonly AnyService[], dispatch: Dispatch, peerOf: PeerOf, log: Log): GrpcDoor {
   const groups = Map.groupBy(services, (service) => service.desc.typeName);
-  return connectNodeAdapter({
+  const paths = new Set(services.flatMap(({ desc }) => desc.methods.map((method) => `/${desc.typeName}/${method.name}`)));
+  const handle = connectNodeAdapter({
     routes: (router) => {
       for (const sharing of groups.values()) register(router, sharing, dispatch, log);
     },
     grpc: true,
     grpcWeb: true,
     connect: false,
-    contextValues: (request) => createContextValues().set(PEER, request.socket.remoteAddress ?? ''),
+    // HTTP/2 requests of node's compatibility layer have the socket's addresses as well; connect's type does not say so.
+    contextValues: (request) => createContextValues().set(PEER, peerOf(request as IncomingMessage)),
     readMaxBytes: MAX_BODY_BYTES,
     writeMaxBytes: 64 * 1024 * 1024,
   });
+  return { serves: (path) => paths.has(path), handle };
 }
 
 function register(router: ConnectRouter, sharing: readonly AnyService[], dispatch: Dispatch, log: Log): void {
-  const desc = sharing[0]?.desc;
-  if (desc === undefined) return;
+  const [first] = sharing;
+  if (first === undefined) return;
+  const { desc } = first;
   const entries = desc.methods.map((method) => {
-    if (method.methodKind !== 'unary') return [method.localName, refuseStream(`${desc.typeName}.${method.name}`)] as const;
+    if (method.methodKind !== 'unary') return [method.localName, refuseStream(first, method, dispatch, log)] as const;
     return [method.localName, (request: Message, context: HandlerContext) => answer(() => pick(sharing, request), method, request, context, dispatch, log)] as const;
   });
   // The implementation is built from the descriptor itself, so it has exactly its methods.
@@ -51,12 +69,12 @@ function pick(sharing: readonly AnyService[], request: Message): AnyService {
 
 async function answer(choose: () => AnyService, method: DescMethod, request: Message, context: HandlerContext, dispatch: Dispatch, log: Log): Promise<Message> {
   try {
-    return await dispatch.unary(choose(), method, request, {
+    return await dispatch.unary(choose(), method, () => request, {
       door: 'grpc',
       authorization: context.requestHeader.get('authorization') ?? undefined,
       peer: context.values.get(PEER),
       userAgent: context.requestHeader.get('user-agent') ?? undefined,
-      signal: context.signal,
+      signal: withDeadline(context),
       warn: (message) => context.responseHeader.append('x-actas-warning', encodeURIComponent(message)),
     });
   } catch (error) {
@@ -64,17 +82,48 @@ async function answer(choose: () => AnyService, method: DescMethod, request: Mes
   }
 }
 
-function refuseStream(name: string) {
-  // biome-ignore lint/correctness/useYield: a stream that we do not serve ends before its first message
-  return async function* (): AsyncGenerator<Message> {
-    throw toConnect(unimplemented(name));
+/** The call's own signal, whose reason is ours where the deadline of the call passed. */
+function withDeadline(context: HandlerContext): AbortSignal {
+  if (context.timeoutMs() === undefined) return context.signal;
+  const { signal } = context;
+  const ours = new AbortController();
+  const abort = () => ours.abort(ConnectError.from(signal.reason).code === Code.DeadlineExceeded ? deadlineExceeded('The deadline of the call has passed.') : signal.reason);
+  if (signal.aborted) abort();
+  else signal.addEventListener('abort', abort, { once: true });
+  return ours.signal;
+}
+
+/** A stream that we do not serve: dispatch says so, to those who are known, and audits it. */
+function refuseStream(service: AnyService, method: DescMethod, dispatch: Dispatch, log: Log) {
+  return async function* (_request: unknown, context: HandlerContext): AsyncGenerator<Message> {
+    yield await answer(() => service, method, create(method.input), context, dispatch, log);
   };
 }
 
 /** Our error on the gRPC wire: the same code and details as in JSON. */
 export function toConnect(shaped: ApiError): ConnectError {
   // connect's codes are the numbers of google.rpc.Code.
-  const connect = new ConnectError(shaped.message, STATUS[shaped.status].code, undefined, undefined, shaped);
-  connect.details = shaped.details.map((any) => ({ type: any.typeUrl.slice(any.typeUrl.lastIndexOf('/') + 1), value: any.value }));
+  const connect = new ConnectError(cut(shaped.message), STATUS[shaped.status].code, undefined, undefined, shaped);
+  let room = MAX_DETAIL_BYTES;
+  // An answer that a client throws away for its length says nothing at all: what does not fit is left out.
+  const details = shaped.details.filter((any) => any.value.length <= room && (room -= any.value.length) >= 0);
+  connect.details = details.map((any) => ({ type: any.typeUrl.slice(any.typeUrl.lastIndexOf('/') + 1), value: any.value }));
   return connect;
+}
+
+/** A refusal before any RPC: the status alone, in headers ("Trailers-Only" of gRPC over HTTP/2), where a client would guess at a JSON answer. */
+export function sendGrpcError(response: ServerResponse, shaped: ApiError, type: string): void {
+  if (response.destroyed || response.headersSent) return;
+  response.writeHead(200, {
+    'Content-Type': type.startsWith('application/grpc-web') ? 'application/grpc-web+proto' : 'application/grpc',
+    'grpc-status': String(STATUS[shaped.status].code),
+    'grpc-message': encodeURIComponent(cut(shaped.message)),
+  });
+  response.end();
+}
+
+function cut(message: string): string {
+  const bytes = Buffer.from(message);
+  // As a part of a stream: a character that was cut through is left out.
+  return bytes.length <= MAX_MESSAGE_BYTES ? bytes.toString() : `${new TextDecoder().decode(bytes.subarray(0, MAX_MESSAGE_BYTES), { stream: true })}...`;
 }

@@ -9,7 +9,11 @@ describe('paths of google.api.http', () => {
     ['/v2/{parent=projects/*/locations/*}/jobs', '/v2/projects/p/locations/l/jobs/', { parent: 'projects/p/locations/l' }],
     ['/v1/{resource=**}:getIamPolicy', '/v1/projects/p/a/b:getIamPolicy', { resource: 'projects/p/a/b' }],
     ['/v1/projects/{project_id}:setIamPolicy', '/v1/projects/example.com:api:setIamPolicy', { project_id: 'example.com:api' }],
-    ['/v2/{name=policies/*/denypolicies/*}', '/v2/policies/cloudresourcemanager.googleapis.com%252Fprojects%252Fp/denypolicies/d', { name: 'policies/cloudresourcemanager.googleapis.com/projects/p/denypolicies/d' }],
+    [
+      '/v2/{name=policies/*/denypolicies/*}',
+      '/v2/policies/cloudresourcemanager.googleapis.com%252Fprojects%252Fp/denypolicies/d',
+      { name: 'policies/cloudresourcemanager.googleapis.com/projects/p/denypolicies/d' },
+    ],
     ['/v2/{job.name=projects/*/locations/*/jobs/*}', '/v2/projects/p/locations/l/jobs/j', { 'job.name': 'projects/p/locations/l/jobs/j' }],
   ])('%s matches %s', (template, path, variables) => {
     expect(Object.fromEntries(compilePath(template).match(path) ?? [])).toEqual(variables);

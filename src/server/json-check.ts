@@ -34,9 +34,10 @@ function checkMessage(desc: DescMessage, json: unknown, at: string, out: Violati
   const seen = new Map<DescField, string>();
   const oneofs = new Map<string, string>();
   for (const [key, value] of Object.entries(json)) {
-    const field = desc.field[key] ?? desc.fields.find((f) => f.jsonName === key || f.name === key);
-    if (field === undefined || (field.jsonName !== key && field.name !== key)) {
-      out.push({ field: at, description: at === '' ? `Invalid JSON payload received. Unknown name "${key}": Cannot find field.` : `Invalid JSON payload received. Unknown name "${key}" at '${at}': Cannot find field.` });
+    if (out.length >= MAX_VIOLATIONS) return;
+    const field = desc.fields.find((f) => f.jsonName === key || f.name === key);
+    if (field === undefined) {
+      out.push({ field: at, description: `Invalid JSON payload received. Unknown name "${shorten(key)}"${at === '' ? '' : ` at '${at}'`}: Cannot find field.` });
       continue;
     }
     const path = at === '' ? field.name : `${at}.${field.name}`;
@@ -44,7 +45,8 @@ function checkMessage(desc: DescMessage, json: unknown, at: string, out: Violati
     seen.set(field, key);
     if (field.oneof !== undefined && value !== null) {
       const other = oneofs.get(field.oneof.name);
-      if (other !== undefined) out.push({ field: path, description: `Invalid value at '${at}' (oneof), oneof field '${field.oneof.name}' is already set. Cannot set '${field.jsonName}'.` });
+      if (other !== undefined)
+        out.push({ field: path, description: `Invalid value at '${at}' (oneof), oneof field '${field.oneof.name}' is already set. Cannot set '${field.jsonName}'.` });
       oneofs.set(field.oneof.name, key);
     }
     if (value !== null) checkField(field, value, path, out, depth);
@@ -61,17 +63,20 @@ function checkField(field: DescField, value: unknown, path: string, out: Violati
       return checkMessage(field.message, value, path, out, depth + 1);
     case 'list':
       if (!Array.isArray(value)) return void out.push(invalid(path, field.listKind === 'message' ? `type.googleapis.com/${field.message.typeName}` : 'repeated', value));
-      return value.forEach((item, index) => {
+      for (const [index, item] of value.entries()) {
+        if (out.length >= MAX_VIOLATIONS) return;
         const at = `${path}[${index}]`;
         if (item === null) out.push(invalid(at, 'an element of a list', item));
         else if (field.listKind === 'scalar') checkScalar(field.scalar, item, at, out);
         else if (field.listKind === 'enum') checkEnum(field.enum, item, at, out);
         else checkMessage(field.message, item, at, out, depth + 1);
-      });
+      }
+      return;
     case 'map':
       if (typeof value !== 'object' || value === null || Array.isArray(value)) return void out.push(invalid(path, 'map', value));
       for (const [key, item] of Object.entries(value)) {
-        const at = `${path}[${JSON.stringify(key)}]`;
+        if (out.length >= MAX_VIOLATIONS) return;
+        const at = `${path}[${JSON.stringify(shorten(key))}]`;
         if (item === null) out.push(invalid(at, 'a value of a map', item));
         else if (field.mapKind === 'scalar') checkScalar(field.scalar, item, at, out);
         else if (field.mapKind === 'enum') checkEnum(field.enum, item, at, out);
@@ -96,7 +101,12 @@ const INTEGERS: Partial<Record<ScalarType, { name: string; least: bigint; most: 
 function checkScalar(type: ScalarType, value: unknown, path: string, out: Violation[]): void {
   const integer = INTEGERS[type];
   if (integer !== undefined) {
-    const whole = typeof value === 'number' && Number.isInteger(value) && Number.isSafeInteger(value) ? BigInt(value) : typeof value === 'string' && /^-?\d{1,20}$/.test(value) ? BigInt(value) : undefined;
+    const whole =
+      typeof value === 'number' && Number.isInteger(value) && Number.isSafeInteger(value)
+        ? BigInt(value)
+        : typeof value === 'string' && /^-?\d{1,20}$/.test(value)
+          ? BigInt(value)
+          : undefined;
     if (whole === undefined || whole < integer.least || whole > integer.most) out.push(invalid(path, integer.name, value));
     return;
   }
@@ -111,8 +121,14 @@ function checkScalar(type: ScalarType, value: unknown, path: string, out: Violat
       if (typeof value !== 'string' || !/^[A-Za-z0-9+/_-]*={0,2}$/.test(value)) out.push(invalid(path, 'TYPE_BYTES', value));
       return;
     default: {
-      const number = typeof value === 'number' || value === 'NaN' || value === 'Infinity' || value === '-Infinity' || (typeof value === 'string' && value.trim() === value && value !== '' && Number.isFinite(Number(value)));
-      if (!number || (type === ScalarType.FLOAT && typeof value === 'number' && Math.abs(value) > 3.4028234663852886e38)) out.push(invalid(path, type === ScalarType.FLOAT ? 'TYPE_FLOAT' : 'TYPE_DOUBLE', value));
+      const number =
+        typeof value === 'number' ||
+        value === 'NaN' ||
+        value === 'Infinity' ||
+        value === '-Infinity' ||
+        (typeof value === 'string' && value.trim() === value && value !== '' && Number.isFinite(Number(value)));
+      if (!number || (type === ScalarType.FLOAT && typeof value === 'number' && Math.abs(value) > 3.4028234663852886e38))
+        out.push(invalid(path, type === ScalarType.FLOAT ? 'TYPE_FLOAT' : 'TYPE_DOUBLE', value));
     }
   }
 }
@@ -129,10 +145,12 @@ const TIMESTAMP = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?:Z|[+-]\d
 function wellKnown(desc: DescMessage, json: unknown, at: string, out: Violation[]): boolean {
   switch (desc.typeName) {
     case 'google.protobuf.Duration':
-      if (typeof json !== 'string' || !DURATION.test(json) || Math.abs(Number.parseFloat(json)) > 315_576_000_000) out.push(wrongText(at, desc, json, 'Illegal duration format; duration must end with "s"'));
+      if (typeof json !== 'string' || !DURATION.test(json) || Math.abs(Number.parseFloat(json)) > 315_576_000_000)
+        out.push(wrongText(at, desc, json, 'Illegal duration format; duration must end with "s"'));
       return true;
     case 'google.protobuf.Timestamp':
-      if (typeof json !== 'string' || !TIMESTAMP.test(json) || Number.isNaN(Date.parse(json)) || json.startsWith('0000')) out.push(wrongText(at, desc, json, 'Illegal timestamp format; timestamps are RFC 3339 and end with Z or an offset'));
+      if (typeof json !== 'string' || !TIMESTAMP.test(json) || Number.isNaN(Date.parse(json)) || json.startsWith('0000'))
+        out.push(wrongText(at, desc, json, 'Illegal timestamp format; timestamps are RFC 3339 and end with Z or an offset'));
       return true;
     case 'google.protobuf.FieldMask':
       if (typeof json !== 'string' || !/^[A-Za-z0-9_.,*`\-[\]"]*$/.test(json)) out.push(wrongText(at, desc, json, 'Invalid field mask: a comma-separated list of paths'));
@@ -162,6 +180,8 @@ function wrongText(path: string, desc: DescMessage, value: unknown, why: string)
   return { field: path, description: `Invalid value at '${path}' (type.googleapis.com/${desc.typeName}), Field '${path}', ${why}: ${show(value)}` };
 }
 function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
+  return shorten(JSON.stringify(value) ?? String(value));
+}
+function shorten(text: string): string {
   return text.length > 200 ? `${text.slice(0, 200)}...` : text;
 }

@@ -77,7 +77,9 @@ export async function listen(options: { host: string; port: number; handler: Han
       for (const socket of unread) socket.destroy();
       http1.closeIdleConnections();
       for (const session of sessions) session.close();
-      const timer = setTimeout(() => { for (const socket of sockets) socket.destroy(); }, graceMs);
+      const timer = setTimeout(() => {
+        for (const socket of sockets) socket.destroy();
+      }, graceMs);
       // Idle keep-alive connections become idle only when their request ends.
       const sweep = setInterval(() => http1.closeIdleConnections(), 50);
       while (sockets.size > 0) await new Promise((resolve) => setTimeout(resolve, 20));
@@ -91,7 +93,8 @@ export async function listen(options: { host: string; port: number; handler: Han
 }
 
 function bindProblem(error: NodeJS.ErrnoException, options: { host: string; port: number }): string {
-  if (error.code === 'EADDRINUSE') return `Port ${options.port} on ${options.host} is taken. Choose another with --port (0 picks a free one), or look with \`actas status\` whether actas already runs.`;
+  if (error.code === 'EADDRINUSE')
+    return `Port ${options.port} on ${options.host} is taken. Choose another with --port (0 picks a free one), or look with \`actas status\` whether actas already runs.`;
   if (error.code === 'EACCES') return `Port ${options.port} may not be bound by this user. Choose one above 1023 with --port.`;
   return `Cannot listen on ${options.host}:${options.port}: ${error.message}`;
 }

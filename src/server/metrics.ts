@@ -12,7 +12,13 @@ export interface Metrics {
 export function createMetrics(): Metrics {
   const registry = new Registry();
   const requests = new Counter({ name: 'actas_requests_total', help: 'API calls by method, status and door.', labelNames: ['method', 'status', 'door'], registers: [registry] });
-  const latency = new Histogram({ name: 'actas_request_duration_seconds', help: 'Time from the decoded request to its answer.', labelNames: ['method'], buckets: [0.0005, 0.001, 0.005, 0.02, 0.1, 0.5, 2, 10], registers: [registry] });
+  const latency = new Histogram({
+    name: 'actas_request_duration_seconds',
+    help: 'Time from the headers of a request to its answer.',
+    labelNames: ['method'],
+    buckets: [0.0005, 0.001, 0.005, 0.02, 0.1, 0.5, 2, 10],
+    registers: [registry],
+  });
   return {
     observe(entry) {
       requests.inc({ method: entry.method, status: entry.status, door: entry.door });

@@ -4,14 +4,20 @@
  */
 import { invalidRequest } from '../errors.ts';
 
+/** Deeper than any message of ours; protects the stack. */
+const MAX_DEPTH = 20;
+
 type Mask = Map<string, Mask | true>;
 
 /** @throws INVALID_ARGUMENT where the expression cannot be read */
 export function parseFields(expression: string): Mask {
+  const wordAt = /[A-Za-z0-9_$@*-]+/y;
   let at = 0;
-  const fail = () => invalidRequest(`Request contains an invalid argument: the fields expression ${JSON.stringify(expression)} cannot be read at position ${at + 1}.`, [{ field: 'fields', description: 'not a field selection' }]);
+  const fail = () =>
+    invalidRequest(`Request contains an invalid argument: the fields expression ${JSON.stringify(expression.slice(0, 200))} cannot be read at position ${at + 1}.`, [
+      { field: 'fields', description: 'not a field selection' },
+    ]);
   const list = (closing: boolean, depth: number): Mask => {
-    if (depth > 20) throw fail();
     const mask: Mask = new Map();
     for (;;) {
       item(mask, depth);
@@ -23,7 +29,9 @@ export function parseFields(expression: string): Mask {
     return mask;
   };
   const item = (mask: Mask, depth: number): void => {
-    const name = /^[A-Za-z0-9_$@*-]+/.exec(expression.slice(at))?.[0];
+    if (depth > MAX_DEPTH) throw fail();
+    wordAt.lastIndex = at;
+    const name = wordAt.exec(expression)?.[0];
     if (name === undefined) throw fail();
     at += name.length;
     if (expression[at] === '/' || expression[at] === '.') {
@@ -43,7 +51,9 @@ function merge(mask: Mask, name: string, inner: Mask): void {
   const have = mask.get(name);
   if (have === true) return;
   if (have === undefined) return void mask.set(name, inner);
-  for (const [key, value] of inner) if (value === true) have.set(key, true); else merge(have, key, value);
+  for (const [key, value] of inner)
+    if (value === true) have.set(key, true);
+    else merge(have, key, value);
 }
 
 /** Keeps what the mask names. Lists are masked element by element. */

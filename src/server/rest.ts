@@ -7,7 +7,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { create, createRegistry, type DescFile, type DescMethod, fromJson, getOption, hasOption, type JsonValue, type Message, type Registry, toJson } from '@bufbuild/protobuf';
-import { ApiError, internal, invalidRequest, isApiError, notFound, STATUS, toRpcStatus } from '../errors.ts';
+import { ApiError, cancelled, internal, invalidRequest, isApiError, notFound, STATUS, toRpcStatus } from '../errors.ts';
 import { http as httpOption } from '../gen/google/api/annotations_pb.js';
 import type { HttpRule } from '../gen/google/api/http_pb.js';
 import { StatusSchema } from '../gen/google/rpc/status_pb.js';
@@ -16,6 +16,7 @@ import type { Dispatch, Transport } from './dispatch.ts';
 import { compilePath, type PathMatcher } from './http-rule.ts';
 import { checkJson } from './json-check.ts';
 import { applyFields, parseFields } from './partial-response.ts';
+import type { PeerOf } from './peer.ts';
 import { assignPath, type JsonObject, mergeQuery, type SystemParameters, systemParameters } from './query-params.ts';
 
 /** Google's limit for JSON requests. */
@@ -37,7 +38,7 @@ export interface RestDoor {
   readonly hosts: ReadonlySet<string>;
 }
 
-export function createRestDoor(services: readonly AnyService[], dispatch: Dispatch, registry: Registry, log: Log): RestDoor {
+export function createRestDoor(services: readonly AnyService[], dispatch: Dispatch, registry: Registry, peerOf: PeerOf, log: Log): RestDoor {
   const routes = services.flatMap(routesOf);
   // The most particular first: a plain `*` would take a `:verb`, or a literal such as `namespaced`, for a part of the name.
   routes.sort((a, b) => Number(/:\w+$/.test(b.path.template)) - Number(/:\w+$/.test(a.path.template)) || wildcards(a) - wildcards(b));
@@ -51,27 +52,33 @@ export function createRestDoor(services: readonly AnyService[], dispatch: Dispat
       const transport: Transport = {
         door: 'rest',
         authorization: request.headers.authorization,
-        peer: request.socket.remoteAddress ?? '',
+        peer: peerOf(request),
         userAgent: request.headers['user-agent'],
         signal: abort.signal,
         warn: (message) => warnings.push(message),
       };
       let parameters: SystemParameters = { prettyPrint: true, enumsAsNumbers: false, fields: undefined };
       let legacy = false;
+      let isKnown = false;
       try {
         parameters = systemParameters(target.query);
         const mask = parameters.fields === undefined ? undefined : parseFields(parameters.fields);
         const { route, variables } = find(routes, byHost, request.method ?? '', target);
         legacy = route.service.legacyErrors;
-        checkRegion(target.region, variables, route);
-        const message = decode(route, variables, target.query, await readBody(request, response), registry);
-        const answer = await dispatch.unary(route.service, route.method, message, transport);
+        isKnown = true;
+        const read = async (): Promise<Message> => {
+          checkRegion(target.region, variables, route);
+          return decode(route, variables, target.query, await readBody(request, response), registry);
+        };
+        const answer = await dispatch.unary(route.service, route.method, read, transport);
         let json: unknown = toJson(route.method.output, answer, { registry, enumAsInteger: parameters.enumsAsNumbers });
         if (route.responseBody !== '' && typeof json === 'object' && json !== null) json = (json as JsonObject)[route.responseBody] ?? {};
         if (mask !== undefined) json = applyFields(mask, json);
         send(response, 200, json, parameters.prettyPrint, warnings);
       } catch (error) {
-        sendError(response, asApiError(error, log), { prettyPrint: parameters.prettyPrint, legacy, warnings, registry });
+        const shaped = asApiError(error, log);
+        if (!isKnown) dispatch.refused(shaped, transport);
+        sendError(response, shaped, { prettyPrint: parameters.prettyPrint, legacy, warnings, registry });
       }
     },
   };
@@ -81,7 +88,14 @@ function routesOf(service: AnyService): Route[] {
   return service.desc.methods.flatMap((method) => {
     const own = service.http?.[method.localName];
     const bindings: readonly (HttpBinding & { responseBody?: string })[] = own ?? (hasOption(method, httpOption) ? bindingsOf(getOption(method, httpOption)) : []);
-    return bindings.map((binding) => ({ verb: binding.verb, path: compilePath(binding.path), body: binding.body ?? '', responseBody: binding.responseBody ?? '', service, method }));
+    return bindings.map((binding) => ({
+      verb: binding.verb,
+      path: compilePath(binding.path),
+      body: binding.body ?? '',
+      responseBody: binding.responseBody ?? '',
+      service,
+      method,
+    }));
   });
 }
 
@@ -98,7 +112,12 @@ function bindingsOf(rule: HttpRule): (HttpBinding & { responseBody: string })[] 
   return [{ verb, path: pattern.value, body: rule.body, responseBody: rule.responseBody }, ...rest];
 }
 
-function find(all: readonly Route[], byHost: ReadonlyMap<string, readonly Route[]>, verb: string, target: { host: string | undefined; path: string }): { route: Route; variables: ReadonlyMap<string, string> } {
+function find(
+  all: readonly Route[],
+  byHost: ReadonlyMap<string, readonly Route[]>,
+  verb: string,
+  target: { host: string | undefined; path: string },
+): { route: Route; variables: ReadonlyMap<string, string> } {
   const candidates = target.host === undefined ? all : (byHost.get(target.host) ?? []);
   const found: { route: Route; variables: ReadonlyMap<string, string> }[] = [];
   const otherVerbs = new Set<string>();
@@ -115,7 +134,9 @@ function find(all: readonly Route[], byHost: ReadonlyMap<string, readonly Route[
     throw notFound(`Method not found: ${verb} ${target.path} is no method of ${where}.${hint}`);
   }
   if (second !== undefined)
-    throw notFound(`Method not found: ${verb} ${target.path} could mean ${found.map((f) => f.route.service.host).join(' or ')}. Name the API in the Host header, or put it before the path: /${first.route.service.host}${target.path}`);
+    throw notFound(
+      `Method not found: ${verb} ${target.path} could mean ${found.map((f) => f.route.service.host).join(' or ')}. Name the API in the Host header, or put it before the path: /${first.route.service.host}${target.path}`,
+    );
   return first;
 }
 
@@ -125,7 +146,10 @@ function checkRegion(region: string | undefined, variables: ReadonlyMap<string, 
   for (const value of variables.values()) {
     const location = /(?:^|\/)locations\/([^/]+)/.exec(value)?.[1];
     if (location !== undefined && location !== region && location !== '-')
-      throw new ApiError('UNIMPLEMENTED', `Operation is not implemented, or supported, or enabled. The host is that of ${region}, but the path names location ${location}: use https://${location}-${route.service.host} or https://${route.service.host}.`);
+      throw new ApiError(
+        'UNIMPLEMENTED',
+        `Operation is not implemented, or supported, or enabled. The host is that of ${region}, but the path names location ${location}: use https://${location}-${route.service.host} or https://${route.service.host}.`,
+      );
   }
 }
 
@@ -136,13 +160,15 @@ function decode(route: Route, variables: ReadonlyMap<string, string>, query: URL
   if (text !== '' && route.body !== '') {
     const body = parse(text);
     if (route.body === '*') {
-      if (typeof body !== 'object' || body === null || Array.isArray(body)) throw invalidRequest('Invalid JSON payload received. The body must be an object.', [{ field: '', description: 'must be an object' }]);
+      if (typeof body !== 'object' || body === null || Array.isArray(body))
+        throw invalidRequest('Invalid JSON payload received. The body must be an object.', [{ field: '', description: 'must be an object' }]);
       json = { ...body };
     } else {
       skip = route.body;
       json = { [desc.fields.find((f) => f.name === route.body)?.jsonName ?? route.body]: body };
     }
-  } else if (text.trim() !== '' && text.trim() !== '{}') throw invalidRequest(`Invalid JSON payload received. ${route.verb} ${route.path.template} takes no body.`, [{ field: '', description: 'no body is expected' }]);
+  } else if (text.trim() !== '' && text.trim() !== '{}')
+    throw invalidRequest(`Invalid JSON payload received. ${route.verb} ${route.path.template} takes no body.`, [{ field: '', description: 'no body is expected' }]);
   for (const [field, value] of variables) assignPath(desc, json, field, value);
   mergeQuery(desc, query, json, skip);
   checkJson(desc, json);
@@ -180,23 +206,44 @@ async function readBody(request: IncomingMessage, response: ServerResponse): Pro
     request.resume();
     return '';
   }
+  checkContent(request);
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of request) {
-    // Node's HTTP server hands out Buffers unless an encoding was set.
-    const buffer = chunk as Buffer;
-    size += buffer.length;
-    if (size > MAX_BODY_BYTES) {
-      // The rest is not read: the connection ends with the answer.
-      if (request.httpVersionMajor === 1) response.setHeader('Connection', 'close');
-      throw invalidRequest(`Request payload size exceeds the limit: ${MAX_BODY_BYTES} bytes.`);
+  try {
+    for await (const chunk of request) {
+      // Node's HTTP server hands out Buffers unless an encoding was set.
+      const buffer = chunk as Buffer;
+      size += buffer.length;
+      if (size > MAX_BODY_BYTES) {
+        // The rest is not read: the connection ends with the answer.
+        if (request.httpVersionMajor === 1) response.setHeader('Connection', 'close');
+        throw invalidRequest(`Request payload size exceeds the limit: ${MAX_BODY_BYTES} bytes.`);
+      }
+      chunks.push(buffer);
     }
-    chunks.push(buffer);
+  } catch (error) {
+    if (!isApiError(error) && request.destroyed) throw cancelled('The caller went away.');
+    throw error;
   }
-  if (size === 0) return '';
-  const type = request.headers['content-type'] ?? '';
-  if (!/^application\/(?:[\w.+-]+\+)?json\b/i.test(type)) throw invalidRequest(`content-type: must be application/json, but is ${type === '' ? 'missing' : JSON.stringify(type)}.`, [{ field: 'content-type', description: 'must be application/json' }]);
-  return Buffer.concat(chunks).toString('utf8');
+  if (size > 0 && request.headers['content-type'] === undefined) throw notJson('missing');
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks));
+  } catch {
+    throw invalidRequest('Invalid JSON payload received. The body is not UTF-8.');
+  }
+}
+
+/** Before a byte of the body is read. A form of a foreign page can leave the body empty, but not the content type. */
+function checkContent({ headers }: IncomingMessage): void {
+  const type = headers['content-type'];
+  if (type !== undefined && !/^application\/(?:[\w.+-]+\+)?json\b/i.test(type)) throw notJson(JSON.stringify(type));
+  const encoding = headers['content-encoding'] ?? 'identity';
+  if (encoding !== 'identity')
+    throw invalidRequest(`content-encoding: must be identity, but is ${JSON.stringify(encoding)}.`, [{ field: 'content-encoding', description: 'must be identity' }]);
+}
+
+function notJson(what: string): ApiError {
+  return invalidRequest(`content-type: must be application/json, but is ${what}.`, [{ field: 'content-type', description: 'must be application/json' }]);
 }
 
 function send(response: ServerResponse, status: number, json: unknown, pretty: boolean, warnings: readonly string[]): void {
@@ -208,7 +255,11 @@ function send(response: ServerResponse, status: number, json: unknown, pretty: b
   response.setHeader('Cache-Control', 'private');
   response.setHeader('X-Content-Type-Options', 'nosniff');
   response.setHeader('X-Frame-Options', 'SAMEORIGIN');
-  if (warnings.length > 0) response.setHeader('X-Actas-Warning', warnings.map((w) => encodeURIComponent(w)));
+  if (warnings.length > 0)
+    response.setHeader(
+      'X-Actas-Warning',
+      warnings.map((w) => encodeURIComponent(w)),
+    );
   response.end(body);
 }
 
@@ -226,7 +277,8 @@ export function sendError(response: ServerResponse, shaped: ApiError, options: {
   const status = create(StatusSchema, { ...toRpcStatus(shaped), code });
   // A Status of ours is always an object in JSON.
   const json = toJson(StatusSchema, status, { registry: options.registry }) as { details?: unknown };
-  if (shaped.status === 'UNAUTHENTICATED') response.setHeader('WWW-Authenticate', `Bearer realm="https://accounts.google.com/"${shaped.message.startsWith('Request is missing') ? '' : ', error="invalid_token"'}`);
+  if (shaped.status === 'UNAUTHENTICATED')
+    response.setHeader('WWW-Authenticate', `Bearer realm="https://accounts.google.com/"${shaped.message.startsWith('Request is missing') ? '' : ', error="invalid_token"'}`);
   send(
     response,
     http,

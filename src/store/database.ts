@@ -5,11 +5,13 @@
  *
  * Must not know: what the rows mean. The nouns are in the files beside this one, as plain functions over `Db`.
  */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Kysely, type Migration, Migrator } from 'kysely';
 import { unavailable } from '../errors.ts';
 import * as initial from './migrations/0001-initial.ts';
+import * as retention from './migrations/0002-retention.ts';
 import type { Database } from './schema.ts';
 import { openSqlite } from './sqlite.ts';
 
@@ -31,7 +33,7 @@ export interface Store {
   /**
    * Runs `work` in a transaction; when the promise resolves the changes are on the disk. `work` may await nothing but queries
    * on its own `tx.db`: all other writers wait meanwhile. Whatever it throws undoes its changes alone.
-   * @throws UNAVAILABLE when another process holds the database for longer than two seconds
+   * @throws UNAVAILABLE when another process holds the database for longer than two seconds; Error when called from inside another `work`, which would wait for itself
    */
   write<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
   /** Called after each commit that touched the topic. @returns stops listening */
@@ -39,7 +41,7 @@ export interface Store {
   close(): Promise<void>;
 }
 
-const MIGRATIONS: Record<string, Migration> = { '0001-initial': initial };
+const MIGRATIONS: Record<string, Migration> = { '0001-initial': initial, '0002-retention': retention };
 /** More would make the first writer of a batch wait for the last one. */
 const MAX_BATCH = 64;
 const LOCK_PATIENCE_MS = 2000;
@@ -68,6 +70,8 @@ export async function openStore(dataDir: string): Promise<Store> {
   const queue: Waiting[] = [];
   let draining: Promise<void> | undefined;
   let closed = false;
+  /** The transaction that the caller is in; what it started and left behind may go on after its end. */
+  const inside = new AsyncLocalStorage<{ isOpen: boolean }>();
 
   const begin = async (): Promise<void> => {
     const until = performance.now() + LOCK_PATIENCE_MS;
@@ -89,15 +93,20 @@ export async function openStore(dataDir: string): Promise<Store> {
       await begin();
       for (const waiting of batch) {
         const own = new Set<Topic>();
+        const scope = { isOpen: true };
         writer.raw.exec('SAVEPOINT one');
         try {
-          const value = await waiting.run({ db: writer.query, touch: (topic) => own.add(topic) });
+          const value = await inside.run(scope, () => waiting.run({ db: writer.query, touch: (topic) => own.add(topic) }));
           writer.raw.exec('RELEASE one');
           for (const topic of own) touched.add(topic);
           outcomes.push(() => waiting.resolve(value));
         } catch (error) {
+          // A full disk ends the whole transaction by itself: then nothing of this batch is kept.
+          if (!writer.raw.isTransaction) throw error;
           writer.raw.exec('ROLLBACK TO one; RELEASE one');
           outcomes.push(() => waiting.reject(error));
+        } finally {
+          scope.isOpen = false;
         }
       }
       writer.raw.exec('COMMIT');
@@ -107,7 +116,7 @@ export async function openStore(dataDir: string): Promise<Store> {
       return;
     }
     for (const outcome of outcomes) outcome();
-    for (const topic of touched) for (const listener of listeners.get(topic) ?? []) listener();
+    for (const topic of touched) for (const listener of listeners.get(topic) ?? []) tell(listener);
   };
 
   const drain = async (): Promise<void> => {
@@ -118,6 +127,7 @@ export async function openStore(dataDir: string): Promise<Store> {
   return {
     read: reader.query,
     write<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+      if (inside.getStore()?.isOpen === true) return Promise.reject(new Error('A transaction was begun inside another: it would wait for itself. Use the db of the one that is open.'));
       if (closed) return Promise.reject(unavailable('The server is shutting down.'));
       return new Promise<T>((resolve, reject) => {
         // The queue forgets T: each entry resolves its own promise.
@@ -139,6 +149,17 @@ export async function openStore(dataDir: string): Promise<Store> {
       writer.close();
     },
   };
+}
+
+/** A listener that throws is a bug, which ends the process; but it must not end in the writers' queue, where all others would wait for ever. */
+function tell(listener: () => void): void {
+  try {
+    listener();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
 }
 
 function isBusy(error: unknown): boolean {

@@ -4,7 +4,7 @@
  */
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
-import type { Selectable } from 'kysely';
+import { CompiledQuery, type Selectable } from 'kysely';
 import { type Task, TaskSchema } from '../gen/google/cloud/run/v2/task_pb.js';
 import type { Micros } from '../timestamp.ts';
 import type { Db } from './database.ts';
@@ -30,25 +30,26 @@ export function taskFromRow(row: Pick<TaskRow, 'body'>): Task {
 }
 
 /**
- * Rows of the tasks of one execution, none of which has started.
+ * Rows of the tasks of one execution, none of which has started; each is made when it is asked for.
  * @param shared what all have in common; its name, uid and index are not read
  * @param each the names and uids, by index
  */
-export function newTaskRows(shared: Task, executionUid: string, each: readonly Pick<Task, 'name' | 'uid' | 'etag'>[]): TaskRow[] {
+export function* newTaskRows(shared: Task, executionUid: string, each: readonly Pick<Task, 'name' | 'uid' | 'etag'>[]): Generator<TaskRow> {
   // Concatenated messages merge (protobuf encoding, "Last One Wins"): what ten thousand tasks share is encoded once.
   const common = toBinary(TaskSchema, { ...shared, name: '', uid: '', etag: '', index: 0 });
-  return each.map(({ name, uid, etag }, index) => ({
-    uid,
-    name,
-    execution_uid: executionUid,
-    task_index: index,
-    body: Buffer.concat([common, encodeOwnFields({ name, uid, etag, index })]),
-    state: 'pending',
-    attempt: 0,
-    attempt_create_time: null,
-    attempt_start_time: null,
-    stop_cause: null,
-  }));
+  for (const [index, { name, uid, etag }] of each.entries())
+    yield {
+      uid,
+      name,
+      execution_uid: executionUid,
+      task_index: index,
+      body: Buffer.concat([common, encodeOwnFields({ name, uid, etag, index })]),
+      state: 'pending',
+      attempt: 0,
+      attempt_create_time: null,
+      attempt_start_time: null,
+      stop_cause: null,
+    };
 }
 
 const { name: NAME, uid: UID, etag: ETAG, index: INDEX } = TaskSchema.field;
@@ -136,10 +137,28 @@ export async function listTasks(
   return query.orderBy('executions.create_time', 'desc').orderBy('executions.uid').orderBy('tasks.task_index').limit(page.limit).execute();
 }
 
-export async function insertTasks(db: Db, rows: readonly TaskRow[]): Promise<void> {
-  for (let from = 0; from < rows.length; from += CHUNK)
-    await db
-      .insertInto('tasks')
-      .values(rows.slice(from, from + CHUNK))
-      .execute();
+/**
+ * Ten thousand rows in one transaction: the statement's text is written out here, since to have it compiled for each chunk costs more than to run it,
+ * and requests that only read are served between the chunks.
+ */
+export async function insertTasks(db: Db, rows: Iterable<TaskRow>): Promise<void> {
+  let chunk: TaskRow[] = [];
+  const flush = async () => {
+    if (chunk.length > 0) await db.executeQuery(CompiledQuery.raw(insertText(chunk.length), chunk.flatMap((row) => COLUMNS.map((column) => row[column]))));
+    chunk = [];
+  };
+  for (const row of rows) {
+    chunk.push(row);
+    if (chunk.length < CHUNK) continue;
+    await flush();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await flush();
+}
+
+const COLUMNS = ['uid', 'name', 'execution_uid', 'task_index', 'body', 'state', 'attempt', 'attempt_create_time', 'attempt_start_time', 'stop_cause'] as const satisfies readonly (keyof TaskRow)[];
+
+function insertText(count: number): string {
+  const row = `(${COLUMNS.map(() => '?').join(', ')})`;
+  return `insert into tasks (${COLUMNS.join(', ')}) values ${Array.from({ length: count }, () => row).join(', ')}`;
 }

@@ -103,7 +103,7 @@ export async function buildImage(docker: Dockerode, image: TestImage): Promise<s
     );
   if (known) return reference;
   const tar = pack();
-  const imported = docker.importImage(Readable.from(tar), { repo: repository, tag, changes: ['ENV PATH=/usr/local/bin:/usr/bin:/bin', ...(image.changes ?? [])] });
+  const imported = docker.importImage(Readable.from(tar), { repo: reference, changes: ['ENV PATH=/usr/local/bin:/usr/bin:/bin', ...(image.changes ?? [])] });
   tar.entry({ name: 'tmp/', type: 'directory', mode: 0o1777 });
   for (const [path, source] of files) {
     const content = typeof source === 'string' ? readFileSync(source) : source.content;

@@ -1,10 +1,11 @@
 /** `run jobs create`, `update` and `deploy`: the same flags, three rules for whether the job may or must exist. */
+
+import { version } from '../../version.ts';
 import { type Api, type Operation, RUN } from '../api.ts';
 import { type CliCommand, defineCommand, onRun, requiredFlag, type Shell, withRegion } from '../command.ts';
-import { ApiFailure, EXIT, type ExitCode, failure, isApiFailure } from '../failure.ts';
+import { ApiFailure, type CliFailure, EXIT, type ExitCode, failure, isApiFailure, OperationFailure } from '../failure.ts';
 import { printResource } from '../format.ts';
 import type { Session } from '../session.ts';
-import { version } from '../version.ts';
 import { execute } from './execute.ts';
 import { addJobFlags, applyJobFlags, type JobFlags } from './job-flags.ts';
 import { type JobName, jobName } from './names.ts';
@@ -74,7 +75,7 @@ async function deployJob(session: Session<JobFlags>, verb: Verb, given: string):
   if (message === undefined) stages.done();
   else stages.fail();
   if (session.format !== undefined) await printResource(terminal, session.format, job);
-  if (message !== undefined) throw failure(message, `The job is stored, but cannot be executed until it is mended:  ${session.hint(`run jobs update ${target.job} ...`)}`);
+  if (message !== undefined) throw notReady(message, session, target);
   terminal.note(`Job [${target.job}] has successfully been ${words.done}.`);
   if (flags.executeNow === true || flags.wait === true) return execute(session, target.name, undefined, flags);
   terminal.note(`\nTo execute this job, use:\n  ${session.hint(`run jobs execute ${target.job} --wait --logs`)}`);
@@ -111,7 +112,12 @@ async function finished(session: Session, api: Api, operation: Operation, target
   }
 }
 
+function notReady(message: string, session: Session, target: JobName): CliFailure {
+  return failure(message, `The job is stored, but cannot be executed until it is mended:  ${session.hint(`run jobs update ${target.job} ...`)}`);
+}
+
 function explained(error: unknown, session: Session, verb: Verb, target: JobName): unknown {
+  if (error instanceof OperationFailure) return notReady(error.reason, session, target);
   if (verb === 'create' && isApiFailure(error, 'ALREADY_EXISTS'))
     return new ApiFailure(error.status, `Job [${target.job}] already exists.`, [
       { '@type': 'type.googleapis.com/google.rpc.LocalizedMessage', message: `Change it with:\n  ${session.hint(`run jobs update ${target.job} ...`)}` },

@@ -1,10 +1,10 @@
 /** A job, an execution and a task in words, as `gcloud run jobs describe` prints them for people. */
 import { showDuration } from '../values.ts';
 import {
-  conditionOf,
   type Container,
-  elapsed,
+  conditionOf,
   type Execution,
+  elapsed,
   executionState,
   exitOf,
   type Job,
@@ -14,8 +14,9 @@ import {
   showTime,
   stateSymbol,
   type Task,
-  taskState,
   type TaskTemplate,
+  taskState,
+  type Volume,
 } from './shapes.ts';
 
 type Row = readonly [label: string, value: string | number | undefined];
@@ -91,6 +92,7 @@ function containerRows(containers: readonly Container[]): Row[] {
     ['Memory', container.resources?.limits?.['memory']],
     ['CPU', container.resources?.limits?.['cpu']],
     ['Depends on', container.dependsOn?.join(', ')],
+    ...(container.volumeMounts ?? []).map((mount): Row => [`Mount ${mount.mountPath ?? ''}`, `volume ${mount.name ?? ''}`]),
     ...(container.env ?? []).map(
       (variable): Row => [
         `Env ${variable.name ?? ''}`,
@@ -104,10 +106,16 @@ function containerRows(containers: readonly Container[]): Row[] {
 
 function taskRows(task: TaskTemplate): Row[] {
   return [
+    ...(task.volumes ?? []).map((volume): Row => [`Volume ${volume.name ?? ''}`, volumeKind(volume)]),
     ['Task timeout', showDuration(task.timeout)],
     ['Max retries', task.maxRetries ?? 0],
     ['Service account', task.serviceAccount],
   ];
+}
+
+function volumeKind({ name: _name, emptyDir, ...others }: Volume): string {
+  if (emptyDir === undefined) return Object.keys(others).join(', ');
+  return `${emptyDir.medium === 'MEMORY' ? 'in memory' : 'empty directory'}${emptyDir.sizeLimit === undefined ? '' : `, at most ${emptyDir.sizeLimit}`}`;
 }
 
 /** Conditions of a lower severity say what was done differently: a limit clamped, another architecture. */

@@ -2,7 +2,7 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { type Operation, RUN } from '../api.ts';
 import { type CliCommand, defineCommand, onRun, type Shell, withRegion } from '../command.ts';
-import { EXIT, type ExitCode, failure } from '../failure.ts';
+import { ApiFailure, EXIT, type ExitCode, failure, isApiFailure } from '../failure.ts';
 import { printResource } from '../format.ts';
 import type { Session } from '../session.ts';
 import { collectPairs, integerBetween, parseDuration, parseList } from '../values.ts';
@@ -83,11 +83,22 @@ export async function execute(session: Session, job: string, overrides: object |
     return EXIT.ok;
   }
   terminal.note(`Execution [${name}] is accepted.`);
-  const watched = await watchExecution(session, accepted, { until: flags.wait === true ? 'Completed' : 'Started', logs: flags.logs === true });
+  const watched = await watchExecution(session, accepted, { until: flags.wait === true ? 'Completed' : 'Started', logs: flags.logs === true }).catch((error: unknown) => {
+    if (!isApiFailure(error, 'PERMISSION_DENIED')) throw error;
+    return error;
+  });
+  if (watched instanceof ApiFailure) return unwatched(session, name, watched, flags.wait === true);
   for (const condition of watched.execution.conditions ?? []) if (condition.severity === 'WARNING' && condition.message !== undefined) terminal.warn(condition.message);
   if (session.format !== undefined) await printResource(terminal, session.format, watched.execution);
   if (flags.wait === true || watched.interrupted) return reportOutcome(session, watched);
   return reportStart(session, watched.execution);
+}
+
+/** Who may start an execution (roles/run.invoker) need not be allowed to see it. Without `--wait` the start is all that was asked for. */
+function unwatched(session: Session, name: string, denial: ApiFailure, wait: boolean): ExitCode {
+  if (wait) throw new ApiFailure(denial.status, `Execution [${name}] was started and runs on, but you may not see how it ends: ${denial.reason}`, denial.details);
+  session.terminal.warn(`Execution [${name}] was started, but you may not watch it: ${denial.reason}`);
+  return EXIT.ok;
 }
 
 async function reportStart(session: Session, execution: Execution): Promise<ExitCode> {

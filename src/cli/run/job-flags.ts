@@ -4,8 +4,9 @@ import type { CliCommand } from '../command.ts';
 import { usageFailure } from '../failure.ts';
 import { collectList, collectPairs, integerBetween, parseDuration, parseList } from '../values.ts';
 import type { Container, EnvVar, Job } from './shapes.ts';
+import { addVolumeFlags, applyVolumeFlags, type VolumeFlags } from './volume-flags.ts';
 
-export interface JobFlags {
+export interface JobFlags extends VolumeFlags {
   readonly image?: string;
   readonly tasks?: number;
   readonly parallelism?: number;
@@ -35,6 +36,35 @@ export interface JobFlags {
 const MOST_TASKS = 10_000;
 const MOST_RETRIES = 10;
 
+const OTHER_VOLUMES = 'only volumes in memory are, by --add-volume=name=NAME,type=in-memory.';
+const NO_SECRETS = 'actas has no Secret Manager yet. Give the value by --set-env-vars.';
+const NO_NETWORK = 'tasks have one network here. Leave it out; it makes no difference to the program.';
+const SOURCE = 'build an image with docker build, and name it by --image.';
+
+/** What `gcloud run jobs create|update|deploy` take beside our flags. */
+const REFUSED: Readonly<Record<string, string>> = {
+  '--container': 'these flags describe one container. A job of several is made through the API, or declared in a seed.',
+  '--depends-on': 'these flags describe one container. A job of several is made through the API, or declared in a seed.',
+  '--set-secrets': NO_SECRETS,
+  '--update-secrets': NO_SECRETS,
+  '--remove-secrets': NO_SECRETS,
+  '--clear-secrets': NO_SECRETS,
+  '--set-cloudsql-instances': OTHER_VOLUMES,
+  '--add-cloudsql-instances': OTHER_VOLUMES,
+  '--vpc-connector': NO_NETWORK,
+  '--vpc-egress': NO_NETWORK,
+  '--network': NO_NETWORK,
+  '--subnet': NO_NETWORK,
+  '--network-tags': NO_NETWORK,
+  '--gpu': 'tasks get no GPU here.',
+  '--gpu-type': 'tasks get no GPU here.',
+  '--key': 'nothing is encrypted with a key of yours here.',
+  '--binary-authorization': 'images are not checked by Binary Authorization here.',
+  '--env-vars-file': 'name the variables by --set-env-vars.',
+  '--source': SOURCE,
+  '--function': SOURCE,
+};
+
 /** @param changes whether the job may exist already, so that parts of it can be updated, removed or cleared */
 export function addJobFlags(command: CliCommand, changes: boolean): CliCommand {
   command
@@ -61,7 +91,8 @@ export function addJobFlags(command: CliCommand, changes: boolean): CliCommand {
       .addOption(new Option('--update-labels <pairs>', 'sets these labels, keeps the others').argParser(collectPairs).conflicts('labels'))
       .addOption(new Option('--remove-labels <names>', 'removes these labels').argParser(collectList).conflicts(['labels', 'clearLabels']))
       .addOption(new Option('--clear-labels', 'removes all labels').conflicts('labels'));
-  return command
+  command.refusedFlags = REFUSED;
+  return addVolumeFlags(command, changes)
     .option('--execute-now', 'execute the job when it is ready')
     .addOption(new Option('--wait', 'wait until that execution has ended, and exit with its outcome; implies --execute-now').conflicts('async'))
     .addOption(new Option('--logs', 'with --wait: print the logs as they come'))
@@ -86,6 +117,7 @@ export function applyJobFlags(job: Job, flags: JobFlags, project: string): void 
   if (Object.keys(limits).length > 0) container.resources = { ...container.resources, limits: { ...container.resources?.limits, ...limits } };
   if (flags.setEnvVars !== undefined || flags.updateEnvVars !== undefined || flags.removeEnvVars !== undefined || flags.clearEnvVars === true)
     container.env = changedEnv(container.env ?? [], flags);
+  applyVolumeFlags(task, container, flags);
   if (flags.labels !== undefined || flags.updateLabels !== undefined || flags.removeLabels !== undefined || flags.clearLabels === true) {
     job.labels = changedLabels(job.labels ?? {}, flags);
     template.labels = changedLabels(template.labels ?? {}, flags);

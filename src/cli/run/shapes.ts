@@ -19,6 +19,16 @@ export interface EnvVar {
   valueSource?: { secretKeyRef?: { secret?: string; version?: string } };
 }
 
+export interface Volume {
+  name?: string;
+  emptyDir?: { medium?: string; sizeLimit?: string };
+}
+
+export interface VolumeMount {
+  name?: string;
+  mountPath?: string;
+}
+
 export interface Container {
   name?: string;
   image?: string;
@@ -27,7 +37,7 @@ export interface Container {
   env?: EnvVar[];
   workingDir?: string;
   resources?: { limits?: Record<string, string> };
-  volumeMounts?: { name?: string; mountPath?: string }[];
+  volumeMounts?: VolumeMount[];
   dependsOn?: string[];
 }
 
@@ -36,7 +46,7 @@ export interface TaskTemplate {
   maxRetries?: number;
   timeout?: string;
   serviceAccount?: string;
-  volumes?: { name?: string }[];
+  volumes?: Volume[];
 }
 
 export interface Job {
@@ -83,6 +93,7 @@ export interface Task {
   completionTime?: string;
   execution?: string;
   containers?: Container[];
+  volumes?: Volume[];
   maxRetries?: number;
   timeout?: string;
   serviceAccount?: string;

@@ -5,7 +5,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { pauses, RUN } from '../api.ts';
-import { ApiFailure, CliFailure, EXIT, type ExitCode } from '../failure.ts';
+import { ApiFailure, CliFailure, EXIT, type ExitCode, isApiFailure } from '../failure.ts';
 import type { Session } from '../session.ts';
 import { createFollower, type LogEntry, showLine } from './log-entries.ts';
 import { conditionOf, type Execution, executionState, hasEnded, progressOf, shortName, type Task, taskState } from './shapes.ts';
@@ -129,10 +129,20 @@ async function createLogPrinter(session: Session, execution: Execution): Promise
   const next = createFollower(await session.api(), { project, region, job, execution: name }, execution.createTime ?? new Date(0).toISOString());
   // With --format, stdout belongs to the result.
   const show = (entry: LogEntry): void => (session.format === undefined ? session.terminal.print(showLine(entry)) : session.terminal.alert(showLine(entry)));
+  let denied = false;
   const print = async (): Promise<number> => {
-    const entries = await next();
-    for (const entry of entries) show(entry);
-    return entries.length;
+    if (denied) return 0;
+    try {
+      const entries = await next();
+      for (const entry of entries) show(entry);
+      return entries.length;
+    } catch (error) {
+      // The outcome matters more than the logs, and it can still be seen.
+      if (!isApiFailure(error, 'PERMISSION_DENIED')) throw error;
+      denied = true;
+      session.terminal.warn([`The logs cannot be shown: ${error.reason}`, ...error.lines].join('\n'));
+      return 0;
+    }
   };
   return {
     print,

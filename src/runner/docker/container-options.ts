@@ -1,8 +1,9 @@
 /** An attempt in the engine's words. Pure. */
 import type Dockerode from 'dockerode';
-import type { AttemptSpec, ContainerSpec, VolumeSpec } from '../driver.ts';
+import type { AttemptSpec, ContainerSpec } from '../driver.ts';
 import { containerName, LABEL_ATTEMPT, LABEL_CONTAINER, LABEL_OWNER, LABEL_PLAN, networkName, sandboxName, volumeName } from './labels.ts';
 import { PAUSE_IMAGE } from './pause-image.ts';
+import { partMounts, type VolumePart, volumeParts } from './volume-parts.ts';
 
 export interface Naming {
   readonly dataDirId: string;
@@ -81,16 +82,16 @@ export function sandboxOptions(naming: Naming, attempt: AttemptSpec, hosts: Host
       name: sandboxName(naming.scope, attempt.id),
       Image: PAUSE_IMAGE,
       Labels: { ...peopleLabels(attempt.labels), [LABEL_OWNER]: naming.dataDirId, [LABEL_ATTEMPT]: attempt.id, [LABEL_PLAN]: JSON.stringify(plan) },
-      HostConfig: { ...common(podman), ...network.host, CapAdd: [], Mounts: attempt.volumes.map((volume) => mount(naming, attempt.id, volume.name, `/volumes/${volume.name}`)) },
+      HostConfig: { ...common(podman), ...network.host, CapAdd: [], Mounts: volumeParts(attempt).map(({ name }) => mount(naming, attempt.id, name, `/volumes/${name}`)) },
     },
     network.config,
   );
 }
 
-export function volumeOptions(naming: Naming, attempt: AttemptSpec, volume: VolumeSpec): Dockerode.VolumeCreateOptions {
+export function volumeOptions(naming: Naming, attempt: AttemptSpec, { name, volume }: VolumePart): Dockerode.VolumeCreateOptions {
   const size = volume.sizeBytes === undefined ? '' : `,size=${volume.sizeBytes}`;
   return {
-    Name: volumeName(naming.scope, attempt.id, volume.name),
+    Name: volumeName(naming.scope, attempt.id, name),
     Labels: { [LABEL_OWNER]: naming.dataDirId, [LABEL_ATTEMPT]: attempt.id },
     ...(volume.medium === 'memory' ? { Driver: 'local', DriverOpts: { type: 'tmpfs', device: 'tmpfs', o: `mode=1777${size}` } } : {}),
   };
@@ -115,7 +116,7 @@ function containerOptions(naming: Naming, attempt: Plan, container: ContainerSpe
       ...(container.cpuMillis > 0 ? { NanoCpus: container.cpuMillis * 1_000_000 } : {}),
       // Swap equal to memory means none beside it: a task that needs more is ended, as on Cloud Run.
       ...(container.memoryBytes > 0 ? { Memory: container.memoryBytes, MemorySwap: container.memoryBytes } : {}),
-      Mounts: container.mounts.map((entry) => mount(naming, attempt.id, entry.volume, entry.path)),
+      Mounts: partMounts(attempt, container).map((entry) => mount(naming, attempt.id, entry.name, entry.path)),
     },
   };
 }

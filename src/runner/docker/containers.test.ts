@@ -1,7 +1,7 @@
 import { createServer } from 'node:net';
 import { afterEach, beforeAll, expect, test } from 'vitest';
 import { describeWithEngine } from '../../../test/harness/engine.ts';
-import { shellImage } from '../../../test/harness/image.ts';
+import { nodeImage, shellImage } from '../../../test/harness/image.ts';
 import { dockerAt, openTestDriver, removeAll, type TestDriver } from './test-driver.ts';
 
 describeWithEngine('containers of attempts', (dockerHost) => {
@@ -14,8 +14,8 @@ describeWithEngine('containers of attempts', (dockerHost) => {
     await subject.driver.close({ keepRunning: false });
     await removeAll(dockerAt(dockerHost), subject.dataDirId);
   });
-  const open = async () => {
-    subject = await openTestDriver(image, { dockerHost });
+  const open = async (what = image) => {
+    subject = await openTestDriver(what, { dockerHost });
     return subject;
   };
 
@@ -58,6 +58,33 @@ describeWithEngine('containers of attempts', (dockerHost) => {
     expect(volumes ?? []).toEqual([]);
   });
 
+  test('a part of a volume (subPath) is the same directory for whoever mounts the whole, the part, or a part of the part', async () => {
+    const { attempt, run, read } = await open();
+    for (const medium of ['memory', 'disk'] as const) {
+      const spec = attempt(
+        {
+          main: {
+            args: ['while ! test -s /whole/a/b/deep; do sleep 0.05; done; cat /only/word /whole/a/b/deep; stat -c %a /only /deep; echo from-main > /deep/back; ls /whole/a/b; ls /only'],
+            mounts: [
+              { volume: 'data', path: '/only', subPath: 'a/' },
+              { volume: 'data', path: '/deep', subPath: 'a/b' },
+              { volume: 'data', path: '/whole' },
+            ],
+            dependsOn: ['writer'],
+          },
+          writer: { args: ["trap 'exit 0' TERM; echo word > /whole/a/word; echo deep > /whole/a/b/deep; while :; do sleep 0.05; done"], mounts: [{ volume: 'data', path: '/whole/' }] },
+        },
+        { volumes: [{ name: 'data', kind: 'emptyDir', medium }] },
+      );
+      const exit = await run(spec);
+      const text = (await read(spec.id)).map((line) => line.text);
+      expect({ exit, text }).toMatchObject({ exit: { cause: 'exited', exitCode: 0 }, text: ['word', 'deep', medium === 'memory' ? '1777' : '777', medium === 'memory' ? '1777' : '777', 'back', 'deep', 'b', 'word'] });
+      await subject.driver.remove(spec.id);
+    }
+    const { Volumes: volumes } = await dockerAt(dockerHost).listVolumes({ filters: { label: [`actas.data-dir=${subject.dataDirId}`] } });
+    expect(volumes ?? []).toEqual([]);
+  });
+
   test('a startup probe that never passes ends the attempt', async () => {
     const { attempt } = await open();
     const spec = attempt({
@@ -72,6 +99,40 @@ describeWithEngine('containers of attempts', (dockerHost) => {
     await begun;
     expect(exit).toMatchObject({ cause: 'probeFailed' });
     expect(exit.message).toMatch(/tcp port 8080.*2 times/);
+  });
+
+  test('the only container of an attempt is probed as well', async () => {
+    const { attempt } = await open();
+    const spec = attempt({ main: { args: ["trap 'exit 0' TERM; while :; do sleep 0.05; done"], startupProbe: { initialDelayMs: 0, timeoutMs: 500, periodMs: 100, failureThreshold: 2, check: { kind: 'tcp', port: 8080 } } } });
+    await subject.driver.start(spec);
+    expect(await subject.exitOf(spec.id)).toMatchObject({ cause: 'probeFailed' });
+  });
+
+  test('what depends on others starts when all their startup probes have passed: HTTP, TCP and gRPC', async () => {
+    const { attempt, run, read } = await open(await nodeImage(dockerAt(dockerHost)));
+    const mounts = [{ volume: 'shared', path: '/shared' }];
+    const program = (script: string) => ({ command: ['node', '-e'], args: [`process.on('SIGTERM', () => process.exit(0)); const done = (name) => require('node:fs').writeFileSync('/shared/' + name, ''); let asked = 0; ${script}`], mounts });
+    const times = { initialDelayMs: 0, timeoutMs: 1000, periodMs: 50, failureThreshold: 100 };
+    const spec = attempt(
+      {
+        main: { args: ['ls /shared'], mounts, dependsOn: ['http', 'tcp', 'grpc'] },
+        http: {
+          ...program(`require('node:http').createServer((q, r) => { const ok = q.url === '/ready' && q.headers.probe === 'yes' && ++asked > 2; if (ok) done('http'); r.writeHead(ok ? 204 : 503).end(); }).listen(8081)`),
+          startupProbe: { ...times, check: { kind: 'http', port: 8081, path: '/ready', headers: [{ name: 'Probe', value: 'yes' }] } },
+        },
+        tcp: { ...program(`setTimeout(() => require('node:net').createServer((s) => { done('tcp'); s.destroy(); }).listen(8082), 300)`), startupProbe: { ...times, check: { kind: 'tcp', port: 8082 } } },
+        grpc: {
+          ...program(
+            `require('node:http2').createServer().on('stream', (stream, headers) => { let body = Buffer.alloc(0); stream.on('data', (c) => (body = Buffer.concat([body, c]))).on('end', () => { const ok = headers[':path'] === '/grpc.health.v1.Health/Check' && body.subarray(7).toString() === 'mine' && ++asked > 2; if (ok) done('grpc'); stream.respond({ 'content-type': 'application/grpc' }, { waitForTrailers: true }); stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' })); stream.end(Buffer.from([0, 0, 0, 0, 2, 8, ok ? 1 : 2])); }); }).listen(8083)`,
+          ),
+          startupProbe: { ...times, check: { kind: 'grpc', port: 8083, service: 'mine' } },
+        },
+      },
+      { volumes: [{ name: 'shared', kind: 'emptyDir', medium: 'memory' }] },
+    );
+    const exit = await run(spec);
+    const text = (await read(spec.id)).map((line) => `${line.container}: ${line.text}`);
+    expect({ exit, text }).toMatchObject({ exit: { cause: 'exited', exitCode: 0 }, text: ['main: grpc', 'main: http', 'main: tcp'] });
   });
 
   test('too much memory is told as such', async () => {

@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import Docker from 'dockerode';
 import { afterAll } from 'vitest';
 import { describeWithEngine } from '../../../test/harness/engine.ts';
-import { shellImage } from '../../../test/harness/image.ts';
+import { nodeImage } from '../../../test/harness/image.ts';
 import { driverContract, type Program } from '../driver-contract.ts';
 import { createDockerDriver } from './driver.ts';
 import { dockerAt, removeAll, silentLog } from './test-driver.ts';
@@ -24,7 +23,7 @@ describeWithEngine('the Docker driver', (dockerHost) => {
       return {
         driver: create(),
         reopen: async () => create(),
-        image: await shellImage(new Docker({ socketPath: dockerHost.slice('unix://'.length) })),
+        image: await nodeImage(dockerAt(dockerHost)),
         missingImage: '127.0.0.1:1/nobody/has:this',
         programs: {
           exit: (code) => shell(`exit ${code}`),
@@ -33,8 +32,8 @@ describeWithEngine('the Docker driver', (dockerHost) => {
           ignoreTerm: () => shell(`trap '' TERM; while :; do sleep 0.05; done`),
           killItself: (signal) => shell(`sh -c 'kill -${signal} $$'; exit $?`),
           printLong: (bytes) => shell(`head -c ${bytes} /dev/zero | tr '\\0' x; echo`),
-          listen: (port) => shell(`trap 'exit 0' TERM; echo listening on ${port}; while :; do sleep 0.05; done`),
-          connect: (port) => shell(`curl -s -m 1 http://127.0.0.1:${port}/ ; exit 0`),
+          listen: (port) => ({ command: ['node', '-e'], args: [`process.on('SIGTERM', () => process.exit(0)); require('node:net').createServer().listen(${port})`] }),
+          connect: (port) => ({ command: ['bash', '-c'], args: [`for i in {1..100}; do (exec 3<>/dev/tcp/127.0.0.1/${port}) 2>/dev/null && exit 0; sleep 0.1; done; exit 1`] }),
           absent: () => ({ command: ['/no/such/program'] }),
         },
         cleanUp: () => removeAll(dockerAt(dockerHost), dataDirId),

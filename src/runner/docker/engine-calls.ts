@@ -4,9 +4,10 @@ import { posix } from 'node:path';
 import { Readable } from 'node:stream';
 import type Docker from 'dockerode';
 import { pack } from 'tar-stream';
-import type { AttemptId, ContainerSpec, VolumeSpec } from '../driver.ts';
+import type { AttemptId } from '../driver.ts';
 import type { Naming } from './container-options.ts';
 import { LABEL_ATTEMPT, LABEL_OWNER } from './labels.ts';
+import type { PartMount } from './volume-parts.ts';
 
 /** The HTTP status of the engine's refusal; undefined where the engine did not answer at all. */
 export function statusOf(error: unknown): number | undefined {
@@ -57,12 +58,11 @@ export async function createContainer(docker: Docker, options: Docker.ContainerC
 }
 
 /** A new volume belongs to root; an emptyDir is everybody's who runs in the attempt. (One in memory is mounted that way.) */
-export async function openVolumes(container: Docker.Container, mounts: ContainerSpec['mounts'], volumes: readonly VolumeSpec[]): Promise<void> {
-  for (const mount of mounts) {
-    if (volumes.find((volume) => volume.name === mount.volume)?.medium !== 'disk') continue;
+export async function openVolumes(container: Docker.Container, mounts: readonly PartMount[]): Promise<void> {
+  for (const { volume, path } of mounts) {
+    if (volume.medium !== 'disk') continue;
     const tar = pack();
     // By its name in the folder above: the engine leaves the mode of an archive's own root as it is.
-    const path = posix.normalize(mount.path).replace(/\/$/, '');
     tar.entry({ name: `${posix.basename(path)}/`, type: 'directory', mode: 0o777 });
     tar.finalize();
     await container.putArchive(Readable.from(tar), { path: posix.dirname(path) });

@@ -76,7 +76,13 @@ async function findLocal(docker: Docker, reference: string): Promise<Docker.Imag
       if (!isStatus(error, 404)) throw new ImageError('unavailable', reasonOf(error), error);
     }
   }
-  return undefined;
+  return digest === undefined ? undefined : findByDigest(docker, digest);
+}
+
+/** An image that a mirror or another name brought: the engine finds a registry's digest under the name that it was pulled by alone. */
+async function findByDigest(docker: Docker, digest: string): Promise<Docker.ImageInspectInfo | undefined> {
+  const known = (await docker.listImages()).find((image) => image.RepoDigests?.some((entry) => entry.endsWith(`@${digest}`)));
+  return known === undefined ? undefined : docker.getImage(known.Id).inspect();
 }
 
 function describe(image: Docker.ImageInspectInfo, reference: string, source: ResolvedImage['source']): ResolvedImage {
@@ -158,15 +164,16 @@ async function loadArchive({ docker, log }: ImagesOptions, path: string): Promis
   });
   if ((await findLocal(docker, tag)) !== undefined) return tag;
   log.info({ archive: path }, 'Loading an image from an archive.');
-  const [repo = '', version = ''] = tag.split(':');
   try {
     if (!(await isSavedImage(path))) {
-      await drain(await docker.importImage(path, { repo, tag: version }));
+      // The tag is part of `repo`: Podman overlooks the parameter of its own that Docker has for it.
+      await drain(await docker.importImage(path, { repo: tag }));
       return tag;
     }
     const told = await drain(await docker.loadImage(path));
     const name = /Loaded image(?: ID)?: (\S+)/.exec(told.join('\n'))?.[1];
     if (name === undefined) throw new ImageError('missing', `The engine did not say which image it loaded from ${path}: ${told.join(' ')}`);
+    const [repo = '', version = ''] = tag.split(':');
     await docker.getImage(name).tag({ repo, tag: version });
     return tag;
   } catch (error) {

@@ -5,8 +5,9 @@ import { networkInterfaces } from 'node:os';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { describeWithEngine } from '../../../test/harness/engine.ts';
 import { shellImage } from '../../../test/harness/image.ts';
+import { until } from '../until.ts';
 import { firewallObstacle } from './firewall.ts';
-import { networkName, scopeOf } from './labels.ts';
+import { LABEL_ATTEMPT, networkName, scopeOf } from './labels.ts';
 import { dockerAt, openTestDriver, removeAll, type TestDriver } from './test-driver.ts';
 
 const obstacle = await firewallObstacle();
@@ -73,7 +74,8 @@ describeWithEngine(`the tasks' network${obstacle === undefined ? '' : ` (skipped
     if (network?.kind !== 'address') throw new Error('no network of addresses');
     const unleased = subject.attempt({ main: 'curl -s -m 3 http://169.254.169.254/; echo $?' });
     subject.leased.delete(unleased.address ?? '');
-    expect((await output(subject, unleased)).text).toEqual(['56']);
+    // Reset after (56) or before (7) the connection stood, or closed without an answer (52): never a byte.
+    expect((await output(subject, unleased)).text).toEqual([expect.stringMatching(/^(7|52|56)$/)]);
     // From the other data directory's bridge, and straight to our gateway's ports.
     const stranger = other.attempt({ main: `curl -s -m 1 ${network.apiUrl}/; echo $?` });
     expect((await output(other, stranger)).text).toEqual(['28']);
@@ -101,17 +103,25 @@ describeWithEngine(`the tasks' network${obstacle === undefined ? '' : ` (skipped
     await bystander.driver.start(untouched);
     const first = await open();
     const spec = first.attempt({
-      main: `while ! curl -s -f -m 1 http://169.254.169.254/ | grep -q metadata; do :; done; echo before; while curl -s -f -m 1 http://169.254.169.254/ >/dev/null; do :; done; echo away; while ! curl -s -m 1 http://169.254.169.254/; do :; done; echo`,
+      main: 'while ! curl -s -f -m 1 http://169.254.169.254/ >/dev/null; do :; done; echo before; while curl -s -f -m 1 http://169.254.169.254/ >/dev/null; do :; done; echo away; while ! curl -s -f -m 1 http://169.254.169.254/; do :; done; echo',
     });
     const orphan = first.attempt({ main: 'exec sleep 60' });
     await first.driver.start(spec);
     await first.driver.start(orphan);
+    const docker = dockerAt(dockerHost);
+    // Asked of the engine itself: between the two drivers there is nobody else to ask.
+    const said = async (word: string) => {
+      const [found] = await docker.listContainers({ filters: { label: [`${LABEL_ATTEMPT}=${spec.id}`] } });
+      return found !== undefined && String(await docker.getContainer(found.Id).logs({ stdout: true })).includes(word);
+    };
+    await until(() => said('before'), 'the first answer');
     await first.driver.close({ keepRunning: true });
     opened.splice(opened.indexOf(first), 1);
+    await until(() => said('away'), 'the end of the answers');
     const again = await open({ keep: new Set([spec.id]), leased: first.leased }, first.dataDirId);
     expect((await again.driver.attempts()).map((state) => [state.id, state.state])).toEqual([[spec.id, 'running']]);
-    await again.driver.stop(spec.id, 0);
     await again.exitOf(spec.id);
+    expect((await again.read(spec.id)).map((line) => line.text)).toEqual(['before', 'away', `metadata ${spec.address}`]);
     expect((await bystander.driver.attempts()).map((state) => state.state)).toEqual(['running']);
     expect(again.info.network).toMatchObject({ gateway: first.info.network?.kind === 'address' ? first.info.network.gateway : '' });
   });

@@ -14,6 +14,7 @@ import type { EngineEvent } from './engine-events.ts';
 import { LABEL_ATTEMPT, LABEL_CONTAINER, LABEL_OWNER, LABEL_PLAN } from './labels.ts';
 import { decide } from './outcome.ts';
 import { runProbe } from './probe.ts';
+import { partMounts, volumeParts } from './volume-parts.ts';
 
 export interface LifecycleDeps {
   readonly docker: Docker;
@@ -64,9 +65,10 @@ export class Lifecycle {
   async #begin(attempt: Attempt, spec: AttemptSpec): Promise<void> {
     attempt.plan ??= spec;
     try {
-      for (const volume of spec.volumes) await this.#deps.docker.createVolume(volumeOptions(this.#deps.naming, spec, volume));
+      for (const part of volumeParts(spec)) await this.#deps.docker.createVolume(volumeOptions(this.#deps.naming, spec, part));
       const [only] = spec.containers;
-      if (only !== undefined && spec.containers.length === 1) {
+      // A probe wants an address to go to, and a start that can be gone on with: that is the way of several containers.
+      if (only !== undefined && spec.containers.length === 1 && only.startupProbe === undefined) {
         await this.#startMember(attempt, only, singleOptions(this.#deps.naming, spec, only, this.#deps.hosts, this.#deps.podman));
         return;
       }
@@ -121,12 +123,10 @@ export class Lifecycle {
     const { docker } = this.#deps;
     const member = memberOf(attempt, container.name);
     try {
-      if (container.mounts.some((mount) => mount.subPath !== undefined && mount.subPath !== ''))
-        throw Object.assign(new Error('A mount of a part of an emptyDir volume (subPath) is not supported by the Docker driver.'), { statusCode: 400 });
       const created = await createContainer(docker, options);
       member.dockerId = created.id;
       if (member.state === 'absent') member.state = 'created';
-      if (container.mounts.length > 0) await openVolumes(created, container.mounts, attempt.plan?.volumes ?? []);
+      if (container.mounts.length > 0 && attempt.plan !== undefined) await openVolumes(created, partMounts(attempt.plan, container));
       if (attempt.halt.signal.aborted) return this.#evaluate(attempt);
       await created.start().catch(ignoring(304));
     } catch (error) {

@@ -80,8 +80,8 @@ export async function ensurePauseImage(docker: Dockerode, architecture: string):
   const tar = pack();
   tar.entry({ name: 'pause', mode: 0o755 }, elf);
   tar.finalize();
-  const [repo, tag] = PAUSE_IMAGE.split(':');
-  const answer = await docker.importImage(Readable.from(tar), { repo, tag, changes: ['ENTRYPOINT ["/pause"]'] });
+  // The tag is part of `repo`: Podman overlooks the parameter of its own that Docker has for it.
+  const answer = await docker.importImage(Readable.from(tar), { repo: PAUSE_IMAGE, changes: ['ENTRYPOINT ["/pause"]'] });
   let text = '';
   for await (const chunk of answer) text += chunk;
   if (text.includes('"error"')) throw new Error(`The sandbox image cannot be imported: ${text.trim()}`);

@@ -78,7 +78,7 @@ export function newExecution(
 }
 
 /** Rows of all tasks of a new execution. */
-export function newTasks(execution: Execution, now: Micros): TaskRow[] {
+export function newTasks(execution: Execution, now: Micros): Iterable<TaskRow> {
   const template = execution.template ?? create(TaskTemplateSchema);
   const createTime = toTimestamp(now);
   const shared = create(TaskSchema, {
