@@ -135,10 +135,17 @@ export function defaultDataDir(env: Readonly<Record<string, string | undefined>>
 
 function readConfigFile(file: string): Record<string, unknown> {
   let value: unknown;
+  const reason = (error: unknown) => (error instanceof Error ? error.message : String(error));
+  let text: string;
   try {
-    value = parse(readFileSync(file, 'utf8'));
+    text = readFileSync(file, 'utf8');
   } catch (error) {
-    throw new ConfigError(`${file}: cannot be read as YAML: ${error instanceof Error ? error.message : String(error)}`);
+    throw new ConfigError(`${file}: cannot be read: ${reason(error)}`);
+  }
+  try {
+    value = parse(text);
+  } catch (error) {
+    throw new ConfigError(`${file}: is not YAML: ${reason(error).trimEnd()}`);
   }
   if (value === null || value === undefined) return {};
   if (typeof value !== 'object' || Array.isArray(value)) throw new ConfigError(`${file}: must hold settings, one per line (driver: docker)`);

@@ -13,7 +13,9 @@ const JOBS = '/run.googleapis.com/v2/projects/demo/locations/us-central1/jobs';
 const ACCOUNTS = '/iam.googleapis.com/v1/projects/demo/serviceAccounts';
 const PROJECT = '/cloudresourcemanager.googleapis.com/v3/projects/demo';
 const emailOf = (id: string) => `${id}@demo.iam.gserviceaccount.com`;
-const jobOf = (serviceAccount?: string, image = 'busybox') => ({ template: { template: { containers: [{ image }], ...(serviceAccount === undefined ? {} : { serviceAccount }) } } });
+const jobOf = (serviceAccount?: string, image = 'busybox') => ({
+  template: { template: { containers: [{ image }], ...(serviceAccount === undefined ? {} : { serviceAccount }) } },
+});
 
 async function createAccount(accountId: string): Promise<string> {
   const answer = await server.call('POST', ACCOUNTS, { accountId });
@@ -31,7 +33,7 @@ async function grant(path: string, role: string, ...members: readonly string[]):
 async function createJob(id: string, as?: string): Promise<void> {
   const answer = await server.call('POST', `${JOBS}?jobId=${id}`, jobOf(), as === undefined ? {} : { as });
   expect(answer.status, answer.text).toBe(200);
-  await until(async () => (await server.call('GET', `${JOBS}/${id}`)).json.reconciling === undefined);
+  await until(`job ${id} is settled`, async () => (await server.call('GET', `${JOBS}/${id}`)).json.reconciling === undefined);
 }
 
 /** Calls with one token, whoever it may speak for by now. */
@@ -55,7 +57,7 @@ describe('a service account', () => {
     expect(await listWith(token)).toBe(200);
   });
 
-  test('made again under the same address it has neither tokens nor grants of the old one; undelete brings those back', async () => {
+  test('made again under the same address it has neither tokens nor grants of the old one; undelete brings the grants back', async () => {
     const uniqueId = await createAccount('phoenix');
     await grant(PROJECT, 'roles/run.viewer', `serviceAccount:${emailOf('phoenix')}`);
     const token = await issue(emailOf('phoenix'));
@@ -66,7 +68,7 @@ describe('a service account', () => {
     expect(await listWith(await issue(emailOf('phoenix')))).toBe(403);
     await server.call('DELETE', `${ACCOUNTS}/${emailOf('phoenix')}`);
     expect((await server.call('POST', `${ACCOUNTS}/${uniqueId}:undelete`, {})).status).toBe(200);
-    expect(await listWith(token)).toBe(200);
+    expect(await listWith(await issue(emailOf('phoenix')))).toBe(200);
   });
 });
 

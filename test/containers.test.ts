@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import Docker from 'dockerode';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { describeWithEngine } from './harness/engine.ts';
-import { nodeImage, shellImage } from './harness/image.ts';
+import { buildImage, nodeImage, shellImage } from './harness/image.ts';
 import { startTestServer, type TestServer } from './harness/server.ts';
 import { until } from './harness/until.ts';
 
@@ -88,7 +88,7 @@ describeWithEngine('containers', (dockerHost) => {
     ];
     const script = `sleep 1; ${probes.map((probe, i) => `echo "${i}: $(${probe.replaceAll("'", '"').replaceAll('"', '\\"').replaceAll('\\"', '"')})"`).join('; ')}`;
     await createJob('alpha-probe', { serviceAccount: account('alpha'), containers: [{ image: shell, command: ['sh', '-c', script], env: [{ name: 'OTHER', value: '10.255.255.1' }] }] });
-    await createJob('beta-sleeps', { serviceAccount: account('beta'), containers: [{ image: shell, command: ['sleep', '20'] }] });
+    await createJob('beta-sleeps', { serviceAccount: account('beta'), containers: [{ image: shell, command: ['sh', '-c', 'trap "exit 0" TERM; sleep 20 & wait'] }] });
     const beta = await run('beta-sleeps');
     const address = await until('the neighbour has an address', async () => {
       const containers = await docker.listContainers({ filters: { label: ['actas.attempt'] } });
@@ -110,6 +110,52 @@ describeWithEngine('containers', (dockerHost) => {
     expect(at(7)).toBe('401');
     await server.call('POST', `/run.googleapis.com/v2/${beta.name}:cancel`, {});
     expect((await ended(beta.operation)).response?.conditions?.find((c: { type: string }) => c.type === 'Completed')).toMatchObject({ state: 'CONDITION_FAILED', message: 'Cancelled by user.' });
+  });
+
+  test('the address of a finished task gets nothing, whoever takes it, and the next task gets another', async () => {
+    await createJob('addressed', { serviceAccount: account('alpha'), containers: [{ image: shell, command: ['sh', '-c', 'hostname -i; sleep 1'] }] });
+    const first = await run('addressed');
+    const network = await until('the task runs', async () => {
+      const containers = await docker.listContainers({ filters: { label: ['actas.attempt'] } });
+      return Object.keys(containers.find((c) => Object.values(c.Labels).includes(first.name.split('/').at(-1) ?? ''))?.NetworkSettings.Networks ?? {})[0];
+    });
+    await ended(first.operation);
+    const [address = ''] = await lines(first.name);
+    expect(address).toMatch(/^10\./);
+    const stranger = await docker.createContainer({
+      Image: shell,
+      Cmd: ['sh', '-c', "curl -s -m 3 -H 'Metadata-Flavor: Google' http://169.254.169.254/computeMetadata/v1/instance/service-accounts/default/email; echo \" $?\""],
+      HostConfig: { NetworkMode: network },
+      NetworkingConfig: { EndpointsConfig: { [network]: { IPAMConfig: { IPv4Address: address } } } },
+    });
+    try {
+      await stranger.start();
+      await stranger.wait();
+      // Reset (56), refused (7) or closed without an answer (52).
+      expect((await stranger.logs({ stdout: true })).subarray(8).toString()).toMatch(/^ (7|52|56)\n$/);
+    } finally {
+      await stranger.remove({ force: true });
+    }
+    const [next] = await output('addressed');
+    expect(next).toMatch(/^10\./);
+    expect(next).not.toBe(address);
+  });
+
+  test('an execution runs the content that its tag named when it began, its retries too', async () => {
+    const programs = { '/bin/sh': '/bin/sh', '/bin/cat': '/bin/cat', '/bin/sleep': '/bin/sleep' };
+    const [one, two] = await Promise.all(['one', 'two'].map((word) => buildImage(docker, { name: `moving-${word}`, programs, files: { '/word': `${word}\n` } })));
+    const tag = (image: string) => docker.getImage(image).tag({ repo: 'actas-test-moving', tag: 'v1' });
+    await tag(one ?? '');
+    await createJob('moving', { maxRetries: 1, containers: [{ image: 'actas-test-moving:v1', command: ['sh', '-c', 'cat /word; sleep $((2 - 2 * CLOUD_RUN_TASK_ATTEMPT)); exit $((1 - CLOUD_RUN_TASK_ATTEMPT))'] }] });
+    const { name, operation } = await run('moving');
+    const image = await until('the image is pinned', async () => /.*@sha256:.*/.exec((await server.call('GET', `/run.googleapis.com/v2/${name}`)).json.template.containers[0].image)?.[0]);
+    await tag(two ?? '');
+    expect((await ended(operation)).response).toMatchObject({ succeededCount: 1, retriedCount: 1 });
+    expect(await lines(name)).toEqual(['one', 'one']);
+    const id = (await docker.getImage(one ?? '').inspect()).Id;
+    expect(image).toBe(`actas-test-moving@${id}`);
+    expect(await output('moving')).toEqual(['two', 'two']);
+    await docker.getImage('actas-test-moving:v1').remove();
   });
 
   test('the listeners inside the tasks\' network give nothing to the machine\'s other addresses or to a container of another bridge', async () => {
@@ -165,7 +211,7 @@ describeWithEngine('containers', (dockerHost) => {
       volumes: [{ name: 'shared', emptyDir: { medium: 'MEMORY', sizeLimit: '16Mi' } }],
       containers: [
         { name: 'main', image: shell, command: ['sh', '-c', 'cat /shared/word'], volumeMounts: [{ name: 'shared', mountPath: '/shared' }], dependsOn: ['side'] },
-        { name: 'side', image: shell, command: ['sh', '-c', `echo from-the-side > /shared/word; ${sidecar}`], volumeMounts: [{ name: 'shared', mountPath: '/shared' }] },
+        { name: 'side', image: shell, command: ['sh', '-c', `trap 'exit 0' TERM; echo from-the-side > /shared/word; ${sidecar}`], volumeMounts: [{ name: 'shared', mountPath: '/shared' }] },
       ],
     });
     const { name, operation } = await run('two');

@@ -105,6 +105,8 @@ export function* pauses(first: number, most: number): Generator<number> {
   for (let pause = first; ; pause = Math.min(most, pause * 2)) yield pause;
 }
 
+// The caller names the shape, as with JSON.parse it would.
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters
 function shaped<T extends object>(answer: object): T {
   // The answer's shape is the API's published one; the interfaces in shapes.ts declare every field optional, so nothing is trusted by this cast.
   return answer as T;

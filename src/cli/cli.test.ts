@@ -176,7 +176,9 @@ describe('errors', () => {
   });
 
   it.each([
-    [['run', 'jobs', 'create', 'x', '--imge=a'], /unknown option '--imge=?a?'|Did you mean --image/],
+    [['run', 'jobs', 'create', 'x', '--imge=a'], /unknown option '--imge'\n\(Did you mean --image\?\)/],
+    [['run', 'jobs', 'create', 'x', '--image=a', '--set-secrets=A=b:1'], /--set-secrets is not supported: .*--set-env-vars/],
+    [['run', 'jobs', 'deploy', 'x', '--container', 'side'], /--container is not supported: .* one container/],
     [['run', 'jobs', 'create', 'x'], /required option '--image <image>' not specified/],
     [['run', 'jobs', 'exeute', 'x'], /Did you mean execute\?/],
     [['porjects', 'list'], /Did you mean projects\?/],
@@ -197,8 +199,22 @@ describe('errors', () => {
 
   it('help exits with 0 on stdout', async () => {
     expect(await run(['run', 'jobs', 'create', '--help'])).toMatchObject({ code: 0, out: expect.stringContaining('--service-account'), err: '' });
-    expect(await run(['--help'])).toMatchObject({ code: 0, out: expect.stringContaining('Exit codes:') });
+    expect(await run(['help', 'run', 'jobs', 'create'])).toMatchObject({ code: 0, out: expect.stringContaining('--service-account'), err: '' });
+    for (const line of [['--help'], ['help']]) expect(await run(line)).toMatchObject({ code: 0, out: expect.stringContaining('Exit codes:') });
     expect(await run(['--version'])).toMatchObject({ code: 0, out: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) });
+  });
+});
+
+describe('what the server warns of', () => {
+  it('is shown once, however often it comes', async () => {
+    const headers = { 'x-actas-warning': ['a, b', 'c'].map(encodeURIComponent).join(', ') };
+    const { env } = await serve({
+      'GET /run.googleapis.com/v2/projects/demo/locations/us-central1/jobs': () => ({ headers, body: { jobs: [], nextPageToken: '' } }),
+      'GET /actas/v1/status': () => ({ headers, body: { project: 'demo' } }),
+    });
+    const { code, err } = await run(['run', 'jobs', 'list'], { env });
+    expect(code).toBe(0);
+    expect(err.split('\n').filter((line) => line.startsWith('WARNING'))).toEqual(['WARNING: a, b', 'WARNING: c']);
   });
 });
 

@@ -87,7 +87,7 @@ function fish(tree: readonly Words[]): string {
 function __actas_words
   set -l path
   for word in (commandline -opc)[2..-1]
-    contains -- " $path $word " ${known}; or contains -- " $word " ${known}; and set path $path $word
+    contains -- " "(string join ' ' $path $word)" " ${known}; and set path $path $word
   end
   switch "$path"
 ${blocks.join('\n')}

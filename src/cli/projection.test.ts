@@ -1,4 +1,4 @@
-import { assert, property, string } from 'fast-check';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CliFailure } from './failure.ts';
 import { parseFilter, sortBy } from './filter.ts';
@@ -78,8 +78,8 @@ describe('filters', () => {
   it.each(['name:', '(name:a', 'AND', 'a=(b', '= b', '"open'])('refuses %j', (filter) => expect(() => parseFilter(filter)).toThrow(/Cannot read the filter/));
 
   it('reads or refuses any text, and never crashes', () => {
-    assert(
-      property(string(), (text) => {
+    fc.assert(
+      fc.property(fc.string(), (text) => {
         try {
           return typeof parseFilter(text)(job) === 'boolean';
         } catch (error) {

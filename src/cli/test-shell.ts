@@ -55,7 +55,7 @@ export interface Seen {
   readonly authorization: string | undefined;
 }
 
-export type Answer = { readonly status?: number; readonly body: unknown };
+export type Answer = { readonly status?: number; readonly headers?: Readonly<Record<string, string>>; readonly body: unknown };
 
 export interface FakeApi {
   readonly url: string;
@@ -74,8 +74,8 @@ export async function startFakeApi(answer: (call: Seen) => Answer | undefined): 
       const text = await readBody(request);
       const call: Seen = { verb: request.method ?? '', path: request.url ?? '', body: text === '' ? undefined : JSON.parse(text), authorization: request.headers.authorization };
       seen.push(call);
-      const { status = 200, body } = answer(call) ?? apiError(404, 'NOT_FOUND', `nothing at ${call.path}`);
-      response.writeHead(status, { 'content-type': 'application/json' }).end(typeof body === 'string' ? body : JSON.stringify(body));
+      const { status = 200, headers = {}, body } = answer(call) ?? apiError(404, 'NOT_FOUND', `nothing at ${call.path}`);
+      response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(typeof body === 'string' ? body : JSON.stringify(body));
     };
     void respond();
   });

@@ -7,7 +7,7 @@
  *
  * Must not know: HTTP, policies, what a service account is beyond its e-mail.
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { invalidArgument, resourceExhausted } from '../errors.ts';
 import { type Clock, MICROS_PER_MILLI, MICROS_PER_SECOND, type Micros } from '../timestamp.ts';
 
@@ -225,5 +225,5 @@ function toVerified(row: Omit<TokenRow, 'hash'>): VerifiedToken {
 
 /** The form in which a token is kept. */
 export function hashToken(token: string): Buffer {
-  return createHash('sha256').update(token).digest();
+  return hash('sha256', token, 'buffer');
 }

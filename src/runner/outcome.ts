@@ -35,7 +35,7 @@ export function readOutcome(exit: AttemptExit, stopCause: StopCause | null): Out
     case 'probeFailed':
       return { ...failed, message: withReason('The startup probe of the container failed', exit), ...nothing };
     case 'lost':
-      // Deviation: Cloud Run has no such end. An attempt whose container is gone without a trace counts as a crash.
+      // Deviation: an attempt whose container is gone without a trace (removed by hand, lost with the engine) counts as a crash. On Cloud Run no container can go like that.
       return { ...failed, message: withReason('The attempt was lost', exit), ...nothing };
   }
 }

@@ -3,7 +3,7 @@ import type { TaskTemplate } from '../gen/google/cloud/run/v2/task_template_pb.j
 
 /**
  * @returns one sentence about the first such thing, or undefined where a task can have all that its template says.
- * Deviation: secrets, Cloud Storage, NFS and Cloud SQL volumes and GPUs are accepted on a job, but its tasks fail with this sentence.
+ * Deviation: secrets, Cloud Storage, NFS and Cloud SQL volumes and GPUs are accepted on a job, but its tasks fail with a sentence that names what is not served.
  */
 export function findUnserved(template: TaskTemplate): string | undefined {
   for (const [index, container] of template.containers.entries()) {

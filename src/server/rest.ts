@@ -15,6 +15,7 @@ import type { AnyService, HttpBinding, Log } from '../services/service.ts';
 import type { Dispatch, Transport } from './dispatch.ts';
 import { compilePath, type PathMatcher } from './http-rule.ts';
 import { checkJson } from './json-check.ts';
+import { createJsonText, jsonBytes } from './json-text.ts';
 import { applyFields, parseFields } from './partial-response.ts';
 import type { PeerOf } from './peer.ts';
 import { assignPath, type JsonObject, mergeQuery, type SystemParameters, systemParameters } from './query-params.ts';
@@ -26,7 +27,6 @@ interface Route {
   readonly verb: string;
   readonly path: PathMatcher;
   readonly body: string;
-  readonly responseBody: string;
   readonly service: AnyService;
   readonly method: DescMethod;
 }
@@ -42,13 +42,15 @@ export function createRestDoor(services: readonly AnyService[], dispatch: Dispat
   const routes = services.flatMap(routesOf);
   // The most particular first: a plain `*` would take a `:verb`, or a literal such as `namespaced`, for a part of the name.
   routes.sort((a, b) => Number(/:\w+$/.test(b.path.template)) - Number(/:\w+$/.test(a.path.template)) || wildcards(a) - wildcards(b));
+  const texts = createJsonText(registry);
   const byHost = Map.groupBy(routes, (route) => route.service.host);
   return {
     hosts: new Set(byHost.keys()),
     async handle(request, response, target) {
       const warnings: string[] = [];
       const abort = new AbortController();
-      response.once('close', () => abort.abort());
+      // Only a caller that goes away early: aborting costs more than the rest of a short answer.
+      response.once('close', () => response.writableFinished || abort.abort());
       const transport: Transport = {
         door: 'rest',
         authorization: request.headers.authorization,
@@ -71,10 +73,11 @@ export function createRestDoor(services: readonly AnyService[], dispatch: Dispat
           return decode(route, variables, target.query, await readBody(request, response), registry);
         };
         const answer = await dispatch.unary(route.service, route.method, read, transport);
-        let json: unknown = toJson(route.method.output, answer, { registry, enumAsInteger: parameters.enumsAsNumbers });
-        if (route.responseBody !== '' && typeof json === 'object' && json !== null) json = (json as JsonObject)[route.responseBody] ?? {};
-        if (mask !== undefined) json = applyFields(mask, json);
-        send(response, 200, json, parameters.prettyPrint, warnings);
+        const body =
+          mask === undefined
+            ? texts.bytes(route.method.output, answer, parameters)
+            : jsonBytes(applyFields(mask, toJson(route.method.output, answer, { registry, enumAsInteger: parameters.enumsAsNumbers })), parameters.prettyPrint);
+        send(response, 200, body, warnings);
       } catch (error) {
         const shaped = asApiError(error, log);
         if (!isKnown) dispatch.refused(shaped, transport);
@@ -87,12 +90,11 @@ export function createRestDoor(services: readonly AnyService[], dispatch: Dispat
 function routesOf(service: AnyService): Route[] {
   return service.desc.methods.flatMap((method) => {
     const own = service.http?.[method.localName];
-    const bindings: readonly (HttpBinding & { responseBody?: string })[] = own ?? (hasOption(method, httpOption) ? bindingsOf(getOption(method, httpOption)) : []);
+    const bindings: readonly HttpBinding[] = own ?? (hasOption(method, httpOption) ? bindingsOf(getOption(method, httpOption)) : []);
     return bindings.map((binding) => ({
       verb: binding.verb,
       path: compilePath(binding.path),
       body: binding.body ?? '',
-      responseBody: binding.responseBody ?? '',
       service,
       method,
     }));
@@ -103,13 +105,15 @@ function wildcards(route: Route): number {
   return route.path.template.split('*').length;
 }
 
-function bindingsOf(rule: HttpRule): (HttpBinding & { responseBody: string })[] {
+function bindingsOf(rule: HttpRule): HttpBinding[] {
+  // No API of ours has one; the next that does will say so at start.
+  if (rule.responseBody !== '') throw new Error('google.api.HttpRule.response_body is not served');
   const { pattern } = rule;
   const rest = rule.additionalBindings.flatMap(bindingsOf);
   if (pattern.case === undefined || pattern.case === 'custom') return rest;
   // The names of the oneof's cases are the verbs in lower case (google/api/http.proto).
   const verb = pattern.case.toUpperCase() as HttpBinding['verb'];
-  return [{ verb, path: pattern.value, body: rule.body, responseBody: rule.responseBody }, ...rest];
+  return [{ verb, path: pattern.value, body: rule.body }, ...rest];
 }
 
 function find(
@@ -246,9 +250,8 @@ function notJson(what: string): ApiError {
   return invalidRequest(`content-type: must be application/json, but is ${what}.`, [{ field: 'content-type', description: 'must be application/json' }]);
 }
 
-function send(response: ServerResponse, status: number, json: unknown, pretty: boolean, warnings: readonly string[]): void {
+function send(response: ServerResponse, status: number, body: Buffer, warnings: readonly string[]): void {
   if (response.destroyed || response.headersSent) return;
-  const body = Buffer.from(pretty ? `${JSON.stringify(json, undefined, 2)}\n` : JSON.stringify(json));
   response.statusCode = status;
   response.setHeader('Content-Type', 'application/json; charset=UTF-8');
   response.setHeader('Content-Length', body.length);
@@ -279,21 +282,9 @@ export function sendError(response: ServerResponse, shaped: ApiError, options: {
   const json = toJson(StatusSchema, status, { registry: options.registry }) as { details?: unknown };
   if (shaped.status === 'UNAUTHENTICATED')
     response.setHeader('WWW-Authenticate', `Bearer realm="https://accounts.google.com/"${shaped.message.startsWith('Request is missing') ? '' : ', error="invalid_token"'}`);
-  send(
-    response,
-    http,
-    {
-      error: {
-        code: http,
-        message: shaped.message,
-        ...(options.legacy ? { errors: [{ message: shaped.message, domain: 'global', reason }] } : {}),
-        status: shaped.status,
-        ...(json.details === undefined ? {} : { details: json.details }),
-      },
-    },
-    options.prettyPrint,
-    options.warnings,
-  );
+  const errors = options.legacy ? { errors: [{ message: shaped.message, domain: 'global', reason }] } : {};
+  const details = json.details === undefined ? {} : { details: json.details };
+  send(response, http, jsonBytes({ error: { code: http, message: shaped.message, ...errors, status: shaped.status, ...details } }, options.prettyPrint), options.warnings);
 }
 
 /** All message types that may stand in an Any of ours, for JSON. */

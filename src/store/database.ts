@@ -86,6 +86,9 @@ export async function openStore(dataDir: string): Promise<Store> {
     }
   };
 
+  const savepoint = writer.raw.prepare('SAVEPOINT one');
+  const release = writer.raw.prepare('RELEASE one');
+
   const runBatch = async (batch: readonly Waiting[]): Promise<void> => {
     const touched = new Set<Topic>();
     const outcomes: (() => void)[] = [];
@@ -94,10 +97,10 @@ export async function openStore(dataDir: string): Promise<Store> {
       for (const waiting of batch) {
         const own = new Set<Topic>();
         const scope = { isOpen: true };
-        writer.raw.exec('SAVEPOINT one');
+        savepoint.run();
         try {
           const value = await inside.run(scope, () => waiting.run({ db: writer.query, touch: (topic) => own.add(topic) }));
-          writer.raw.exec('RELEASE one');
+          release.run();
           for (const topic of own) touched.add(topic);
           outcomes.push(() => waiting.resolve(value));
         } catch (error) {

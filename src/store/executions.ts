@@ -81,7 +81,7 @@ export async function countOpenExecutions(db: Db, projectId: string, location: s
   const row = await db
     .selectFrom('executions')
     .select(sql<number>`count(*)`.as('count'))
-    .where('phase', '<>', 'done')
+    .where('phase', '<>', sql.lit('done'))
     .where('project_id', '=', projectId)
     .where('location', '=', location)
     .executeTakeFirst();
@@ -102,5 +102,5 @@ export async function updateExecution(db: Db, row: ExecutionRow): Promise<void> 
 export async function deleteExecutionsOfJob(db: Db, job: { readonly name: string; readonly uid: string }, now: Micros): Promise<void> {
   const ofJob = db.updateTable('executions').where('job', '=', job.name).where('job_uid', '=', job.uid).where('delete_time', 'is', null);
   await ofJob.set({ delete_requested: 1, delete_time: now }).where('phase', '=', 'done').execute();
-  await ofJob.set({ delete_requested: 1 }).where('phase', '<>', 'done').execute();
+  await ofJob.set({ delete_requested: 1 }).where('phase', '<>', sql.lit('done')).execute();
 }

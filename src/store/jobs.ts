@@ -9,6 +9,7 @@ import { type Job, JobSchema } from '../gen/google/cloud/run/v2/job_pb.js';
 import { fromTimestamp, type Micros, toTimestamp } from '../timestamp.ts';
 import type { Db } from './database.ts';
 import type { Database, JobsTable } from './schema.ts';
+import { prepare } from './sqlite.ts';
 
 export type JobRow = Selectable<JobsTable>;
 
@@ -75,8 +76,9 @@ export function jobMetadata(job: Job): Any {
 
 /** The job of this name that is not deleted; one whose deletion is under way is found. */
 export async function findJob(db: Db, name: string): Promise<JobRow | undefined> {
-  return db.selectFrom('jobs').selectAll().where('name', '=', name).where('delete_time', 'is', null).executeTakeFirst();
+  return (await selectByName(db, { name }))[0];
 }
+const selectByName = prepare<JobRow, 'name'>(['name'], (db, { name }) => db.selectFrom('jobs').selectAll().where('name', '=', name).where('delete_time', 'is', null));
 
 /** A job by its uid, deleted or not. */
 export async function findJobByUid(db: Db, uid: string): Promise<JobRow | undefined> {
@@ -110,14 +112,16 @@ export async function countJobs(db: Db, projectId: string, location: string): Pr
 
 /** The caller has made sure, in the same transaction, that no job that is not deleted has the name. */
 export async function insertJob(db: Db, row: JobRow): Promise<void> {
-  await db.insertInto('jobs').values(row).execute();
+  await insertRow(db, row);
 }
+const COLUMNS = ['uid', 'name', 'project_id', 'location', 'body', 'generation', 'reconciling', 'operation', 'create_time', 'delete_time'] as const;
+const insertRow = prepare(COLUMNS, (db, row) => db.insertInto('jobs').values(row));
 
 /** Replaces the whole row of this uid. */
 export async function updateJob(db: Db, row: JobRow): Promise<void> {
-  const { uid, ...rest } = row;
-  await db.updateTable('jobs').set(rest).where('uid', '=', uid).execute();
+  await updateRow(db, row);
 }
+const updateRow = prepare(COLUMNS, (db, { uid, ...rest }) => db.updateTable('jobs').set(rest).where('uid', '=', uid));
 
 function afterCursor<O>(query: SelectQueryBuilder<Database, 'jobs', O>, after: NewestFirstCursor): SelectQueryBuilder<Database, 'jobs', O> {
   return query.where((e) => e.or([e('create_time', '<', after.createTime), e.and([e('create_time', '=', after.createTime), e('uid', '>', after.uid)])]));

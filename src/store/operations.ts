@@ -5,11 +5,12 @@
  */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { Any } from '@bufbuild/protobuf/wkt';
-import type { Selectable } from 'kysely';
+import { type Selectable, sql } from 'kysely';
 import { type Operation, OperationSchema } from '../gen/google/longrunning/operations_pb.js';
 import type { Micros } from '../timestamp.ts';
 import type { Db } from './database.ts';
 import type { OperationsTable } from './schema.ts';
+import { prepare } from './sqlite.ts';
 
 export type OperationRow = Selectable<OperationsTable>;
 
@@ -55,18 +56,20 @@ export async function listOperations(
 
 /** Those that wait for the end of this job's reconciliation, or of this execution. */
 export async function listOpenOperations(db: Db, target: string): Promise<OperationRow[]> {
-  return db.selectFrom('operations').selectAll().where('target', '=', target).where('done', '=', 0).orderBy('create_time').execute();
+  return db.selectFrom('operations').selectAll().where('target', '=', target).where('done', '=', sql.lit(0)).orderBy('create_time').execute();
 }
 
 export async function insertOperation(db: Db, row: OperationRow): Promise<void> {
-  await db.insertInto('operations').values(row).execute();
+  await insertRow(db, row);
 }
+const COLUMNS = ['name', 'project_id', 'location', 'body', 'done', 'target', 'create_time'] as const;
+const insertRow = prepare(COLUMNS, (db, row) => db.insertInto('operations').values(row));
 
 /** Replaces the row of this name; where a caller has deleted it, nothing happens. */
 export async function updateOperation(db: Db, row: OperationRow): Promise<void> {
-  const { name, ...rest } = row;
-  await db.updateTable('operations').set(rest).where('name', '=', name).execute();
+  await updateRow(db, row);
 }
+const updateRow = prepare(COLUMNS, (db, { name, ...rest }) => db.updateTable('operations').set(rest).where('name', '=', name));
 
 /** @returns whether there was one */
 export async function deleteOperation(db: Db, name: string): Promise<boolean> {

@@ -4,7 +4,7 @@
  * timeout is 50 ms, and `database.ts` retries without holding the event loop.
  */
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
-import { Kysely, SqliteDialect } from 'kysely';
+import { type Compilable, Kysely, SqliteDialect } from 'kysely';
 import type { Database } from './schema.ts';
 
 const MAX_STATEMENTS = 500;
@@ -57,4 +57,21 @@ export function openSqlite(file: string, options: { readonly synchronous: 'FULL'
       raw.close();
     },
   };
+}
+
+/** A database that nobody opens, to compile queries with. */
+const COMPILER = new Kysely<Database>({ dialect: new SqliteDialect({ database: () => Promise.reject(new Error('never opened')) }) });
+
+/**
+ * A query that is built once and run often with other values: building and compiling it costs more than SQLite's answer.
+ * @param columns the names of the values
+ * @param build gets a stand-in for each value, which it must put into the query once
+ */
+export function prepare<Row, Column extends string>(columns: readonly Column[], build: (db: Kysely<Database>, values: Record<Column, never>) => Compilable<Row>): (db: Kysely<Database>, values: Readonly<Record<Column, unknown>>) => Promise<readonly Row[]> {
+  const standIns = new Map<unknown, Column>(columns.map((column) => [`stand-in ${column}`, column]));
+  // Only here are the values text; the query is never run with them.
+  const compiled = build(COMPILER, Object.fromEntries([...standIns].map(([standIn, column]) => [column, standIn])) as Record<Column, never>).compile();
+  const order = compiled.parameters.map((parameter) => standIns.get(parameter));
+  if (columns.some((column) => order.filter((known) => known === column).length !== 1)) throw new Error(`a value is not used, or used twice: ${compiled.sql}`);
+  return async (db, values) => (await db.executeQuery<Row>({ ...compiled, parameters: order.map((column, index) => (column === undefined ? compiled.parameters[index] : values[column])) })).rows;
 }

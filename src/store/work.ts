@@ -28,14 +28,16 @@ export function leaseInstance(leaseOwner: string): string {
   return leaseOwner.slice(0, leaseOwner.lastIndexOf('/'));
 }
 
+// Conditions of partial indexes are written out (`sql.lit`): SQLite cannot use such an index for a bound value, and would read the whole table.
+
 /** Jobs that wait for the loop, the oldest first. */
 export async function listReconcilingJobs(db: Db, limit: number): Promise<Pick<JobRow, 'uid' | 'name' | 'generation'>[]> {
-  return db.selectFrom('jobs').select(['uid', 'name', 'generation']).where('reconciling', '=', 1).orderBy('create_time').limit(limit).execute();
+  return db.selectFrom('jobs').select(['uid', 'name', 'generation']).where('reconciling', '=', sql.lit(1)).orderBy('create_time').limit(limit).execute();
 }
 
 /** How many executions of a job have not ended. */
 export async function countOpenExecutionsOfJob(db: Db, job: { readonly name: string; readonly uid: string }): Promise<number> {
-  const row = await db.selectFrom('executions').select(sql<number>`count(*)`.as('count')).where('phase', '<>', 'done').where('job', '=', job.name).where('job_uid', '=', job.uid).executeTakeFirst();
+  const row = await db.selectFrom('executions').select(sql<number>`count(*)`.as('count')).where('phase', '<>', sql.lit('done')).where('job', '=', job.name).where('job_uid', '=', job.uid).executeTakeFirst();
   return row?.count ?? 0;
 }
 
@@ -57,7 +59,7 @@ export async function listClaimableExecutions(db: Db, { owner, now, limit }: Cla
   const free = db
     .selectFrom('executions')
     .selectAll()
-    .where('phase', '<>', 'done')
+    .where('phase', '<>', sql.lit('done'))
     .where((e) => e.or([e('lease_owner', 'is', null), e.and([e('lease_owner', '<>', leaseOwnerName(owner)), e.or([e('lease_expire_time', '<=', now), e.and([e('lease_owner', '>=', from), e('lease_owner', '<', to)])])])]));
   const ending = await free.where((e) => e.or([e('cancel_requested', '=', 1), e('delete_requested', '=', 1)])).orderBy('create_time').limit(MAX_ENDING).execute();
   if (limit <= ending.length) return ending;
@@ -76,12 +78,12 @@ export async function claimExecutions(db: Db, claim: Claim): Promise<ExecutionRo
 
 /** Prolongs all leases that the owner still holds on open executions. */
 export async function renewLeases(db: Db, owner: LeaseOwner, until: Micros): Promise<void> {
-  await db.updateTable('executions').set({ lease_expire_time: until }).where('lease_owner', '=', leaseOwnerName(owner)).where('phase', '<>', 'done').execute();
+  await db.updateTable('executions').set({ lease_expire_time: until }).where('lease_owner', '=', leaseOwnerName(owner)).where('phase', '<>', sql.lit('done')).execute();
 }
 
 /** The open executions that the owner holds. */
 export async function listHeldExecutions(db: Db, owner: LeaseOwner): Promise<string[]> {
-  return (await db.selectFrom('executions').select('uid').where('phase', '<>', 'done').where('lease_owner', '=', leaseOwnerName(owner)).execute()).map((row) => row.uid);
+  return (await db.selectFrom('executions').select('uid').where('phase', '<>', sql.lit('done')).where('lease_owner', '=', leaseOwnerName(owner)).execute()).map((row) => row.uid);
 }
 
 /** Gives an execution back, for anybody to claim at once. */
@@ -94,7 +96,7 @@ export async function listEndingExecutions(db: Db, owner: LeaseOwner): Promise<s
   const rows = await db
     .selectFrom('executions')
     .select('uid')
-    .where('phase', '<>', 'done')
+    .where('phase', '<>', sql.lit('done'))
     .where('lease_owner', '=', leaseOwnerName(owner))
     .where((e) => e.or([e('cancel_requested', '=', 1), e('delete_requested', '=', 1)]))
     .execute();

@@ -89,6 +89,27 @@ describe('execute', () => {
     expect(err).toContain('Execution [hello-x7k2p] has successfully completed. 3 tasks: 3 succeeded.');
   });
 
+  it('by who may not see executions says that it was started; the outcome is then unknown', async () => {
+    const denied = { [`GET /run.googleapis.com/v2/${NAME}`]: () => apiError(403, 'PERMISSION_DENIED', "Permission 'run.executions.get' denied") };
+    const { env } = await serve({ ...states(PENDING), ...denied });
+    expect(await run(['run', 'jobs', 'execute', 'hello'], { env })).toMatchObject({
+      code: 0,
+      err: expect.stringContaining('WARNING: Execution [hello-x7k2p] was started, but you may not watch it'),
+    });
+    expect(await run(['run', 'jobs', 'execute', 'hello', '--wait'], { env })).toMatchObject({ code: 4, err: expect.stringContaining('was started and runs on') });
+  });
+
+  it('by who may not read logs shows the outcome without them', async () => {
+    const { env } = await serve({
+      ...states(RUNNING, SUCCEEDED),
+      'POST /logging.googleapis.com/v2/entries:list': () => apiError(403, 'PERMISSION_DENIED', "Permission 'logging.logEntries.list' denied"),
+    });
+    const { code, err } = await run(['run', 'jobs', 'execute', 'hello', '--logs'], { env });
+    expect(code).toBe(0);
+    expect(err.match(/WARNING: The logs cannot be shown: Permission 'logging\.logEntries\.list' denied/g)).toHaveLength(1);
+    expect(err).toContain('has successfully completed');
+  });
+
   it('with --wait exits with 1 when it failed, and says which tasks, why, and where the logs are', async () => {
     const { env } = await serve({
       ...states(RUNNING, FAILED),
@@ -308,6 +329,17 @@ describe('create, update, deploy', () => {
     expect(await run(['run', 'jobs', 'create', 'hello', '--image=img'], { env })).toMatchObject({
       code: 1,
       err: expect.stringMatching(/✗ Creating job[^]*Image 'img' not found\./),
+    });
+  });
+
+  it('fails when the operation does, and says that the job is stored', async () => {
+    const { env } = await serve({
+      [`POST ${RUN}/jobs`]: () => ({ body: { name: OPERATION } }),
+      [`GET /run.googleapis.com/v2/${OPERATION}`]: () => ({ body: { done: true, error: { code: 5, message: "Image 'img' not found." } } }),
+    });
+    expect(await run(['run', 'jobs', 'create', 'hello', '--image=img'], { env })).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/ERROR: \(actas\.run\.jobs\.create\) Image 'img' not found\.\nThe job is stored/),
     });
   });
 

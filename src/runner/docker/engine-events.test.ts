@@ -71,8 +71,6 @@ test('an engine that goes away and comes back: told once each, everything is loo
   await until(() => told.includes('start a'));
   await down();
   await until(() => told.includes('away'));
-  // Tried again and again, and told once.
-  await new Promise((resolve) => setTimeout(resolve, 500));
   await up();
   await until(() => streams.length === 2 && told.includes('back'));
   streams[1]?.write(event('die', 'a'));

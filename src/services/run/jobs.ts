@@ -1,6 +1,6 @@
 /** google.cloud.run.v2.Jobs: what each method asks for and answers. Changes are in change-job.ts, runs in run-job.ts. */
 
-import type { GetJobRequestSchema, JobSchema, Jobs, ListJobsRequestSchema, ListJobsResponseSchema } from '../../gen/google/cloud/run/v2/job_pb.js';
+import { type GetJobRequestSchema, JobSchema, type Jobs, type ListJobsRequestSchema, type ListJobsResponseSchema } from '../../gen/google/cloud/run/v2/job_pb.js';
 import type {
   GetIamPolicyRequestSchema,
   SetIamPolicyRequestSchema,
@@ -10,6 +10,7 @@ import type {
 import type { PolicySchema } from '../../gen/google/iam/v1/policy_pb.js';
 import type { Db } from '../../store/database.ts';
 import { findJob, type JobRow, jobFromRow, listJobs } from '../../store/jobs.ts';
+import { createDecoder } from '../../store/decoder.ts';
 import { getPolicy, setPolicy, testPermissions } from '../iam-policy.ts';
 import type { Methods, Unary } from '../service.ts';
 import { createJob, deleteJob, updateJobMethod } from './change-job.ts';
@@ -39,6 +40,7 @@ async function requireJob(db: Db, name: string): Promise<JobRow> {
 }
 
 function getJob({ store }: RunDeps): Unary<typeof GetJobRequestSchema, typeof JobSchema> {
+  const jobs = createDecoder(JobSchema);
   return {
     access: {
       checks: ({ name }) => {
@@ -47,7 +49,8 @@ function getJob({ store }: RunDeps): Unary<typeof GetJobRequestSchema, typeof Jo
       },
     },
     async handle({ name }) {
-      return jobFromRow(await requireJob(store.read, await storedName(store.read, name)));
+      const row = await requireJob(store.read, await storedName(store.read, name));
+      return jobs.decode(row.uid, row.body);
     },
   };
 }

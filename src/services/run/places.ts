@@ -48,6 +48,8 @@ export async function projectId(db: Db, idOrNumber: string): Promise<string> {
 /** The name as it is stored: with the project's id. */
 export async function storedName(db: Db, name: string): Promise<string> {
   const [projects = '', project = '', ...rest] = name.split('/');
+  // An id begins with a letter, and whether it exists the row that is asked for will tell.
+  if (!/^\d/.test(project)) return name;
   return [projects, await projectId(db, project), ...rest].join('/');
 }
 

@@ -105,7 +105,10 @@ async function refuseTooMany(tx: Tx, job: { readonly project_id: string; readonl
     throw resourceExhausted(`Quota exceeded for running executions in project '${job.project_id}' and region '${job.location}': the limit is ${most}.`);
 }
 
-/** No name is used twice, not even after a deletion: containers and logs are known by it. */
+/**
+ * No name is used twice, not even after a deletion: containers and logs are known by it.
+ * Deviation: an execution is called after its whole job, also where that makes a name of more than 63 characters; how the real service shortens it is not documented.
+ */
 async function freeName(tx: Tx, job: string, deps: RunDeps): Promise<string> {
   for (;;) {
     const name = `${job}/executions/${lastId(job)}-${nextSuffix(deps)}`;

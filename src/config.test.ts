@@ -1,0 +1,62 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { ConfigError, loadConfig } from './config.ts';
+
+const directory = mkdtempSync(join(tmpdir(), 'actas-config-'));
+afterAll(() => rmSync(directory, { recursive: true }));
+const file = (name: string, text: string): string => {
+  const path = join(directory, name);
+  writeFileSync(path, text);
+  return path;
+};
+
+test('flags go before the environment, that before the file, that before defaults', () => {
+  const config = file('a.yaml', 'port: 1\ndriver: fake\nproject: of-file\nimages: {a: b}\n');
+  const loaded = loadConfig({ port: '3', config, dataDir: directory }, { ACTAS_PORT: '2', ACTAS_PROJECT: 'of-env' });
+  expect(loaded).toMatchObject({ port: 3, project: 'of-env', driver: 'fake', host: '127.0.0.1', images: { a: 'b' }, dataDir: directory });
+  expect(Object.isFrozen(loaded)).toBe(true);
+});
+
+test('the environment has a form for everything, and an empty variable is none', () => {
+  const env = {
+    ACTAS_DATA_DIR: directory,
+    ACTAS_IMAGES: 'a=b, c:1=d@sha256:e=f',
+    ACTAS_ALLOWED_HOST: 'x,y',
+    ACTAS_ANONYMOUS_AS: 'user:A@b.c',
+    ACTAS_KILL_ON_STOP: '1',
+    ACTAS_LOG_RETENTION: '7d',
+    ACTAS_PORT: '',
+    ACTAS_STRICT_RESOURCES: '',
+  };
+  expect(loadConfig({}, env)).toMatchObject({
+    images: { a: 'b', 'c:1': 'd@sha256:e=f' },
+    allowedHost: ['x', 'y'],
+    anonymousAs: ['user:a@b.c'],
+    killOnStop: true,
+    strictResources: false,
+    logRetention: 7 * 86_400_000,
+    port: 8787,
+  });
+});
+
+test.each<[string, Record<string, unknown>, Record<string, string>, RegExp]>([
+  ['a flag', { port: '99999' }, {}, /^--port: port is "99999": /],
+  ['a variable', {}, { ACTAS_DRIVER: 'podman' }, /^ACTAS_DRIVER: driver is "podman": .*"docker"\|"fake"/],
+  ['a line of the file', { config: file('b.yaml', 'logLevel: loud') }, {}, /b\.yaml: logLevel is "loud": /],
+  ['a setting that does not exist', { config: file('c.yaml', 'prot: 1') }, {}, /c\.yaml: prot: no such setting\. Known: dataDir, host, port/],
+  ['a file that is no YAML', { config: file('d.yaml', 'a: [') }, {}, /d\.yaml: is not YAML: /],
+  ['a file that holds no settings', { config: file('e.yaml', '- a') }, {}, /e\.yaml: must hold settings/],
+  ['a file that is not there', { config: join(directory, 'none.yaml') }, {}, /none\.yaml: cannot be read: ENOENT/],
+  ['a duration', {}, { ACTAS_LOG_RETENTION: 'soon' }, /must be a duration such as 30s/],
+  ['a size', {}, { ACTAS_LOG_MAX_SIZE: 'big' }, /must be a size such as 512M/],
+  ['a mapping', {}, { ACTAS_IMAGES: 'a' }, /must be REFERENCE=TARGET/],
+  ['a principal', { anonymousAs: ['group:a@b.c'] }, {}, /must be user:EMAIL or serviceAccount:EMAIL/],
+  ['two principals', { anonymousAs: ['user:a@b.c', 'user:d@b.c'] }, {}, /takes one principal/],
+  ['anonymous callers from elsewhere', { host: '0.0.0.0', anonymousAs: ['user:a@b.c'] }, {}, /is for loopback alone, but host is 0\.0\.0\.0/],
+])('%s that cannot be used is named with its source', (_name, flags, env, message) => {
+  const load = () => loadConfig({ dataDir: directory, ...flags }, env);
+  expect(load).toThrow(ConfigError);
+  expect(load).toThrow(message);
+});
