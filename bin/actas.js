@@ -3,11 +3,13 @@
 // Node says what is missing instead of a syntax error. The npm package `node`, a dependency, brings a Node of its own.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import module, { createRequire } from 'node:module';
 import { dirname, join, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const NEEDED = 24;
+// Not in Node 20 and older, which must be able to read this file.
+const { enableCompileCache } = module;
 // node:sqlite is announced as experimental by Node 24 and 25; the announcement helps nobody who starts a control plane.
 const FLAGS = ['--disable-warning=ExperimentalWarning'];
 
@@ -23,11 +25,20 @@ const major = Number(process.versions.node.split('.')[0]);
 if (!existsSync(entry)) fail(`The program is missing at ${entry}.`, 'Install the package again, or run `npm run build` in the clone.');
 else if (major < NEEDED) respawn(nodeOfPackage());
 else if (startsServer() && major < 26 && !process.execArgv.includes(FLAGS[0])) respawn(process.execPath);
-else await import(pathToFileURL(entry).href);
+else {
+  if (useCompiled) keepCompiledCode();
+  await import(pathToFileURL(entry).href);
+}
 
 /** Only the control plane opens a database, and only it is worth a second process for a quiet start. */
 function startsServer() {
   return args.find((word) => !word.startsWith('-')) === 'up';
+}
+
+/** The next start needs not compile again. In the user's own cache folder: others must not be able to write what we run. */
+function keepCompiledCode() {
+  const cache = process.env.XDG_CACHE_HOME || (process.env.HOME && join(process.env.HOME, '.cache'));
+  if (cache && process.env.NODE_COMPILE_CACHE === undefined) enableCompileCache?.(join(cache, 'actas'));
 }
 
 function nodeOfPackage() {

@@ -1,6 +1,7 @@
 // The published program: our code and the libraries it uses in a few files, because opening several hundred small ones is most of a
 // cold start. What loads native parts or is needed rarely stays a dependency. Types are made by tsc (build.sh).
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
 import { rolldown } from 'rolldown';
 
@@ -8,11 +9,29 @@ const out = process.argv[2] ?? 'dist';
 /** Libraries that stay outside: the engine's client, which tries native parts that we do not want, and is loaded for Docker alone. */
 const EXTERNAL = ['dockerode'];
 
+/**
+ * Node's own modules, taken through `process.getBuiltinModule`: an `import` of one reads all that it exports, and `node:http` exports
+ * lazily loaded web clients that cost more than the rest of a start.
+ */
+const builtins = {
+  name: 'builtins',
+  resolveId: { order: 'pre', handler: (id, _importer, { kind }) => (kind === 'import-statement' && isBuiltin(id) && !/^(node:)?module$/.test(id) ? { id: `\0builtin:${id.startsWith('node:') ? id : `node:${id}`}`, moduleSideEffects: false } : undefined) },
+  load(id) {
+    if (!id.startsWith('\0builtin:')) return undefined;
+    const name = id.slice('\0builtin:'.length);
+    const module = process.getBuiltinModule(name);
+    const keys = Object.keys(module).filter((key) => key !== 'default' && /^[A-Za-z_$][\w$]*$/.test(key));
+    return `const module = process.getBuiltinModule(${JSON.stringify(name)});\nexport default module;\n${keys.map((key) => `const value_${key} = module.${key};\nexport { value_${key} as ${key} };`).join('\n')}\n`;
+  },
+};
+
 const bundle = await rolldown({
+  plugins: [builtins],
   input: { main: 'src/main.ts', config: 'src/config.ts', 'cli/main': 'src/cli/main.ts', 'log-worker': 'src/store/log-worker.ts' },
   platform: 'node',
   external: EXTERNAL,
   logLevel: 'warn',
+  treeshake: { propertyReadSideEffects: false },
 });
 const { output } = await bundle.write({
   dir: out,

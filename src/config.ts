@@ -45,13 +45,12 @@ const bytes = z.union([z.number(), z.string()]).transform((value, context) => {
   return Math.floor(Number(match[1]) * 1024 ** ' KMGT'.indexOf((match[2] ?? ' ').toUpperCase()));
 });
 
-/** `REFERENCE=TARGET,REFERENCE=TARGET`, as the environment has it. */
-const pairs = z.string().transform((value, context) => {
+/** `REFERENCE=TARGET,REFERENCE=TARGET`, as the environment has it; what is none stays text, which the schema then names. */
+function readPairs(value: unknown): unknown {
+  if (typeof value !== 'string') return value;
   const entries = value.split(',').map((pair) => /^\s*([^=\s]+)=(\S+)\s*$/.exec(pair)?.slice(1));
-  const found = entries.flatMap((entry) => (entry?.[0] === undefined || entry[1] === undefined ? [] : [[entry[0], entry[1]] as const]));
-  if (found.length < entries.length) context.addIssue({ code: 'custom', message: 'must be REFERENCE=TARGET, several with commas between them' });
-  return Object.fromEntries(found);
-});
+  return entries.includes(undefined) ? value : Object.fromEntries(entries.filter((entry) => entry !== undefined));
+}
 
 const SCHEMA = z
   .strictObject({
@@ -71,7 +70,7 @@ const SCHEMA = z
     anonymousAs: list.pipe(z.array(principal)).default([]),
     allowedHost: list.default([]),
     /** Reference of an image -> local image, archive or mirror. */
-    images: z.union([z.record(z.string(), z.string()), pairs]).default({}),
+    images: z.preprocess(readPairs, z.record(z.string(), z.string(), 'must be REFERENCE=TARGET, several with commas between them')).default({}),
     strictResources: boolean.default(false),
     /** Attempts of all executions that may run at once on this machine; 0 derives it from the processors. */
     maxRunningAttempts: z.coerce.number().int().min(0).max(10_000).default(0),

@@ -205,14 +205,16 @@ function readSeed(config: Config): Seed | undefined {
 async function openState(config: Config, log: Logger, undo: Undo): Promise<{ store: Store; logs: LogStore; instanceId: string }> {
   const lock = lockDataDir(config.dataDir);
   undo.push(() => lock.release());
-  const store = await openStore(config.dataDir);
-  undo.push(() => store.close());
-  const logs = await openLogStore(config.dataDir, {
+  // Its thread starts while the state is opened.
+  const opening = openLogStore(config.dataDir, {
     retention: { maxAgeMs: config.logRetention, maxBytes: config.logMaxSize },
     onError: (error) => log.error({ err: error }, 'the log store failed'),
   });
-  undo.push(() => logs.close());
-  return { store, logs, instanceId: await instanceOf(store) };
+  undo.push(() => opening.then((logs) => logs.close(), () => undefined));
+  const store = await openStore(config.dataDir);
+  undo.push(() => store.close());
+  const instanceId = await instanceOf(store);
+  return { store, logs: await opening, instanceId };
 }
 
 async function createDriver(config: Config, instanceId: string, seed: Seed | undefined, log: Logger): Promise<Driver> {

@@ -1,7 +1,7 @@
 /** End to end with real containers: what a task can learn, reach and not reach. */
-import { networkInterfaces } from 'node:os';
+
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Docker from 'dockerode';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -42,7 +42,14 @@ describeWithEngine('containers', (dockerHost) => {
   // The operation's JSON is read by the test that knows its shape.
   // oxlint-disable-next-line typescript/no-explicit-any
   async function ended(operation: string): Promise<any> {
-    return until(`${operation} ends`, async () => { const { json } = await server.call('POST', `/run.googleapis.com/v2/${operation}:wait`, { timeout: '5s' }); return json.done === true && json; }, 60_000);
+    return until(
+      `${operation} ends`,
+      async () => {
+        const { json } = await server.call('POST', `/run.googleapis.com/v2/${operation}:wait`, { timeout: '5s' });
+        return json.done === true && json;
+      },
+      60_000,
+    );
   }
   async function lines(execution: string): Promise<string[]> {
     const filter = `resource.type="cloud_run_job" AND labels."run.googleapis.com/execution_name"="${execution.split('/').at(-1) ?? ''}" AND logName:"std"`;
@@ -66,16 +73,19 @@ describeWithEngine('containers', (dockerHost) => {
       const ask = async (path) => { const r = await fetch(process.env.ACTAS_API + path, { headers: { authorization: 'Bearer ' + token } }); return { status: r.status, text: await r.text() }; };
       console.log(JSON.stringify({ project: await auth.getProjectId(), claims: JSON.parse(Buffer.from(id.split('.')[1], 'base64url')), me: JSON.parse((await ask('/actas/v1/status')).text).principal, job: (await ask('${API}/jobs/who')).status, denied: JSON.parse((await ask('/iam.googleapis.com/v1/projects/demo/serviceAccounts')).text).error.message }));`;
     const policy = await server.call('POST', '/cloudresourcemanager.googleapis.com/v3/projects/demo:getIamPolicy', {});
-    await server.call('POST', '/cloudresourcemanager.googleapis.com/v3/projects/demo:setIamPolicy', { policy: { ...policy.json, bindings: [...policy.json.bindings, { role: 'roles/run.viewer', members: [`serviceAccount:${account('alpha')}`] }] } });
+    await server.call('POST', '/cloudresourcemanager.googleapis.com/v3/projects/demo:setIamPolicy', {
+      policy: { ...policy.json, bindings: [...policy.json.bindings, { role: 'roles/run.viewer', members: [`serviceAccount:${account('alpha')}`] }] },
+    });
     await createJob('who', { serviceAccount: account('alpha'), containers: [{ image: node, command: ['node'], args: ['--input-type=module', '-e', script] }] });
     const said = JSON.parse((await output('who')).join('')) as Record<string, unknown> & { claims: Record<string, unknown> };
     expect(said).toMatchObject({ project: 'demo', me: `serviceAccount:${account('alpha')}`, job: 200 });
-    expect(said['denied']).toContain("iam.serviceAccounts.list");
+    expect(said['denied']).toContain('iam.serviceAccounts.list');
     expect(said.claims).toMatchObject({ iss: 'https://accounts.google.com', aud: 'https://audience.example', email: account('alpha'), email_verified: true });
   });
 
   test('no task can obtain another identity: not with forged headers, not from the neighbour, not after its end', async () => {
-    const ask = (path: string, ...headers: string[]) => `curl -s -m 3 -H 'Metadata-Flavor: Google' ${headers.map((h) => `-H '${h}'`).join(' ')} http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/${path}`;
+    const ask = (path: string, ...headers: string[]) =>
+      `curl -s -m 3 -H 'Metadata-Flavor: Google' ${headers.map((h) => `-H '${h}'`).join(' ')} http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/${path}`;
     const probes = [
       ask('default/email'),
       ask(`${account('beta')}/token`),
@@ -87,7 +97,10 @@ describeWithEngine('containers', (dockerHost) => {
       'curl -s -m 3 -o /dev/null -w "%{http_code}" $ACTAS_API/v2/projects/demo/locations/us-central1/jobs',
     ];
     const script = `sleep 1; ${probes.map((probe, i) => `echo "${i}: $(${probe.replaceAll("'", '"').replaceAll('"', '\\"').replaceAll('\\"', '"')})"`).join('; ')}`;
-    await createJob('alpha-probe', { serviceAccount: account('alpha'), containers: [{ image: shell, command: ['sh', '-c', script], env: [{ name: 'OTHER', value: '10.255.255.1' }] }] });
+    await createJob('alpha-probe', {
+      serviceAccount: account('alpha'),
+      containers: [{ image: shell, command: ['sh', '-c', script], env: [{ name: 'OTHER', value: '10.255.255.1' }] }],
+    });
     await createJob('beta-sleeps', { serviceAccount: account('beta'), containers: [{ image: shell, command: ['sh', '-c', 'trap "exit 0" TERM; sleep 20 & wait'] }] });
     const beta = await run('beta-sleeps');
     const address = await until('the neighbour has an address', async () => {
@@ -98,7 +111,11 @@ describeWithEngine('containers', (dockerHost) => {
     const answer = await server.call('POST', `${API}/jobs/alpha-probe:run`, { overrides: { containerOverrides: [{ env: [{ name: 'OTHER', value: address }] }] } });
     await ended(answer.json.name);
     const said = await lines(answer.json.metadata.name);
-    const at = (n: number) => said.filter((line) => line.startsWith(`${n}: `)).join('').slice(3);
+    const at = (n: number) =>
+      said
+        .filter((line) => line.startsWith(`${n}: `))
+        .join('')
+        .slice(3);
     expect(at(0)).toBe(account('alpha'));
     expect(said.filter((line) => line.endsWith(account('beta')) || line.includes('access_token'))).toEqual([]);
     expect(said.join('\n')).toContain(`${account('beta')}/token</code> was not found`);
@@ -109,7 +126,10 @@ describeWithEngine('containers', (dockerHost) => {
     expect(at(6)).toContain('unreachable');
     expect(at(7)).toBe('401');
     await server.call('POST', `/run.googleapis.com/v2/${beta.name}:cancel`, {});
-    expect((await ended(beta.operation)).response?.conditions?.find((c: { type: string }) => c.type === 'Completed')).toMatchObject({ state: 'CONDITION_FAILED', message: 'Cancelled by user.' });
+    expect((await ended(beta.operation)).response?.conditions?.find((c: { type: string }) => c.type === 'Completed')).toMatchObject({
+      state: 'CONDITION_FAILED',
+      message: 'Cancelled by user.',
+    });
   });
 
   test('the address of a finished task gets nothing, whoever takes it, and the next task gets another', async () => {
@@ -124,7 +144,7 @@ describeWithEngine('containers', (dockerHost) => {
     expect(address).toMatch(/^10\./);
     const stranger = await docker.createContainer({
       Image: shell,
-      Cmd: ['sh', '-c', "curl -s -m 3 -H 'Metadata-Flavor: Google' http://169.254.169.254/computeMetadata/v1/instance/service-accounts/default/email; echo \" $?\""],
+      Cmd: ['sh', '-c', 'curl -s -m 3 -H \'Metadata-Flavor: Google\' http://169.254.169.254/computeMetadata/v1/instance/service-accounts/default/email; echo " $?"'],
       HostConfig: { NetworkMode: network },
       NetworkingConfig: { EndpointsConfig: { [network]: { IPAMConfig: { IPv4Address: address } } } },
     });
@@ -146,9 +166,15 @@ describeWithEngine('containers', (dockerHost) => {
     const [one, two] = await Promise.all(['one', 'two'].map((word) => buildImage(docker, { name: `moving-${word}`, programs, files: { '/word': `${word}\n` } })));
     const tag = (image: string) => docker.getImage(image).tag({ repo: 'actas-test-moving', tag: 'v1' });
     await tag(one ?? '');
-    await createJob('moving', { maxRetries: 1, containers: [{ image: 'actas-test-moving:v1', command: ['sh', '-c', 'cat /word; sleep $((2 - 2 * CLOUD_RUN_TASK_ATTEMPT)); exit $((1 - CLOUD_RUN_TASK_ATTEMPT))'] }] });
+    await createJob('moving', {
+      maxRetries: 1,
+      containers: [{ image: 'actas-test-moving:v1', command: ['sh', '-c', 'cat /word; sleep $((2 - 2 * CLOUD_RUN_TASK_ATTEMPT)); exit $((1 - CLOUD_RUN_TASK_ATTEMPT))'] }],
+    });
     const { name, operation } = await run('moving');
-    const image = await until('the image is pinned', async () => /.*@sha256:.*/.exec((await server.call('GET', `/run.googleapis.com/v2/${name}`)).json.template.containers[0].image)?.[0]);
+    const image = await until(
+      'the image is pinned',
+      async () => /.*@sha256:.*/.exec((await server.call('GET', `/run.googleapis.com/v2/${name}`)).json.template.containers[0].image)?.[0],
+    );
     await tag(two ?? '');
     expect((await ended(operation)).response).toMatchObject({ succeededCount: 1, retriedCount: 1 });
     expect(await lines(name)).toEqual(['one', 'one']);
@@ -158,17 +184,24 @@ describeWithEngine('containers', (dockerHost) => {
     await docker.getImage('actas-test-moving:v1').remove();
   });
 
-  test('the listeners inside the tasks\' network give nothing to the machine\'s other addresses or to a container of another bridge', async () => {
+  test("the listeners inside the tasks' network give nothing to the machine's other addresses or to a container of another bridge", async () => {
     await createJob('api-url', { containers: [{ image: shell, command: ['sh', '-c', 'echo $ACTAS_API'] }] });
     const [apiUrl = ''] = await output('api-url');
     const { hostname, port } = new URL(apiUrl);
     // From the machine itself, whose address is no task's.
-    await expect(fetch(`${apiUrl}/healthz`, { signal: AbortSignal.timeout(3000) })).rejects.toThrow();
-    const others = Object.values(networkInterfaces()).flatMap((list) => list ?? []).filter((a) => a.family === 'IPv4' && a.address !== hostname).map((a) => a.address);
-    for (const other of others) await expect(fetch(`http://${other}:${port}/healthz`, { signal: AbortSignal.timeout(3000) }), other).rejects.toThrow();
+    await expect(fetch(`${apiUrl}/healthz`, { signal: AbortSignal.timeout(3000) })).rejects.toThrow(/fetch failed|timeout/);
+    const others = Object.values(networkInterfaces())
+      .flatMap((list) => list ?? [])
+      .filter((a) => a.family === 'IPv4' && a.address !== hostname)
+      .map((a) => a.address);
+    for (const other of others) await expect(fetch(`http://${other}:${port}/healthz`, { signal: AbortSignal.timeout(3000) }), other).rejects.toThrow(/fetch failed|timeout/);
     const network = await docker.createNetwork({ Name: `actas-test-other-${process.pid}`, Driver: 'bridge' });
     try {
-      const container = await docker.createContainer({ Image: shell, Cmd: ['sh', '-c', `curl -s -m 3 -o /dev/null -w '%{http_code}' ${apiUrl}/healthz; echo " $?"`], HostConfig: { NetworkMode: network.id } });
+      const container = await docker.createContainer({
+        Image: shell,
+        Cmd: ['sh', '-c', `curl -s -m 3 -o /dev/null -w '%{http_code}' ${apiUrl}/healthz; echo " $?"`],
+        HostConfig: { NetworkMode: network.id },
+      });
       await container.start();
       await container.wait();
       const said = (await container.logs({ stdout: true })).toString();
@@ -180,7 +213,24 @@ describeWithEngine('containers', (dockerHost) => {
   });
 
   test('variables, exit codes, retries, timeouts and signals as Cloud Run has them', async () => {
-    await createJob('outcomes', { maxRetries: 1, timeout: '2s', containers: [{ image: shell, command: ['sh', '-c', 'echo "$CLOUD_RUN_JOB $CLOUD_RUN_EXECUTION $CLOUD_RUN_TASK_INDEX $CLOUD_RUN_TASK_ATTEMPT $CLOUD_RUN_TASK_COUNT"; case $CLOUD_RUN_TASK_INDEX in 0) exit 0;; 1) exit $((1 - CLOUD_RUN_TASK_ATTEMPT));; 2) exit 7;; 3) trap "echo caught; exit 3" TERM; sleep 30 & wait;; esac'] }] }, { taskCount: 4 });
+    await createJob(
+      'outcomes',
+      {
+        maxRetries: 1,
+        timeout: '2s',
+        containers: [
+          {
+            image: shell,
+            command: [
+              'sh',
+              '-c',
+              'echo "$CLOUD_RUN_JOB $CLOUD_RUN_EXECUTION $CLOUD_RUN_TASK_INDEX $CLOUD_RUN_TASK_ATTEMPT $CLOUD_RUN_TASK_COUNT"; case $CLOUD_RUN_TASK_INDEX in 0) exit 0;; 1) exit $((1 - CLOUD_RUN_TASK_ATTEMPT));; 2) exit 7;; 3) trap "echo caught; exit 3" TERM; sleep 30 & wait;; esac',
+            ],
+          },
+        ],
+      },
+      { taskCount: 4 },
+    );
     const { name, operation } = await run('outcomes');
     const done = await ended(operation);
     expect(done.error).toMatchObject({ code: expect.any(Number), message: expect.stringMatching(/^Task outcomes-\w+-task\d failed with exit code: \d and message: /) });
@@ -197,7 +247,7 @@ describeWithEngine('containers', (dockerHost) => {
     expect(text).toContain(`outcomes ${short} 2 1 4`);
   });
 
-  test('an image that cannot be had makes the job not ready, in Google\'s words, and the operation ends with that', async () => {
+  test("an image that cannot be had makes the job not ready, in Google's words, and the operation ends with that", async () => {
     const created = await server.call('POST', `${API}/jobs?jobId=no-image`, { template: { template: { containers: [{ image: 'localhost:1/none/such:v2' }] } } });
     const done = await ended(created.json.name);
     expect(done.error ?? done.response.terminalCondition).toMatchObject({ message: "Image 'localhost:1/none/such:v2' not found." });
@@ -211,7 +261,12 @@ describeWithEngine('containers', (dockerHost) => {
       volumes: [{ name: 'shared', emptyDir: { medium: 'MEMORY', sizeLimit: '16Mi' } }],
       containers: [
         { name: 'main', image: shell, command: ['sh', '-c', 'cat /shared/word'], volumeMounts: [{ name: 'shared', mountPath: '/shared' }], dependsOn: ['side'] },
-        { name: 'side', image: shell, command: ['sh', '-c', `trap 'exit 0' TERM; echo from-the-side > /shared/word; ${sidecar}`], volumeMounts: [{ name: 'shared', mountPath: '/shared' }] },
+        {
+          name: 'side',
+          image: shell,
+          command: ['sh', '-c', `trap 'exit 0' TERM; echo from-the-side > /shared/word; ${sidecar}`],
+          volumeMounts: [{ name: 'shared', mountPath: '/shared' }],
+        },
       ],
     });
     const { name, operation } = await run('two');
@@ -223,7 +278,14 @@ describeWithEngine('containers', (dockerHost) => {
   test('two data directories coexist on one engine', async () => {
     const second = await startTestServer({ driver: 'docker', killOnStop: true }, {}, mkdtempSync(join(tmpdir(), 'actas-test-')));
     try {
-      await second.call('POST', `${API}/jobs?jobId=here`, { template: { template: { maxRetries: 0, containers: [{ image: shell, command: ['sh', '-c', 'curl -s -H "Metadata-Flavor: Google" http://metadata/computeMetadata/v1/project/project-id'] }] } } });
+      await second.call('POST', `${API}/jobs?jobId=here`, {
+        template: {
+          template: {
+            maxRetries: 0,
+            containers: [{ image: shell, command: ['sh', '-c', 'curl -s -H "Metadata-Flavor: Google" http://metadata/computeMetadata/v1/project/project-id'] }],
+          },
+        },
+      });
       await until('ready', async () => (await second.call('GET', `${API}/jobs/here`)).json.terminalCondition?.state === 'CONDITION_SUCCEEDED');
       const { json } = await second.call('POST', `${API}/jobs/here:run`, {});
       await until('it ends', async () => (await second.call('GET', `/run.googleapis.com/v2/${json.metadata.name}`)).json.succeededCount === 1);

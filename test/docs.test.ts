@@ -2,7 +2,9 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
+import { PassThrough } from 'node:stream';
 import { describe, expect, test } from 'vitest';
+import { buildProgram, findCommand } from '../src/cli/program.ts';
 import { loadConfig } from '../src/config.ts';
 import { startServer } from '../src/main.ts';
 
@@ -27,6 +29,17 @@ function linksOf(page: string): Link[] {
     .replace(/^(```|~~~)[\s\S]*?^\1/gm, '')
     .replace(/`[^`\n]*`/g, '');
   return [...prose.matchAll(/\]\(([^)\s]+)(?:\s+"[^"]*")?\)/g)].map((match) => ({ from: page, target: match[1] ?? '' })).filter((link) => !/^(https?:|mailto:)/.test(link.target));
+}
+
+/** The lines of shell code that call the program, without comments. */
+function commandsOf(page: string): string[] {
+  const blocks = readFileSync(join(ROOT, page), 'utf8').matchAll(/^```sh\n([\s\S]*?)^```/gm);
+  return [...blocks].flatMap(([, code = '']) =>
+    code
+      .split(/\n| (?:\|\||&&|\|) /)
+      .filter((line) => line.startsWith('actas '))
+      .map((line) => line.replace(/\s+#.*$/, '')),
+  );
 }
 
 /** The anchors of a page, as GitHub makes them from headings. */
@@ -66,6 +79,23 @@ describe('documentation', () => {
   test('every page is linked from another', () => {
     const linked = new Set(links.map(({ from, target }) => relative(ROOT, resolve(ROOT, dirname(from), target.split('#')[0] ?? ''))));
     expect(pages.filter((page) => page !== 'README.md' && !linked.has(page))).toEqual([]);
+  });
+
+  test('commands that are shown exist, with their flags, and accounts that they create have an id that is taken', async () => {
+    const sink = { write() {}, isTTY: false, columns: undefined, stream: new PassThrough() };
+    const program = await buildProgram({ io: { env: {}, out: sink, err: sink, stdin: new PassThrough(), onInterrupt: () => () => {} }, exitCode: 0 }, '*');
+    const lines = pages.flatMap(commandsOf);
+    expect(lines.length).toBeGreaterThan(30);
+    const wrong = lines.filter((line) => {
+      const words = line.split(/\s+/).slice(1);
+      const command = findCommand(program, words);
+      const flags = words.flatMap((word) => /^--[a-z][a-z-]*/.exec(word) ?? []);
+      const account = /service-accounts create (\S+)/.exec(line)?.[1];
+      const isGroup = command.commands.length > 0 && !flags.includes('--help');
+      const hasUnknown = flags.some((flag) => flag !== '--help' && flag !== '--version' && !command.options.some((option) => option.long === flag));
+      return isGroup || hasUnknown || (account !== undefined && !/^[a-z][-a-z0-9]{4,28}[a-z0-9]$/.test(account));
+    });
+    expect(wrong).toEqual([]);
   });
 
   test('errors.md lists exactly the methods that answer 501', async () => {

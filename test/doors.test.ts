@@ -1,8 +1,9 @@
 /** What holds for every request before any API is reached: names, origins, bodies, representations. */
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:http2';
-import { networkInterfaces } from 'node:os';
 import { connect as tcpConnect } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestServer, type TestServer } from './harness/server.ts';
 
@@ -15,12 +16,24 @@ afterAll(() => server.close());
 const JOBS = '/v2/projects/demo/locations/us-central1/jobs';
 
 /** fetch forbids setting Host; this does not. */
-function raw(options: { method?: string; path: string; headers?: Record<string, string>; body?: string | Buffer; token?: string | null }): Promise<{ status: number; text: string; headers: Record<string, unknown> }> {
+function raw(options: {
+  method?: string;
+  path: string;
+  headers?: Record<string, string>;
+  body?: string | Buffer;
+  token?: string | null;
+}): Promise<{ status: number; text: string; headers: Record<string, unknown> }> {
   const url = new URL(server.url);
   return new Promise((resolve, reject) => {
     const token = options.token === undefined ? server.ownerToken : options.token;
     const sent = httpRequest(
-      { host: url.hostname, port: url.port, method: options.method ?? 'GET', path: options.path, headers: { ...(token === null ? {} : { authorization: `Bearer ${token}` }), ...options.headers } },
+      {
+        host: url.hostname,
+        port: url.port,
+        method: options.method ?? 'GET',
+        path: options.path,
+        headers: { ...(token === null ? {} : { authorization: `Bearer ${token}` }), ...options.headers },
+      },
       (response) => {
         const chunks: Buffer[] = [];
         response.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -49,6 +62,17 @@ describe('which API', () => {
     const answer = await raw({ path: JOBS, headers: { host: 'europe-west1-run.googleapis.com' } });
     expect(answer.status).toBe(501);
     expect(answer.text).toContain('https://us-central1-run.googleapis.com');
+  });
+
+  test.each([
+    ['two slashes', `//run.googleapis.com${JOBS}`, 404],
+    ['nothing but slashes', '//', 404],
+    ['a way around the prefix', `/iam.googleapis.com/..${JOBS}`, 404],
+    ['two prefixes', `/iam.googleapis.com/run.googleapis.com${JOBS}`, 404],
+    ['the absolute form of another host', `http://evil.example${JOBS}`, 400],
+    ['the absolute form of no host', 'http://[/', 400],
+  ])('%s', async (_name, path, status) => {
+    expect((await raw({ path })).status).toBe(status);
   });
 
   test('an unknown method is named, with the verbs that exist', async () => {
@@ -86,23 +110,93 @@ describe('the browser next door', () => {
 
   test('the server listens on loopback alone', async () => {
     const port = Number(new URL(server.url).port);
-    const others = Object.values(networkInterfaces()).flatMap((list) => list ?? []).filter((address) => !address.internal && address.family === 'IPv4');
+    const others = Object.values(networkInterfaces())
+      .flatMap((list) => list ?? [])
+      .filter((address) => !address.internal && address.family === 'IPv4');
     for (const { address } of others) {
       const outcome = await new Promise<string>((resolve) => {
-        const socket = tcpConnect({ host: address, port, timeout: 2000 }, () => { socket.destroy(); resolve('connected'); });
+        const socket = tcpConnect({ host: address, port, timeout: 2000 }, () => {
+          socket.destroy();
+          resolve('connected');
+        });
         socket.once('error', () => resolve('refused'));
-        socket.once('timeout', () => { socket.destroy(); resolve('refused'); });
+        socket.once('timeout', () => {
+          socket.destroy();
+          resolve('refused');
+        });
       });
       expect(outcome, `${address}:${port}`).toBe('refused');
     }
   });
 });
 
+describe('gRPC, before any RPC', () => {
+  const GET_JOB = '/google.cloud.run.v2.Jobs/GetJob';
+
+  /** One call with an empty message. @returns headers and trailers together */
+  async function grpc(headers: Record<string, string>, body = Buffer.alloc(5)): Promise<Record<string, unknown>> {
+    const session = connect(server.url);
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': GET_JOB,
+      'content-type': 'application/grpc',
+      te: 'trailers',
+      authorization: `Bearer ${server.ownerToken}`,
+      ...headers,
+    });
+    const seen: Record<string, unknown> = {};
+    for (const event of ['response', 'trailers'] as const) stream.on(event, (found: object) => Object.assign(seen, found));
+    stream.resume().end(body);
+    await new Promise((resolve, reject) => stream.on('close', resolve).on('error', reject));
+    session.close();
+    return seen;
+  }
+
+  test.each([
+    ['a foreign name', { ':authority': 'evil.example' }, '7', 'is not a name of this server'],
+    ['two names', { ':authority': 'localhost', host: 'run.googleapis.com' }, '7', 'name different hosts'],
+    ['a foreign Origin', { origin: 'https://evil.example' }, '7', 'another origin'],
+    ['a foreign Origin of gRPC-Web', { origin: 'https://evil.example', 'content-type': 'application/grpc-web+proto' }, '7', 'another origin'],
+    ['an unknown method', { ':path': '/google.cloud.run.v2.Jobs/Fly' }, '12', 'google.cloud.run.v2.Jobs/Fly is not implemented'],
+    ['a stream, without a token', { ':path': '/google.logging.v2.LoggingServiceV2/TailLogEntries', authorization: '' }, '16', 'credential'],
+    ['a stream', { ':path': '/google.logging.v2.LoggingServiceV2/TailLogEntries' }, '12', 'TailLogEntries is not implemented'],
+  ])('%s is answered as gRPC', async (_name, headers, status, message) => {
+    const answer = await grpc(headers);
+    expect(answer).toMatchObject({ ':status': 200, 'grpc-status': status });
+    expect(decodeURIComponent(String(answer['grpc-message']))).toContain(message);
+  });
+
+  test('a small message that becomes a large one is refused', async () => {
+    const packed = gzipSync(Buffer.alloc(11 * 1024 * 1024));
+    const head = Buffer.from([1, 0, 0, 0, 0]);
+    head.writeUInt32BE(packed.length, 1);
+    expect(await grpc({ 'grpc-encoding': 'gzip' }, Buffer.concat([head, packed]))).toMatchObject({ 'grpc-status': '8' });
+  });
+});
+
 describe('bodies and representations', () => {
   test('over 10 MiB is refused', async () => {
-    const answer = await raw({ path: `${JOBS}?jobId=x`, method: 'POST', body: Buffer.alloc(10 * 1024 * 1024 + 1, 32), headers: { 'content-type': 'application/json' } }).catch((error: NodeJS.ErrnoException) => ({ status: 400, text: error.code ?? '' }));
+    const answer = await raw({ path: `${JOBS}?jobId=x`, method: 'POST', body: Buffer.alloc(10 * 1024 * 1024 + 1, 32), headers: { 'content-type': 'application/json' } }).catch(
+      (error: NodeJS.ErrnoException) => ({ status: 400, text: error.code ?? '' }),
+    );
     expect(answer.status).toBe(400);
     if (answer.text.startsWith('{')) expect(answer.text).toContain('Request payload size exceeds the limit: 10485760 bytes.');
+  });
+
+  test('who is not known is told so, whatever the body is', async () => {
+    for (const body of ['{', '{"x":1}', Buffer.alloc(1024 * 1024, 32)])
+      expect(await raw({ path: `${JOBS}?jobId=x`, method: 'POST', body, token: null, headers: { 'content-type': 'application/json' } })).toMatchObject({ status: 401 });
+  });
+
+  test('what is not UTF-8, or packed, is refused', async () => {
+    const post = (body: Buffer, headers: Record<string, string>) =>
+      raw({ path: `${JOBS}?jobId=x`, method: 'POST', body, headers: { 'content-type': 'application/json', ...headers } });
+    expect(await post(Buffer.from('{"labels":{"a":"\xff"}}', 'latin1'), {})).toMatchObject({ status: 400, text: expect.stringContaining('The body is not UTF-8') });
+    expect(await post(gzipSync('{}'), { 'content-encoding': 'gzip' })).toMatchObject({ status: 400, text: expect.stringContaining('content-encoding') });
+    expect(await raw({ path: `${JOBS}/x:run`, method: 'POST', headers: { 'content-type': 'application/x-www-form-urlencoded' } })).toMatchObject({
+      status: 400,
+      text: expect.stringContaining('content-type'),
+    });
   });
 
   test.each([
@@ -130,9 +224,13 @@ describe('bodies and representations', () => {
 
   test('the legacy errors list goes with IAM, not with Cloud Run', async () => {
     const iam = await server.call('GET', '/iam.googleapis.com/v1/projects/demo/serviceAccounts/none-such@demo.iam.gserviceaccount.com');
-    expect(iam.json).toEqual({ error: { code: 404, message: 'Unknown service account', status: 'NOT_FOUND', errors: [{ message: 'Unknown service account', domain: 'global', reason: 'notFound' }] } });
+    expect(iam.json).toEqual({
+      error: { code: 404, message: 'Unknown service account', status: 'NOT_FOUND', errors: [{ message: 'Unknown service account', domain: 'global', reason: 'notFound' }] },
+    });
     const run = await server.call('GET', `/run.googleapis.com${JOBS}/none-such`);
-    expect(run.json).toEqual({ error: { code: 404, message: "Resource 'none-such' of kind 'JOB' in region 'us-central1' in project 'demo' does not exist.", status: 'NOT_FOUND' } });
+    expect(run.json).toEqual({
+      error: { code: 404, message: "Resource 'none-such' of kind 'JOB' in region 'us-central1' in project 'demo' does not exist.", status: 'NOT_FOUND' },
+    });
   });
 
   test('REST works over HTTP/2 as well', async () => {
@@ -140,7 +238,9 @@ describe('bodies and representations', () => {
     const stream = session.request({ ':path': JOBS, authorization: `Bearer ${server.ownerToken}` });
     const text = await new Promise<string>((resolve, reject) => {
       let all = '';
-      stream.on('data', (chunk: Buffer) => { all += chunk.toString(); });
+      stream.on('data', (chunk: Buffer) => {
+        all += chunk.toString();
+      });
       stream.on('end', () => resolve(all));
       stream.on('error', reject);
     });
@@ -155,6 +255,8 @@ describe('documents', () => {
     expect(await raw({ path: '/readyz', token: null })).toMatchObject({ status: 200 });
     expect(await raw({ path: '/metrics', token: null })).toMatchObject({ status: 401 });
     expect((await raw({ path: '/metrics' })).text).toContain('actas_requests_total{');
+    await raw({ path: '/no/such/method' });
+    expect((await raw({ path: '/metrics' })).text).toMatch(/actas_requests_total\{method="none",status="NOT_FOUND",door="rest"\} \d/);
     const keys = JSON.parse((await raw({ path: '/oauth2/v3/certs', headers: { host: 'www.googleapis.com' }, token: null })).text);
     expect(keys.keys[0]).toMatchObject({ kty: 'RSA', alg: 'RS256', use: 'sig' });
     expect(keys.keys[0].d).toBeUndefined();

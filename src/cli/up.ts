@@ -1,6 +1,6 @@
 /** `actas up`: starts the control plane in the foreground, or detached. */
 import { spawn } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, fstatSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { type Config, ConfigError, loadConfig } from '../config.ts';
@@ -95,6 +95,7 @@ async function detach(config: Config): Promise<void> {
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
   const logFile = join(config.dataDir, 'actas.log');
   const log = openSync(logFile, 'a', 0o600);
+  const logged = fstatSync(log).size;
   const [entry = '', ...args] = process.argv.slice(1);
   const child = spawn(process.execPath, [...process.execArgv, entry, ...args.filter((arg) => arg !== '--detach')], { detached: true, stdio: ['ignore', log, log] });
   closeSync(log);
@@ -104,10 +105,11 @@ async function detach(config: Config): Promise<void> {
   for (;;) {
     const code = await Promise.race([ended, new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), 100))]);
     if (code !== undefined) {
-      console.error(readFileSync(logFile, 'utf8').trimEnd().split('\n').slice(-5).join('\n'));
+      // What earlier runs wrote is not the reason.
+      console.error(readFileSync(logFile).subarray(logged).toString().trimEnd().split('\n').slice(-5).join('\n'));
       process.exit(code);
     }
-    const found = existsSync(server) ? (JSON.parse(readFileSync(server, 'utf8')) as { url: string; pid: number }) : undefined;
+    const found = readServerFile(server);
     if (found?.pid === child.pid) {
       child.unref();
       console.error(`actas serves on ${found?.url ?? ''} (pid ${child.pid ?? 0}). Log: ${logFile}. Stop it with: actas stop`);
@@ -117,5 +119,16 @@ async function detach(config: Config): Promise<void> {
       console.error(`ERROR: (actas.up) it does not serve after ${DETACH_PATIENCE_MS / 1000} s; it goes on trying. Log: ${logFile}`);
       process.exit(1);
     }
+  }
+}
+
+/** Undefined while nobody serves: the one of an earlier run may go at any moment. */
+function readServerFile(file: string): { url: string; pid: number } | undefined {
+  try {
+    // Written whole by `server/status-file.ts`.
+    return JSON.parse(readFileSync(file, 'utf8')) as { url: string; pid: number };
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
   }
 }

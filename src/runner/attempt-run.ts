@@ -39,7 +39,11 @@ export interface AttemptEvents {
 }
 
 /** @param task.memoryBytes, task.timeoutMs for the lines that the platform writes */
-export function createAttemptRun(context: RunnerContext, task: { readonly source: LogSource; readonly memoryBytes: number; readonly timeoutMs: number }, events: AttemptEvents): AttemptRun {
+export function createAttemptRun(
+  context: RunnerContext,
+  task: { readonly source: LogSource; readonly memoryBytes: number; readonly timeoutMs: number },
+  events: AttemptEvents,
+): AttemptRun {
   const { driver, timers, clock, log, limits } = context;
   const id = task.source.attemptId;
   const pump = createLogPump({ driver, sink: context.logs, clock, timers, log }, id, task.source);
@@ -60,14 +64,16 @@ export function createAttemptRun(context: RunnerContext, task: { readonly source
     // Of a lost attempt there is nothing to read.
     if (found.cause === 'lost') pump.abort();
     else pump.begin();
-    pump.end(line === undefined ? undefined : timed(line, BigInt(found.finishedAtMs) * 1_000_000n));
+    // The last instant of that millisecond: what the container wrote in it came before its end.
+    pump.end(line === undefined ? undefined : timed(line, BigInt(found.finishedAtMs) * 1_000_000n + 999_999n));
     let forgetPatience: () => void = () => undefined;
     const patience = new Promise<boolean>((resolve) => {
       forgetPatience = timers.at(clock.now() + limits.drainPatienceMs * MICROS_PER_MILLI, () => resolve(true));
     });
     const isLate = await Promise.race([pump.done.then(() => false), patience]);
     forgetPatience();
-    if (isLate) log.error({ attempt: id }, 'The log lines of an ended attempt are not kept yet. Its end is recorded now; should this process be killed before they are, the rest is lost.');
+    if (isLate)
+      log.error({ attempt: id }, 'The log lines of an ended attempt are not kept yet. Its end is recorded now; should this process be killed before they are, the rest is lost.');
     if (!isDetached) events.ended(found);
   };
   const exited = (found: AttemptExit) => {
@@ -118,7 +124,12 @@ export function createAttemptRun(context: RunnerContext, task: { readonly source
   let starting: Promise<void> = Promise.resolve();
   const halt = (graceMs: number) => {
     isStopping = true;
-    const call = () => persist(() => driver.stop(id, graceMs), 'stopped', () => exit !== undefined);
+    const call = () =>
+      persist(
+        () => driver.stop(id, graceMs),
+        'stopped',
+        () => exit !== undefined,
+      );
     void call();
     // Once more where the stop may have come before there was anything to stop.
     void starting.then(call);

@@ -76,7 +76,11 @@ export function driverContract(name: string, capabilities: DriverCapabilities, c
       seen = { exits: [], started: new Map() };
       const { exits, started } = seen;
       driver = opened;
-      info = await opened.open({ keep: new Set(keep), listener: { exited: (exit) => exits.push(exit), started: (id, at) => started.set(id, at), available: () => undefined }, listeners: { metadata: (socket) => socket.destroy(), api: (socket) => socket.destroy(), isLeased: (address) => leased.includes(address) } });
+      info = await opened.open({
+        keep: new Set(keep),
+        listener: { exited: (exit) => exits.push(exit), started: (id, at) => started.set(id, at), available: () => undefined },
+        listeners: { metadata: (socket) => socket.destroy(), api: (socket) => socket.destroy(), isLeased: (address) => leased.includes(address) },
+      });
     };
     const attempt = (programs: Readonly<Record<string, Program>>, id: AttemptId = `${randomUUID()}-0`): AttemptSpec => {
       const network = info.network;
@@ -85,7 +89,18 @@ export function driverContract(name: string, capabilities: DriverCapabilities, c
       return {
         id,
         labels: { job: 'contract', execution: 'contract-x', task: '0', attempt: '0' },
-        containers: Object.entries(programs).map(([container, program]) => ({ name: container, image: pinned, command: [], args: [], env: [], cpuMillis: 200, memoryBytes: 64 * 2 ** 20, mounts: [], dependsOn: [], ...program })),
+        containers: Object.entries(programs).map(([container, program]) => ({
+          name: container,
+          image: pinned,
+          command: [],
+          args: [],
+          env: [],
+          cpuMillis: 200,
+          memoryBytes: 64 * 2 ** 20,
+          mounts: [],
+          dependsOn: [],
+          ...program,
+        })),
         volumes: [],
         hosts: [],
         ...(address === undefined ? {} : { address }),
@@ -140,7 +155,10 @@ export function driverContract(name: string, capabilities: DriverCapabilities, c
     });
 
     test('a missing image is an ImageError of kind missing', async () => {
-      const error = await driver.resolveImage(subject.missingImage, new AbortController().signal).then(() => undefined, (cause: unknown) => cause);
+      const error = await driver.resolveImage(subject.missingImage, new AbortController().signal).then(
+        () => undefined,
+        (cause: unknown) => cause,
+      );
       expect(error).toBeInstanceOf(ImageError);
       expect(error).toMatchObject({ kind: 'missing' });
     });

@@ -7,7 +7,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { create, type DescMethod, type Message } from '@bufbuild/protobuf';
-import { type ApiError, cancelled, forbidden, internal, isApiError, permissionDenied, STATUS, type StatusName, unauthenticated, unimplemented } from '../errors.ts';
+import { type ApiError, cancelled, forbidden, internal, isApiError, permissionDenied, type StatusName, unauthenticated, unimplemented } from '../errors.ts';
 import type { Authentication } from '../identity/authenticator.ts';
 import type { Principal } from '../identity/principal.ts';
 import type { Authorizer, Decision } from '../policy/authorizer.ts';
@@ -213,12 +213,14 @@ function denial(service: AnyService, principal: Principal, check: Check, catalog
   );
 }
 
+/** What is our own trouble; that we do not serve something, or that a caller's deadline was short, is not. */
+const OURS: ReadonlySet<StatusName> = new Set(['UNKNOWN', 'INTERNAL', 'UNAVAILABLE', 'DATA_LOSS']);
+
 /** A thrown value as the wire may see it. What is no ApiError is a bug: it gets an id here and its cause chain in the log. */
 function shape(error: unknown, log: Log, about: { requestId: string; method: string }, signal: AbortSignal): ApiError {
   if (signal.aborted && (!isApiError(error) || error.status === 'CANCELLED')) return isApiError(signal.reason) ? signal.reason : cancelled('The caller went away.');
   if (isApiError(error)) {
-    // That we do not serve something is no trouble of ours.
-    if (STATUS[error.status].http >= 500 && error.status !== 'UNIMPLEMENTED') log.warn({ ...about, err: error }, error.message);
+    if (OURS.has(error.status)) log.warn({ ...about, err: error }, error.message);
     return error;
   }
   log.error({ ...about, err: error }, 'a handler failed');

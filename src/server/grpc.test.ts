@@ -5,7 +5,7 @@ import { toConnect } from './grpc.ts';
 
 /** What the trailers take: the text percent-encoded, and both once more in base64. */
 function trailerBytes(error: ReturnType<typeof toConnect>): number {
-  const details = error.details.reduce((sum, detail) => sum + ('value' in detail ? detail.value.length : 0), 0);
+  const details = error.details.reduce((sum, detail) => sum + ('value' in detail && detail.value instanceof Uint8Array ? detail.value.length : 0), 0);
   return encodeURIComponent(error.rawMessage).length + Math.ceil(((Buffer.byteLength(error.rawMessage) + details) * 4) / 3);
 }
 

@@ -61,7 +61,8 @@ export interface ServerStream<I extends DescMessage, O extends DescMessage> {
   handleStream(request: MessageShape<I>, call: Call): AsyncIterable<MessageInitShape<O>>;
 }
 
-export type MethodFor<M extends DescMethod> = M extends DescMethodUnary<infer I, infer O> ? Unary<I, O> : M extends DescMethodServerStreaming<infer I, infer O> ? ServerStream<I, O> : never;
+export type MethodFor<M extends DescMethod> =
+  M extends DescMethodUnary<infer I, infer O> ? Unary<I, O> : M extends DescMethodServerStreaming<infer I, infer O> ? ServerStream<I, O> : never;
 
 /** One entry per RPC in the proto; a method we do not serve says so by name. A forgotten RPC, or one without `access`, does not compile. */
 export type Methods<S extends DescService> = { readonly [K in keyof S['method']]: MethodFor<S['method'][K]> | 'unimplemented' };
@@ -108,5 +109,11 @@ export function defineService<S extends DescService>(service: Service<S>): AnySe
 
 /** A service of a proto that we serve no method of: each answers UNIMPLEMENTED by its own name. */
 export function unimplementedService(desc: DescService, host: string): AnyService {
-  return { desc, host, legacyErrors: false, denied: (check) => `Permission '${check.permission}' denied.`, methods: Object.fromEntries(desc.methods.map((method) => [method.localName, 'unimplemented' as const])) };
+  return {
+    desc,
+    host,
+    legacyErrors: false,
+    denied: (check) => `Permission '${check.permission}' denied.`,
+    methods: Object.fromEntries(desc.methods.map((method) => [method.localName, 'unimplemented' as const])),
+  };
 }

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { openStore, type Store } from './database.ts';
 import { lockDataDir } from './data-dir-lock.ts';
+import { openStore, type Store } from './database.ts';
 import { findSetting, updateSetting } from './settings.ts';
 
 let dir: string;
@@ -23,7 +23,7 @@ afterEach(async () => {
 const put = (key: string, value = 'x') => store.write(({ db }) => updateSetting(db, key, value));
 const find = (key: string) => findSetting(store.read, key);
 
-test('what is written is there for readers and after a new start, in files that are nobody else\'s', async () => {
+test("what is written is there for readers and after a new start, in files that are nobody else's", async () => {
   await put('a', '1');
   expect(await find('a')).toBe('1');
   for (const file of ['state.sqlite', 'state.sqlite-wal', 'state.sqlite-shm']) expect(statSync(join(dir, file)).mode & 0o777, file).toBe(0o600);
@@ -50,7 +50,7 @@ test('a work that throws, or whose query fails, undoes its own changes alone, al
   expect(await Promise.all(['before', 'thrown', 'between', 'failed', 'after'].map(find))).toEqual(['x', undefined, 'x', undefined, 'x']);
 });
 
-test('writers see each other\'s changes, one after the other, and none is lost', async () => {
+test("writers see each other's changes, one after the other, and none is lost", async () => {
   await put('sum', '0');
   await Promise.all(Array.from({ length: 300 }, () => store.write(async ({ db }) => updateSetting(db, 'sum', String(Number(await findSetting(db, 'sum')) + 1)))));
   expect(await find('sum')).toBe('300');
@@ -81,10 +81,12 @@ test('listeners hear of the topics of commits, not of what was undone; one that 
   const stop = store.onCommit('work', () => heard.push('work'));
   store.onCommit('policies', () => heard.push('policies'));
   await store.write(async ({ touch }) => touch('work'));
-  await store.write(async ({ touch }) => {
-    touch('policies');
-    throw new Error('no');
-  }).catch(() => undefined);
+  await store
+    .write(async ({ touch }) => {
+      touch('policies');
+      throw new Error('no');
+    })
+    .catch(() => undefined);
   expect(heard).toEqual(['work']);
   stop();
   await store.write(async ({ touch }) => touch('work'));

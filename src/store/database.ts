@@ -80,7 +80,8 @@ export async function openStore(dataDir: string): Promise<Store> {
         writer.raw.exec('BEGIN IMMEDIATE');
         return;
       } catch (cause) {
-        if (!isBusy(cause) || performance.now() > until) throw unavailable('The database is locked by another process. Retry; if it stays so, look for a second actas on the same data directory.', cause);
+        if (!isBusy(cause) || performance.now() > until)
+          throw unavailable('The database is locked by another process. Retry; if it stays so, look for a second actas on the same data directory.', cause);
         await new Promise((resolve) => setTimeout(resolve, 20));
       }
     }
@@ -130,7 +131,8 @@ export async function openStore(dataDir: string): Promise<Store> {
   return {
     read: reader.query,
     write<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
-      if (inside.getStore()?.isOpen === true) return Promise.reject(new Error('A transaction was begun inside another: it would wait for itself. Use the db of the one that is open.'));
+      if (inside.getStore()?.isOpen === true)
+        return Promise.reject(new Error('A transaction was begun inside another: it would wait for itself. Use the db of the one that is open.'));
       if (closed) return Promise.reject(unavailable('The server is shutting down.'));
       return new Promise<T>((resolve, reject) => {
         // The queue forgets T: each entry resolves its own promise.

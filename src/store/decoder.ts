@@ -19,7 +19,11 @@ export function createDecoder<Desc extends DescMessage>(schema: Desc, most = 100
       const message = fromBinary(schema, body);
       kept.delete(key);
       kept.set(key, { body, message });
-      if (kept.size > most) for (const oldest of kept.keys()) { kept.delete(oldest); break; }
+      if (kept.size > most)
+        for (const oldest of kept.keys()) {
+          kept.delete(oldest);
+          break;
+        }
       return message;
     },
   };

@@ -17,8 +17,16 @@ export type LeaseHolder = Omit<LeaseRow, 'address' | 'create_time' | 'release_ti
  * @param quarantine microseconds that a released address waits
  * @returns in the order of the holders; shorter than them when the pool is used up
  */
-export async function insertLeases(db: Db, pool: Iterable<string>, holders: readonly LeaseHolder[], at: { readonly now: Micros; readonly quarantine: Micros }): Promise<LeaseRow[]> {
-  await db.deleteFrom('task_leases').where('release_time', '<=', at.now - at.quarantine).execute();
+export async function insertLeases(
+  db: Db,
+  pool: Iterable<string>,
+  holders: readonly LeaseHolder[],
+  at: { readonly now: Micros; readonly quarantine: Micros },
+): Promise<LeaseRow[]> {
+  await db
+    .deleteFrom('task_leases')
+    .where('release_time', '<=', at.now - at.quarantine)
+    .execute();
   const taken = new Set((await db.selectFrom('task_leases').select('address').execute()).map((row) => row.address));
   const leases: LeaseRow[] = [];
   for (const address of pool) {

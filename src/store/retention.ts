@@ -27,7 +27,12 @@ export async function deleteExpired(store: Pick<Store, 'write'>, now: Micros): P
 }
 
 async function deleteTasks(db: Db, before: Micros): Promise<number> {
-  const expired = db.selectFrom('executions').innerJoin('tasks', 'tasks.execution_uid', 'executions.uid').select('tasks.uid').where('executions.delete_time', '<=', before).limit(AT_ONCE);
+  const expired = db
+    .selectFrom('executions')
+    .innerJoin('tasks', 'tasks.execution_uid', 'executions.uid')
+    .select('tasks.uid')
+    .where('executions.delete_time', '<=', before)
+    .limit(AT_ONCE);
   return count(await db.deleteFrom('tasks').where('uid', 'in', expired).executeTakeFirst());
 }
 

@@ -27,7 +27,11 @@ export function openSqlite(file: string, options: { readonly synchronous: 'FULL'
       const statement = raw.prepare(text);
       entry = { statement, reader: statement.columns().length > 0 };
       // The oldest goes first; lists with a varying number of placeholders would otherwise grow without bound.
-      if (statements.size >= MAX_STATEMENTS) for (const oldest of statements.keys()) { statements.delete(oldest); break; }
+      if (statements.size >= MAX_STATEMENTS)
+        for (const oldest of statements.keys()) {
+          statements.delete(oldest);
+          break;
+        }
       statements.set(text, entry);
     }
     return entry;
@@ -67,11 +71,15 @@ const COMPILER = new Kysely<Database>({ dialect: new SqliteDialect({ database: (
  * @param columns the names of the values
  * @param build gets a stand-in for each value, which it must put into the query once
  */
-export function prepare<Row, Column extends string>(columns: readonly Column[], build: (db: Kysely<Database>, values: Record<Column, never>) => Compilable<Row>): (db: Kysely<Database>, values: Readonly<Record<Column, unknown>>) => Promise<readonly Row[]> {
+export function prepare<Row, Column extends string>(
+  columns: readonly Column[],
+  build: (db: Kysely<Database>, values: Record<Column, never>) => Compilable<Row>,
+): (db: Kysely<Database>, values: Readonly<Record<Column, unknown>>) => Promise<readonly Row[]> {
   const standIns = new Map<unknown, Column>(columns.map((column) => [`stand-in ${column}`, column]));
   // Only here are the values text; the query is never run with them.
   const compiled = build(COMPILER, Object.fromEntries([...standIns].map(([standIn, column]) => [column, standIn])) as Record<Column, never>).compile();
   const order = compiled.parameters.map((parameter) => standIns.get(parameter));
   if (columns.some((column) => order.filter((known) => known === column).length !== 1)) throw new Error(`a value is not used, or used twice: ${compiled.sql}`);
-  return async (db, values) => (await db.executeQuery<Row>({ ...compiled, parameters: order.map((column, index) => (column === undefined ? compiled.parameters[index] : values[column])) })).rows;
+  return async (db, values) =>
+    (await db.executeQuery<Row>({ ...compiled, parameters: order.map((column, index) => (column === undefined ? compiled.parameters[index] : values[column])) })).rows;
 }

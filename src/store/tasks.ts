@@ -144,7 +144,13 @@ export async function listTasks(
 export async function insertTasks(db: Db, rows: Iterable<TaskRow>): Promise<void> {
   let chunk: TaskRow[] = [];
   const flush = async () => {
-    if (chunk.length > 0) await db.executeQuery(CompiledQuery.raw(insertText(chunk.length), chunk.flatMap((row) => COLUMNS.map((column) => row[column]))));
+    if (chunk.length > 0)
+      await db.executeQuery(
+        CompiledQuery.raw(
+          insertText(chunk.length),
+          chunk.flatMap((row) => COLUMNS.map((column) => row[column])),
+        ),
+      );
     chunk = [];
   };
   for (const row of rows) {
@@ -156,7 +162,18 @@ export async function insertTasks(db: Db, rows: Iterable<TaskRow>): Promise<void
   await flush();
 }
 
-const COLUMNS = ['uid', 'name', 'execution_uid', 'task_index', 'body', 'state', 'attempt', 'attempt_create_time', 'attempt_start_time', 'stop_cause'] as const satisfies readonly (keyof TaskRow)[];
+const COLUMNS = [
+  'uid',
+  'name',
+  'execution_uid',
+  'task_index',
+  'body',
+  'state',
+  'attempt',
+  'attempt_create_time',
+  'attempt_start_time',
+  'stop_cause',
+] as const satisfies readonly (keyof TaskRow)[];
 
 function insertText(count: number): string {
   const row = `(${COLUMNS.map(() => '?').join(', ')})`;

@@ -37,7 +37,13 @@ export async function listReconcilingJobs(db: Db, limit: number): Promise<Pick<J
 
 /** How many executions of a job have not ended. */
 export async function countOpenExecutionsOfJob(db: Db, job: { readonly name: string; readonly uid: string }): Promise<number> {
-  const row = await db.selectFrom('executions').select(sql<number>`count(*)`.as('count')).where('phase', '<>', sql.lit('done')).where('job', '=', job.name).where('job_uid', '=', job.uid).executeTakeFirst();
+  const row = await db
+    .selectFrom('executions')
+    .select(sql<number>`count(*)`.as('count'))
+    .where('phase', '<>', sql.lit('done'))
+    .where('job', '=', job.name)
+    .where('job_uid', '=', job.uid)
+    .executeTakeFirst();
   return row?.count ?? 0;
 }
 
@@ -60,10 +66,24 @@ export async function listClaimableExecutions(db: Db, { owner, now, limit }: Cla
     .selectFrom('executions')
     .selectAll()
     .where('phase', '<>', sql.lit('done'))
-    .where((e) => e.or([e('lease_owner', 'is', null), e.and([e('lease_owner', '<>', leaseOwnerName(owner)), e.or([e('lease_expire_time', '<=', now), e.and([e('lease_owner', '>=', from), e('lease_owner', '<', to)])])])]));
-  const ending = await free.where((e) => e.or([e('cancel_requested', '=', 1), e('delete_requested', '=', 1)])).orderBy('create_time').limit(MAX_ENDING).execute();
+    .where((e) =>
+      e.or([
+        e('lease_owner', 'is', null),
+        e.and([e('lease_owner', '<>', leaseOwnerName(owner)), e.or([e('lease_expire_time', '<=', now), e.and([e('lease_owner', '>=', from), e('lease_owner', '<', to)])])]),
+      ]),
+    );
+  const ending = await free
+    .where((e) => e.or([e('cancel_requested', '=', 1), e('delete_requested', '=', 1)]))
+    .orderBy('create_time')
+    .limit(MAX_ENDING)
+    .execute();
   if (limit <= ending.length) return ending;
-  const rest = await free.where('cancel_requested', '=', 0).where('delete_requested', '=', 0).orderBy('create_time').limit(limit - ending.length).execute();
+  const rest = await free
+    .where('cancel_requested', '=', 0)
+    .where('delete_requested', '=', 0)
+    .orderBy('create_time')
+    .limit(limit - ending.length)
+    .execute();
   return [...ending, ...rest];
 }
 const MAX_ENDING = 100;
@@ -72,7 +92,11 @@ const MAX_ENDING = 100;
 export async function claimExecutions(db: Db, claim: Claim): Promise<ExecutionRow[]> {
   const rows = await listClaimableExecutions(db, claim);
   for (const { uid } of rows)
-    await db.updateTable('executions').set({ lease_owner: leaseOwnerName(claim.owner), lease_expire_time: claim.now + claim.leaseSeconds * MICROS_PER_SECOND }).where('uid', '=', uid).execute();
+    await db
+      .updateTable('executions')
+      .set({ lease_owner: leaseOwnerName(claim.owner), lease_expire_time: claim.now + claim.leaseSeconds * MICROS_PER_SECOND })
+      .where('uid', '=', uid)
+      .execute();
   return rows;
 }
 
@@ -121,7 +145,14 @@ export async function countTasks(db: Db, executionUid: string): Promise<TaskCoun
     .groupBy('state')
     .execute();
   const of = (state: TaskRow['state']) => rows.find((row) => row.state === state)?.count ?? 0;
-  return { pending: of('pending'), running: of('running'), succeeded: of('succeeded'), failed: of('failed'), cancelled: of('cancelled'), retried: rows.reduce((sum, row) => sum + row.retried, 0) };
+  return {
+    pending: of('pending'),
+    running: of('running'),
+    succeeded: of('succeeded'),
+    failed: of('failed'),
+    cancelled: of('cancelled'),
+    retried: rows.reduce((sum, row) => sum + row.retried, 0),
+  };
 }
 
 /** Tasks of an execution in one state, by index. */

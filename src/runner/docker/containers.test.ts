@@ -64,7 +64,9 @@ describeWithEngine('containers of attempts', (dockerHost) => {
       const spec = attempt(
         {
           main: {
-            args: ['while ! test -s /whole/a/b/deep; do sleep 0.05; done; cat /only/word /whole/a/b/deep; stat -c %a /only /deep; echo from-main > /deep/back; ls /whole/a/b; ls /only'],
+            args: [
+              'while ! test -s /whole/a/b/deep; do sleep 0.05; done; cat /only/word /whole/a/b/deep; stat -c %a /only /deep; echo from-main > /deep/back; ls /whole/a/b; ls /only',
+            ],
             mounts: [
               { volume: 'data', path: '/only', subPath: 'a/' },
               { volume: 'data', path: '/deep', subPath: 'a/b' },
@@ -72,13 +74,19 @@ describeWithEngine('containers of attempts', (dockerHost) => {
             ],
             dependsOn: ['writer'],
           },
-          writer: { args: ["trap 'exit 0' TERM; echo word > /whole/a/word; echo deep > /whole/a/b/deep; while :; do sleep 0.05; done"], mounts: [{ volume: 'data', path: '/whole/' }] },
+          writer: {
+            args: ["trap 'exit 0' TERM; echo word > /whole/a/word; echo deep > /whole/a/b/deep; while :; do sleep 0.05; done"],
+            mounts: [{ volume: 'data', path: '/whole/' }],
+          },
         },
         { volumes: [{ name: 'data', kind: 'emptyDir', medium }] },
       );
       const exit = await run(spec);
       const text = (await read(spec.id)).map((line) => line.text);
-      expect({ exit, text }).toMatchObject({ exit: { cause: 'exited', exitCode: 0 }, text: ['word', 'deep', medium === 'memory' ? '1777' : '777', medium === 'memory' ? '1777' : '777', 'back', 'deep', 'b', 'word'] });
+      expect({ exit, text }).toMatchObject({
+        exit: { cause: 'exited', exitCode: 0 },
+        text: ['word', 'deep', medium === 'memory' ? '1777' : '777', medium === 'memory' ? '1777' : '777', 'back', 'deep', 'b', 'word'],
+      });
       await subject.driver.remove(spec.id);
     }
     const { Volumes: volumes } = await dockerAt(dockerHost).listVolumes({ filters: { label: [`actas.data-dir=${subject.dataDirId}`] } });
@@ -103,7 +111,12 @@ describeWithEngine('containers of attempts', (dockerHost) => {
 
   test('the only container of an attempt is probed as well', async () => {
     const { attempt } = await open();
-    const spec = attempt({ main: { args: ["trap 'exit 0' TERM; while :; do sleep 0.05; done"], startupProbe: { initialDelayMs: 0, timeoutMs: 500, periodMs: 100, failureThreshold: 2, check: { kind: 'tcp', port: 8080 } } } });
+    const spec = attempt({
+      main: {
+        args: ["trap 'exit 0' TERM; while :; do sleep 0.05; done"],
+        startupProbe: { initialDelayMs: 0, timeoutMs: 500, periodMs: 100, failureThreshold: 2, check: { kind: 'tcp', port: 8080 } },
+      },
+    });
     await subject.driver.start(spec);
     expect(await subject.exitOf(spec.id)).toMatchObject({ cause: 'probeFailed' });
   });
@@ -111,16 +124,25 @@ describeWithEngine('containers of attempts', (dockerHost) => {
   test('what depends on others starts when all their startup probes have passed: HTTP, TCP and gRPC', async () => {
     const { attempt, run, read } = await open(await nodeImage(dockerAt(dockerHost)));
     const mounts = [{ volume: 'shared', path: '/shared' }];
-    const program = (script: string) => ({ command: ['node', '-e'], args: [`process.on('SIGTERM', () => process.exit(0)); const done = (name) => require('node:fs').writeFileSync('/shared/' + name, ''); let asked = 0; ${script}`], mounts });
+    const program = (script: string) => ({
+      command: ['node', '-e'],
+      args: [`process.on('SIGTERM', () => process.exit(0)); const done = (name) => require('node:fs').writeFileSync('/shared/' + name, ''); let asked = 0; ${script}`],
+      mounts,
+    });
     const times = { initialDelayMs: 0, timeoutMs: 1000, periodMs: 50, failureThreshold: 100 };
     const spec = attempt(
       {
         main: { args: ['ls /shared'], mounts, dependsOn: ['http', 'tcp', 'grpc'] },
         http: {
-          ...program(`require('node:http').createServer((q, r) => { const ok = q.url === '/ready' && q.headers.probe === 'yes' && ++asked > 2; if (ok) done('http'); r.writeHead(ok ? 204 : 503).end(); }).listen(8081)`),
+          ...program(
+            `require('node:http').createServer((q, r) => { const ok = q.url === '/ready' && q.headers.probe === 'yes' && ++asked > 2; if (ok) done('http'); r.writeHead(ok ? 204 : 503).end(); }).listen(8081)`,
+          ),
           startupProbe: { ...times, check: { kind: 'http', port: 8081, path: '/ready', headers: [{ name: 'Probe', value: 'yes' }] } },
         },
-        tcp: { ...program(`setTimeout(() => require('node:net').createServer((s) => { done('tcp'); s.destroy(); }).listen(8082), 300)`), startupProbe: { ...times, check: { kind: 'tcp', port: 8082 } } },
+        tcp: {
+          ...program(`setTimeout(() => require('node:net').createServer((s) => { done('tcp'); s.destroy(); }).listen(8082), 300)`),
+          startupProbe: { ...times, check: { kind: 'tcp', port: 8082 } },
+        },
         grpc: {
           ...program(
             `require('node:http2').createServer().on('stream', (stream, headers) => { let body = Buffer.alloc(0); stream.on('data', (c) => (body = Buffer.concat([body, c]))).on('end', () => { const ok = headers[':path'] === '/grpc.health.v1.Health/Check' && body.subarray(7).toString() === 'mine' && ++asked > 2; if (ok) done('grpc'); stream.respond({ 'content-type': 'application/grpc' }, { waitForTrailers: true }); stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' })); stream.end(Buffer.from([0, 0, 0, 0, 2, 8, ok ? 1 : 2])); }); }).listen(8083)`,

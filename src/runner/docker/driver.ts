@@ -102,7 +102,7 @@ export function createDockerDriver(options: DockerDriverOptions): Driver {
       let isNeeded = keepRunning;
       try {
         // Bridge and rules stay for containers that go on, and for nothing else. An engine that cannot be asked may hold some.
-        isNeeded = keepRunning && (await closing.lifecycle.states().catch(() => [undefined])).length > 0;
+        isNeeded = keepRunning && (await closing.lifecycle.states().catch(() => [undefined])).some((attempt) => attempt?.state !== 'exited');
         await closing.lifecycle.close(!keepRunning);
       } finally {
         await closing.network.close({ keepRunning: isNeeded });

@@ -91,7 +91,7 @@ test('events that come while everything is looked at are told afterwards', async
 });
 
 test('a first connection that fails is an error, and closing ends the trying', async () => {
-  await expect(follow().ready).rejects.toThrow();
+  await expect(follow().ready).rejects.toThrow(/ENOENT/);
   await feed?.close();
   expect(told).toEqual(['away']);
 });

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { describeWithEngine } from '../../../test/harness/engine.ts';
 import { createImages, type Images } from './images.ts';
 import { dockerAt, silentLog } from './test-driver.ts';
-import { startTestRegistry, tarOf, type TestRegistry } from './test-registry.ts';
+import { startTestRegistry, type TestRegistry, tarOf } from './test-registry.ts';
 
 const CREDENTIALS = 'puller:s3cret:with colon';
 const never = new AbortController().signal;
@@ -32,7 +32,11 @@ describeWithEngine('images', (dockerHost) => {
   afterAll(async () => {
     registry.close();
     rmSync(directory, { recursive: true, force: true });
-    for (const id of made) await docker.getImage(id).remove({ force: true }).catch(() => undefined);
+    for (const id of made)
+      await docker
+        .getImage(id)
+        .remove({ force: true })
+        .catch(() => undefined);
   });
 
   const images = (config: object, mapping: Record<string, string> = {}): Images => {
@@ -67,7 +71,11 @@ describeWithEngine('images', (dockerHost) => {
   test('a credential helper is asked for the registry', async () => {
     const digest = await push('v1', 'helper');
     const [username, ...password] = CREDENTIALS.split(':');
-    writeFileSync(join(directory, 'docker-credential-review'), `#!/bin/sh\nread server\necho "$1 $server" > ${directory}/asked\necho '${JSON.stringify({ Username: username, Secret: password.join(':') })}'\n`, { mode: 0o755 });
+    writeFileSync(
+      join(directory, 'docker-credential-review'),
+      `#!/bin/sh\nread server\necho "$1 $server" > ${directory}/asked\necho '${JSON.stringify({ Username: username, Secret: password.join(':') })}'\n`,
+      { mode: 0o755 },
+    );
     expect(await resolve(images({ credHelpers: { [registry.host]: 'review' } }), `${registry.host}/${repository}:v1`)).toMatchObject({ digest });
   });
 
@@ -111,6 +119,9 @@ describeWithEngine('images', (dockerHost) => {
       if (file.startsWith('saved')) expect(image.pinned, file).toBe(mirrored.pinned);
       expect((await resolve(images({}, { [wanted]: path }), `${wanted.replace(':latest', '')}@${image.digest}`)).pinned, file).toBe(image.pinned);
     }
-    await expect(images({}, { [wanted]: join(directory, 'absent.tar') }).resolve(wanted, never)).rejects.toMatchObject({ kind: 'missing', message: expect.stringContaining('absent.tar') });
+    await expect(images({}, { [wanted]: join(directory, 'absent.tar') }).resolve(wanted, never)).rejects.toMatchObject({
+      kind: 'missing',
+      message: expect.stringContaining('absent.tar'),
+    });
   });
 });

@@ -183,11 +183,16 @@ async function loadArchive({ docker, log }: ImagesOptions, path: string): Promis
 
 /** Whether the archive is an image (`docker save`, OCI layout) rather than a root file system. */
 async function isSavedImage(path: string): Promise<boolean> {
+  const head = Buffer.alloc(2);
   const file = await open(path);
-  const { buffer } = await file.read(Buffer.alloc(2), 0, 2, 0).finally(() => file.close());
+  try {
+    await file.read(head, 0, 2, 0);
+  } finally {
+    await file.close();
+  }
   const bytes = createReadStream(path);
   const entries = extract();
-  const gzipped = buffer[0] === 0x1f && buffer[1] === 0x8b;
+  const gzipped = head[0] === 0x1f && head[1] === 0x8b;
   const unzipped = gzipped ? bytes.pipe(createGunzip()) : bytes;
   bytes.on('error', (error) => entries.destroy(error));
   if (unzipped !== bytes) unzipped.on('error', (error) => entries.destroy(error));

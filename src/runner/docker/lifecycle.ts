@@ -47,7 +47,7 @@ export class Lifecycle {
   }
 
   async states(): Promise<readonly AttemptState[]> {
-    await Promise.all([...this.#attempts.values()].flatMap((attempt) => [...attempt.members.values()].map((member) => member.settling)));
+    await Promise.all([...this.#attempts.values()].flatMap((attempt) => [...attempt.members.values()].flatMap((member) => member.settling ?? [])));
     return [...this.#attempts.values()].filter((attempt) => !attempt.removing).map(stateOf);
   }
 
@@ -105,7 +105,7 @@ export class Lifecycle {
     const address = Object.values((await sandbox.inspect()).NetworkSettings.Networks)[0]?.IPAddress;
     const passed = new Map(plan.containers.map((container) => [container.name, Promise.withResolvers<void>()]));
     const bringUp = async (container: ContainerSpec) => {
-      await Promise.race([Promise.all(container.dependsOn.map((name) => passed.get(name)?.promise)), when(attempt, () => signal.aborted, signal)]);
+      await Promise.race([Promise.all(container.dependsOn.flatMap((name) => passed.get(name)?.promise ?? [])), when(attempt, () => signal.aborted, signal)]);
       if (signal.aborted) return;
       const member = memberOf(attempt, container.name);
       if (member.state === 'absent' || member.state === 'created') await this.#startMember(attempt, container, memberOptions(naming, plan, container, podman));
@@ -287,7 +287,7 @@ export class Lifecycle {
       // Also one that runs is read once: for when it began, or whether its start failed.
       if (member.exit === undefined && (this.#isAdopting || state !== 'created')) this.#settle(attempt, member);
     }
-    await Promise.all([...this.#attempts.values()].flatMap((attempt) => [...attempt.members.values()].map((member) => member.settling)));
+    await Promise.all([...this.#attempts.values()].flatMap((attempt) => [...attempt.members.values()].flatMap((member) => member.settling ?? [])));
     for (const attempt of this.#attempts.values()) {
       for (const member of attempt.members.values())
         if (member.dockerId !== undefined && !seen.has(member.dockerId) && member.exit === undefined && attempt.starting === undefined && !attempt.removing)
@@ -329,7 +329,7 @@ export class Lifecycle {
       for (const timer of attempt.timers) clearTimeout(timer);
       changed(attempt);
     }
-    await Promise.allSettled([...this.#attempts.values()].map((attempt) => attempt.starting));
+    await Promise.allSettled([...this.#attempts.values()].flatMap((attempt) => attempt.starting ?? []));
     if (!kill) return;
     const running = await docker.listContainers({ filters: { label: [`${LABEL_OWNER}=${this.#deps.naming.dataDirId}`] } });
     await Promise.all(

@@ -69,7 +69,10 @@ export function parseRoutes(text: string): readonly Subnet[] {
     .flatMap((line) => {
       const [, destination, , , , , , mask] = line.split(/\s+/);
       if (destination === undefined || mask === undefined) return [];
-      const bits = [...Number.parseInt(mask, 16).toString(2)].filter((digit) => digit === '1').length;
+      const bits = Number.parseInt(mask, 16)
+        .toString(2)
+        .split('')
+        .filter((digit) => digit === '1').length;
       return bits === 0 ? [] : [{ base: parseAddress(formatAddress(Number.parseInt(destination, 16)).split('.').reverse().join('.')), bits }];
     });
 }

@@ -24,13 +24,20 @@ export async function startTestRegistry(credentials: string): Promise<TestRegist
   const seen: (string | undefined)[] = [];
   const server = createServer((request, response) => {
     seen.push(request.headers.authorization);
-    const refuse = (status: number, code: string) => response.writeHead(status, { 'content-type': 'application/json', ...(status === 401 ? { 'www-authenticate': 'Basic realm="test"' } : {}) }).end(JSON.stringify({ errors: [{ code, message: code.toLowerCase().replace('_', ' ') }] }));
+    const refuse = (status: number, code: string) =>
+      response
+        .writeHead(status, { 'content-type': 'application/json', ...(status === 401 ? { 'www-authenticate': 'Basic realm="test"' } : {}) })
+        .end(JSON.stringify({ errors: [{ code, message: code.toLowerCase().replace('_', ' ') }] }));
     if (request.headers.authorization !== `Basic ${Buffer.from(credentials).toString('base64')}`) return refuse(401, 'UNAUTHORIZED');
     const [, repository = '', kind, reference = ''] = /^\/v2\/(.+)\/(manifests|blobs)\/(.+)$/.exec(request.url ?? '') ?? [];
     if (request.url === '/v2/') return response.end('{}');
     const found = kind === 'manifests' ? manifests.get(reference.startsWith('sha256:') ? reference : `${repository}:${reference}`) : blobs.get(reference);
     if (found === undefined) return refuse(404, kind === 'manifests' ? 'MANIFEST_UNKNOWN' : 'BLOB_UNKNOWN');
-    response.writeHead(200, { 'content-type': kind === 'manifests' ? MANIFEST : 'application/octet-stream', 'content-length': found.length, 'docker-content-digest': digestOf(found) });
+    response.writeHead(200, {
+      'content-type': kind === 'manifests' ? MANIFEST : 'application/octet-stream',
+      'content-length': found.length,
+      'docker-content-digest': digestOf(found),
+    });
     return response.end(request.method === 'HEAD' ? undefined : found);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -45,7 +52,12 @@ export async function startTestRegistry(credentials: string): Promise<TestRegist
       for (const blob of [layer, config]) blobs.set(digestOf(blob), blob);
       const describe = (mediaType: string, blob: Buffer) => ({ mediaType, size: blob.length, digest: digestOf(blob) });
       const manifest = Buffer.from(
-        JSON.stringify({ schemaVersion: 2, mediaType: MANIFEST, config: describe('application/vnd.docker.container.image.v1+json', config), layers: [describe('application/vnd.docker.image.rootfs.diff.tar.gzip', layer)] }),
+        JSON.stringify({
+          schemaVersion: 2,
+          mediaType: MANIFEST,
+          config: describe('application/vnd.docker.container.image.v1+json', config),
+          layers: [describe('application/vnd.docker.image.rootfs.diff.tar.gzip', layer)],
+        }),
       );
       for (const key of [name, digestOf(manifest)]) manifests.set(key, manifest);
       return digestOf(manifest);

@@ -40,7 +40,8 @@ export function partMounts(attempt: Mounts, container: Pick<ContainerSpec, 'moun
   // What the container names itself comes before what lies inside another mount of it.
   for (const { volume, within, path } of mounted) add(volume, within, path);
   for (const { volume, within, path } of mounted)
-    for (const inner of pathsWithin(attempt, volume)) if (inner !== within && (within === '' || inner.startsWith(`${within}/`))) add(volume, inner, posix.join(path, inner.slice(within.length)));
+    for (const inner of pathsWithin(attempt, volume))
+      if (inner !== within && (within === '' || inner.startsWith(`${within}/`))) add(volume, inner, posix.join(path, inner.slice(within.length)));
   return [...found.values()].sort((a, b) => a.path.split('/').length - b.path.split('/').length);
 }
 

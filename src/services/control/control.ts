@@ -4,7 +4,7 @@
  */
 import { forbidden } from '../../errors.ts';
 import { Control } from '../../gen/actas/v1/control_pb.js';
-import { parsePrincipal, type Principal } from '../../identity/principal.ts';
+import { type Principal, parsePrincipal } from '../../identity/principal.ts';
 import { type Micros, toTimestamp } from '../../timestamp.ts';
 import { type AnyService, defineService } from '../service.ts';
 

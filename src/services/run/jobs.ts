@@ -9,8 +9,8 @@ import type {
 } from '../../gen/google/iam/v1/iam_policy_pb.js';
 import type { PolicySchema } from '../../gen/google/iam/v1/policy_pb.js';
 import type { Db } from '../../store/database.ts';
-import { findJob, type JobRow, jobFromRow, listJobs } from '../../store/jobs.ts';
 import { createDecoder } from '../../store/decoder.ts';
+import { findJob, type JobRow, jobFromRow, listJobs } from '../../store/jobs.ts';
 import { getPolicy, setPolicy, testPermissions } from '../iam-policy.ts';
 import type { Methods, Unary } from '../service.ts';
 import { createJob, deleteJob, updateJobMethod } from './change-job.ts';
