@@ -10,14 +10,29 @@ export async function getJobRest(): Promise<readonly Figure[]> {
   const actas = await startActas(['--driver', 'fake']);
   const headers = { authorization: `Bearer ${actas.token}` };
   try {
-    const created = await fetch(`${actas.url}${PATH.replace('/jobs/bench', '/jobs?jobId=bench')}`, { method: 'POST', headers: { ...headers, 'content-type': 'application/json' }, body: JSON.stringify(SAMPLE_JOB) });
+    const created = await fetch(`${actas.url}${PATH.replace('/jobs/bench', '/jobs?jobId=bench')}`, {
+      method: 'POST',
+      headers: { ...headers, 'content-type': 'application/json' },
+      body: JSON.stringify(SAMPLE_JOB),
+    });
     if (created.status !== 200) throw new Error(await created.text());
     const body = await (await fetch(`${actas.url}${PATH}`, { headers })).text();
     const plain = await startScript('plain-http.ts', [Buffer.from(body).toString('base64')]);
     const load = { headers, concurrency: 16, seconds: 4 };
-    const result = await inTurn(() => measureLoad({ ...load, url: `${actas.url}${PATH}` }), () => measureLoad({ ...load, url: `http://127.0.0.1:${plain.port}/` }));
+    const result = await inTurn(
+      () => measureLoad({ ...load, url: `${actas.url}${PATH}` }),
+      () => measureLoad({ ...load, url: `http://127.0.0.1:${plain.port}/` }),
+    );
     await plain.end();
-    return [{ name: 'get-job-rest', what: `REST GetJob (${body.length} bytes) and a bare node:http server that answers the same bytes`, unit: 'answers/s', goal: { atLeast: 0.2 }, ...result }];
+    return [
+      {
+        name: 'get-job-rest',
+        what: `REST GetJob (${body.length} bytes) and a bare node:http server that answers the same bytes`,
+        unit: 'answers/s',
+        goal: { atLeast: 0.2 },
+        ...result,
+      },
+    ];
   } finally {
     await actas.stop();
   }

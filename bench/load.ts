@@ -30,7 +30,14 @@ export async function measureLoad(load: Load): Promise<number> {
     const end = performance.now() + seconds * 1000;
     const began = performance.now();
     let done = 0;
-    await Promise.all(Array.from({ length: load.concurrency }, async () => { while (performance.now() < end) { await one(); done++; } }));
+    await Promise.all(
+      Array.from({ length: load.concurrency }, async () => {
+        while (performance.now() < end) {
+          await one();
+          done++;
+        }
+      }),
+    );
     return done / ((performance.now() - began) / 1000);
   };
   await run(Math.min(2, load.seconds / 2));

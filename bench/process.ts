@@ -1,11 +1,25 @@
 /** Starts programs for the benchmarks, and ends them. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 export const ROOT = join(import.meta.dirname, '..');
-const BIN = join(ROOT, 'bin', 'actas.js');
+
+let staged: string | undefined;
+/** The published form is what people run, so it is what is measured: built once a run, beside the clone. */
+function published(): string {
+  if (staged === undefined) {
+    const directory = mkdtempSync(join(tmpdir(), 'actas-bench-build-'));
+    const { status } = spawnSync('sh', [join(ROOT, 'scripts', 'build.sh'), join(directory, 'dist')], { stdio: ['ignore', 'ignore', 'inherit'] });
+    if (status !== 0) throw new Error('the build failed');
+    for (const name of ['bin', 'package.json']) cpSync(join(ROOT, name), join(directory, name), { recursive: true });
+    symlinkSync(join(ROOT, 'node_modules'), join(directory, 'node_modules'));
+    process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
+    staged = join(directory, 'bin', 'actas.js');
+  }
+  return staged;
+}
 
 export interface Started {
   readonly url: string;
@@ -21,9 +35,14 @@ export interface Started {
 
 /** A control plane in a process of its own. */
 export async function startActas(args: readonly string[], dataDir = mkdtempSync(join(tmpdir(), 'actas-bench-'))): Promise<Started> {
+  const program = published();
   const readyFile = join(dataDir, `ready-${Date.now()}.json`);
   const began = performance.now();
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', BIN, 'up', '--data-dir', dataDir, '--port', '0', '--ready-file', readyFile, '--log-level', 'error', ...args], { stdio: ['ignore', 'inherit', 'inherit'] });
+  const child = spawn(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', program, 'up', '--data-dir', dataDir, '--port', '0', '--ready-file', readyFile, '--log-level', 'error', ...args],
+    { stdio: ['ignore', 'inherit', 'inherit'] },
+  );
   while (!existsSync(readyFile)) {
     if (child.exitCode !== null) throw new Error(`actas up ended with ${child.exitCode}`);
     await new Promise((resolve) => setTimeout(resolve, 2));
@@ -33,7 +52,12 @@ export async function startActas(args: readonly string[], dataDir = mkdtempSync(
   const { pid } = JSON.parse(readFileSync(join(dataDir, 'server.json'), 'utf8')) as { pid: number };
   const end = () => ended(child);
   return {
-    url, token: readFileSync(tokenFile, 'utf8').trim(), dataDir, pid, readyMs, end,
+    url,
+    token: readFileSync(tokenFile, 'utf8').trim(),
+    dataDir,
+    pid,
+    readyMs,
+    end,
     async stop() {
       await end();
       rmSync(dataDir, { recursive: true, force: true });

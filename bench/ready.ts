@@ -12,7 +12,15 @@ export async function ready(): Promise<readonly Figure[]> {
   const first = await startActas(['--driver', 'fake']);
   const headers = { authorization: `Bearer ${first.token}`, 'content-type': 'application/json' };
   for (let i = 0; i < JOBS; i += 50)
-    await Promise.all(Array.from({ length: 50 }, (_, k) => fetch(`${first.url}/run.googleapis.com/v2/projects/demo/locations/us-central1/jobs?jobId=ready-${i + k}`, { method: 'POST', headers, body: JSON.stringify(SAMPLE_JOB) }).then((r) => r.text())));
+    await Promise.all(
+      Array.from({ length: 50 }, (_, k) =>
+        fetch(`${first.url}/run.googleapis.com/v2/projects/demo/locations/us-central1/jobs?jobId=ready-${i + k}`, {
+          method: 'POST',
+          headers,
+          body: JSON.stringify(SAMPLE_JOB),
+        }).then((r) => r.text()),
+      ),
+    );
   await first.end();
   const rounds: { ours: number; plain: number }[] = [];
   let resident = 0;
@@ -28,14 +36,26 @@ export async function ready(): Promise<readonly Figure[]> {
   const last = await startActas(['--driver', 'fake'], first.dataDir);
   await last.stop();
   return [
-    { name: 'ready', what: `ready with ${JOBS} jobs stored, and an empty node process that opens the same database`, unit: 'ms', ours, plain, ratio: ours / plain, goal: { atMost: 3 } },
+    {
+      name: 'ready',
+      what: `ready with ${JOBS} jobs stored, and an empty node process that opens the same database`,
+      unit: 'ms',
+      ours,
+      plain,
+      ratio: ours / plain,
+      goal: { atMost: 3 },
+    },
     { name: 'resident', what: 'resident memory when idle, and the limit', unit: 'MiB', ours: resident, plain: 150, ratio: resident / 150, goal: { atMost: 1 } },
   ];
 }
 
 function emptyNodeMs(file: string): number {
   const began = performance.now();
-  const { status } = spawnSync(process.execPath, ['--disable-warning=ExperimentalWarning', '-e', `new (require('node:sqlite').DatabaseSync)(${JSON.stringify(file)}).prepare('select count(*) from jobs').get()`]);
+  const { status } = spawnSync(process.execPath, [
+    '--disable-warning=ExperimentalWarning',
+    '-e',
+    `new (require('node:sqlite').DatabaseSync)(${JSON.stringify(file)}).prepare('select count(*) from jobs').get()`,
+  ]);
   if (status !== 0) throw new Error('the empty process failed');
   return performance.now() - began;
 }

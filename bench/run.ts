@@ -28,7 +28,14 @@ export interface Figure {
 /** @returns its figures, or why it cannot run here */
 export type Benchmark = () => Promise<readonly Figure[] | string>;
 
-const BENCHMARKS: Record<string, Benchmark> = { 'get-job-rest': getJobRest, 'create-job': createJob, 'get-job-grpc': getJobGrpc, ready, 'task-start': taskStart, 'hundred-tasks': hundredTasks };
+const BENCHMARKS: Record<string, Benchmark> = {
+  'get-job-rest': getJobRest,
+  'create-job': createJob,
+  'get-job-grpc': getJobGrpc,
+  ready,
+  'task-start': taskStart,
+  'hundred-tasks': hundredTasks,
+};
 
 const { values, positionals } = parseArgs({ options: { json: { type: 'string' } }, allowPositionals: true });
 const unknown = positionals.filter((name) => !(name in BENCHMARKS));
@@ -51,7 +58,9 @@ for (const [name, benchmark] of Object.entries(BENCHMARKS)) {
     figures.push(figure);
     const goal = 'atLeast' in figure.goal ? `goal >= ${figure.goal.atLeast}` : `goal <= ${figure.goal.atMost}`;
     const met = 'atLeast' in figure.goal ? figure.ratio >= figure.goal.atLeast : figure.ratio <= figure.goal.atMost;
-    console.log(`${figure.name.padEnd(16)} ${figure.ratio.toFixed(2).padStart(6)}  (${goal}: ${met ? 'met' : 'NOT MET'})  ${show(figure.ours)} against ${show(figure.plain)} ${figure.unit}: ${figure.what}${figure.note === undefined ? '' : `; ${figure.note}`}`);
+    console.log(
+      `${figure.name.padEnd(16)} ${figure.ratio.toFixed(2).padStart(6)}  (${goal}: ${met ? 'met' : 'NOT MET'})  ${show(figure.ours)} against ${show(figure.plain)} ${figure.unit}: ${figure.what}${figure.note === undefined ? '' : `; ${figure.note}`}`,
+    );
   }
 }
 if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ node: process.version, cpus: cpus().length, figures, skipped }, undefined, 2)}\n`);

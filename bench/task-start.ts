@@ -45,7 +45,11 @@ async function onGround<T>(work: (ground: Ground) => Promise<T>): Promise<T | st
 }
 
 async function call(actas: Started, verb: string, path: string, body?: unknown): Promise<Record<string, unknown>> {
-  const response = await fetch(`${actas.url}${API}${path}`, { method: verb, headers: { authorization: `Bearer ${actas.token}`, 'content-type': 'application/json' }, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
+  const response = await fetch(`${actas.url}${API}${path}`, {
+    method: verb,
+    headers: { authorization: `Bearer ${actas.token}`, 'content-type': 'application/json' },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
   const json: unknown = await response.json();
   if (response.status !== 200) throw new Error(`${verb} ${path}: ${JSON.stringify(json)}`);
   return json as Record<string, unknown>;
@@ -81,7 +85,11 @@ async function firstInstruction(actas: Started, id: string): Promise<number> {
   await runToEnd(actas, id);
   const filter = `resource.type="cloud_run_job" AND resource.labels.job_name="${id}" AND timestamp>="${new Date(began).toISOString()}"`;
   for (;;) {
-    const response = await fetch(`${actas.url}/logging.googleapis.com/v2/entries:list`, { method: 'POST', headers: { authorization: `Bearer ${actas.token}`, 'content-type': 'application/json' }, body: JSON.stringify({ resourceNames: ['projects/demo'], filter }) });
+    const response = await fetch(`${actas.url}/logging.googleapis.com/v2/entries:list`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${actas.token}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ resourceNames: ['projects/demo'], filter }),
+    });
     const { entries = [] } = (await response.json()) as { entries?: { textPayload?: string }[] };
     const time = entries.map((entry) => Number(entry.textPayload)).find((value) => value > 0);
     if (time !== undefined) return time * 1000 - began;
@@ -107,7 +115,11 @@ export async function taskStart(): Promise<readonly Figure[] | string> {
 
 export async function hundredTasks(): Promise<readonly Figure[] | string> {
   return onGround(async ({ actas, image, env }) => {
-    await createReadyJob(actas, 'hundred', { taskCount: TASKS, parallelism: PARALLEL, template: { maxRetries: 0, containers: [{ image, command: ['true'], resources: { limits: { cpu: '1', memory: '512Mi' } } }] } });
+    await createReadyJob(actas, 'hundred', {
+      taskCount: TASKS,
+      parallelism: PARALLEL,
+      template: { maxRetries: 0, containers: [{ image, command: ['true'], resources: { limits: { cpu: '1', memory: '512Mi' } } }] },
+    });
     const ours = async (): Promise<number> => {
       const began = performance.now();
       await runToEnd(actas, 'hundred');
@@ -118,7 +130,9 @@ export async function hundredTasks(): Promise<readonly Figure[] | string> {
       const tickets = mkdtempSync(join(tmpdir(), 'actas-bench-tickets-'));
       const script = `i=0; while [ $i -lt ${TASKS} ]; do if mkdir ${tickets}/$i 2>/dev/null; then docker run --rm ${image} true || exit 1; fi; i=$((i+1)); done`;
       const began = performance.now();
-      const codes = await Promise.all(Array.from({ length: PARALLEL }, () => new Promise<number | null>((resolve) => spawn('sh', ['-c', script], { env, stdio: 'inherit' }).once('exit', resolve))));
+      const codes = await Promise.all(
+        Array.from({ length: PARALLEL }, () => new Promise<number | null>((resolve) => spawn('sh', ['-c', script], { env, stdio: 'inherit' }).once('exit', resolve))),
+      );
       const took = performance.now() - began;
       const count = readdirSync(tickets).length;
       rmSync(tickets, { recursive: true });
@@ -126,6 +140,14 @@ export async function hundredTasks(): Promise<readonly Figure[] | string> {
       return took;
     };
     const result = await inTurn(ours, plain, 3);
-    return [{ name: 'hundred-tasks', what: `${TASKS} tasks with parallelism ${PARALLEL}, and ${PARALLEL} shells that loop over \`docker run --rm\``, unit: 'ms', goal: { atMost: 1.3 }, ...result }];
+    return [
+      {
+        name: 'hundred-tasks',
+        what: `${TASKS} tasks with parallelism ${PARALLEL}, and ${PARALLEL} shells that loop over \`docker run --rm\``,
+        unit: 'ms',
+        goal: { atMost: 1.3 },
+        ...result,
+      },
+    ];
   });
 }

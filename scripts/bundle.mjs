@@ -15,7 +15,13 @@ const EXTERNAL = ['dockerode'];
  */
 const builtins = {
   name: 'builtins',
-  resolveId: { order: 'pre', handler: (id, _importer, { kind }) => (kind === 'import-statement' && isBuiltin(id) && !/^(node:)?module$/.test(id) ? { id: `\0builtin:${id.startsWith('node:') ? id : `node:${id}`}`, moduleSideEffects: false } : undefined) },
+  resolveId: {
+    order: 'pre',
+    handler: (id, _importer, { kind }) =>
+      kind === 'import-statement' && isBuiltin(id) && !/^(node:)?module$/.test(id)
+        ? { id: `\0builtin:${id.startsWith('node:') ? id : `node:${id}`}`, moduleSideEffects: false }
+        : undefined,
+  },
   load(id) {
     if (!id.startsWith('\0builtin:')) return undefined;
     const name = id.slice('\0builtin:'.length);
@@ -50,10 +56,12 @@ for (const chunk of output) {
     if (found !== null) packages.add(found[1]);
   }
 }
-const notices = [...packages].sort().map((directory) => {
-  const { name, version, license } = JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8'));
-  const file = readdirSync(directory).find((entry) => /^(licen[cs]e|copying)/i.test(entry));
-  return `${name} ${version} (${license ?? 'see below'})\n\n${file !== undefined && existsSync(join(directory, file)) ? readFileSync(join(directory, file), 'utf8').trim() : 'No license file is in the package.'}\n`;
-});
+const notices = [...packages]
+  .toSorted((a, b) => (a < b ? -1 : 1))
+  .map((directory) => {
+    const { name, version, license } = JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8'));
+    const file = readdirSync(directory).find((entry) => /^(licen[cs]e|copying)/i.test(entry));
+    return `${name} ${version} (${license ?? 'see below'})\n\n${file !== undefined && existsSync(join(directory, file)) ? readFileSync(join(directory, file), 'utf8').trim() : 'No license file is in the package.'}\n`;
+  });
 writeFileSync(join(out, 'THIRD-PARTY-LICENSES.txt'), `Libraries that are part of the files here, with their licenses.\n\n${notices.join(`\n${'-'.repeat(80)}\n\n`)}`);
 console.error(`Bundled ${output.length} files with ${packages.size} libraries.`);

@@ -109,9 +109,9 @@ async function prepare({ log, install }) {
   if (!hasProgram('apt-get'))
     return `${missing.join(' and ')} missing, and this is not a Debian system (no apt-get). Install Docker by https://docs.docker.com/engine/install/. ${how}`;
   log('Installing docker.io and iptables from Debian (once; some 200 MB)...');
-  for (const [args, what] of [
-    [['update', '-q'], 'Reading the package lists'],
-    [['install', '-y', '-q', '--no-install-recommends', 'docker.io', 'iptables', 'iproute2'], 'Installing'],
+  for (const { what, args } of [
+    { what: 'Reading the package lists', args: ['update', '-q'] },
+    { what: 'Installing', args: ['install', '-y', '-q', '--no-install-recommends', 'docker.io', 'iptables', 'iproute2'] },
   ]) {
     log(`  ${what}: apt-get ${args.join(' ')}`);
     const result = await run('apt-get', args, { DEBIAN_FRONTEND: 'noninteractive' });
@@ -132,7 +132,7 @@ async function startEngine(log) {
   const supervisor = spawn(process.execPath, [fileURLToPath(import.meta.url), '--supervise', directory], { stdio: ['pipe', 'ignore', 'inherit'], detached: true });
   const ended = new Promise((resolve) => supervisor.once('exit', resolve));
   let over = false;
-  ended.then(() => (over = true));
+  void ended.then(() => (over = true));
   const stop = async () => {
     supervisor.ref();
     supervisor.stdin.end();
@@ -228,15 +228,17 @@ function createBridge() {
 /** The Linux bridges of the engine's own networks, its default one left out. */
 function networkBridges(socketPath) {
   return new Promise((resolve) => {
-    const call = request({ socketPath, path: '/networks', timeout: 5_000, agent: false }, async (response) => {
+    const call = request({ socketPath, path: '/networks', timeout: 5_000, agent: false }, (response) => {
       let text = '';
-      for await (const chunk of response) text += chunk;
-      const networks = response.statusCode === 200 ? JSON.parse(text) : [];
-      resolve(
-        networks
-          .filter((network) => network.Driver === 'bridge' && network.Name !== 'bridge')
-          .map((network) => network.Options?.['com.docker.network.bridge.name'] ?? `br-${network.Id.slice(0, 12)}`),
-      );
+      response.on('data', (chunk) => (text += chunk));
+      response.on('end', () => {
+        const networks = response.statusCode === 200 ? JSON.parse(text) : [];
+        resolve(
+          networks
+            .filter((network) => network.Driver === 'bridge' && network.Name !== 'bridge')
+            .map((network) => network.Options?.['com.docker.network.bridge.name'] ?? `br-${network.Id.slice(0, 12)}`),
+        );
+      });
     });
     call.on('timeout', () => call.destroy());
     call.on('error', () => resolve([]));

@@ -21,7 +21,10 @@ export function prepare(say = (line) => console.error(line)) {
     run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error']);
     writeFileSync(installedStamp, lock);
   }
-  if (!existsSync(node)) fail('The npm package `node` did not bring its binary: its install script did not run. Run `npm rebuild node` with scripts allowed (npm config get ignore-scripts must be false), then try again.');
+  if (!existsSync(node))
+    fail(
+      'The npm package `node` did not bring its binary: its install script did not run. Run `npm rebuild node` with scripts allowed (npm config get ignore-scripts must be false), then try again.',
+    );
   const sources = [join(root, 'buf.gen.yaml'), join(root, 'package-lock.json'), ...walk(join(root, 'protos'))];
   const generated = digest(sources);
   const genStamp = join(root, 'src', 'gen', '.stamp');
@@ -48,7 +51,10 @@ function read(file) {
   return existsSync(file) ? readFileSync(file, 'utf8') : undefined;
 }
 function walk(dir) {
-  return readdirSync(dir, { recursive: true }).map((name) => join(dir, name)).filter((file) => statSync(file).isFile()).sort();
+  return readdirSync(dir, { recursive: true })
+    .map((name) => join(dir, name))
+    .filter((file) => statSync(file).isFile())
+    .sort();
 }
 function digest(files) {
   const hash = createHash('sha256');

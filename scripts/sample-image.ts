@@ -43,9 +43,8 @@ async function importFromThisMachine(docker: Docker, tag: string): Promise<void>
   archive.entry({ name: 'tmp', type: 'directory', mode: 0o1777 });
   addProgram(archive, 'app/');
   archive.finalize();
-  const [repo, version] = splitTag(tag);
   const changes = ['ENV PATH=/usr/local/bin', 'WORKDIR /app', 'USER 1000:1000', 'CMD ["node","whoami.mjs"]'];
-  await finished(docker, await docker.importImage(Readable.from(archive), { repo, tag: version, changes }));
+  await finished(docker, await docker.importImage(Readable.from(archive), { repo: tag, changes }));
 }
 
 async function buildFromBase(docker: Docker, tag: string): Promise<void> {
@@ -101,11 +100,6 @@ function librariesOf(program: string): readonly string[] {
 
 function addFile(archive: Pack, name: string, path: string, mode: number): void {
   archive.entry({ name, mode }, readFileSync(path));
-}
-
-function splitTag(tag: string): readonly [string, string] {
-  const colon = tag.lastIndexOf(':');
-  return colon > tag.lastIndexOf('/') ? [tag.slice(0, colon), tag.slice(colon + 1)] : [tag, 'latest'];
 }
 
 /** The engine answers 200 first and tells of a failure later, in the stream. */

@@ -6,7 +6,7 @@
  */
 import { create } from '@bufbuild/protobuf';
 import { type Any, anyPack } from '@bufbuild/protobuf/wkt';
-import { BadRequestSchema, ErrorInfoSchema, HelpSchema, LocalizedMessageSchema, PreconditionFailureSchema, ResourceInfoSchema } from './gen/google/rpc/error_details_pb.js';
+import { BadRequestSchema, ErrorInfoSchema, HelpSchema, LocalizedMessageSchema, PreconditionFailureSchema } from './gen/google/rpc/error_details_pb.js';
 import { type Status, StatusSchema } from './gen/google/rpc/status_pb.js';
 
 /** google.rpc.Code -> number on the gRPC wire, HTTP status, and the `reason` of the legacy `errors[]` list. */
@@ -74,7 +74,11 @@ export function alreadyExists(message: string): ApiError {
 }
 
 export function failedPrecondition(message: string, violation?: { type: string; subject: string; description: string }): ApiError {
-  return new ApiError('FAILED_PRECONDITION', message, violation === undefined ? [] : [anyPack(PreconditionFailureSchema, create(PreconditionFailureSchema, { violations: [violation] }))]);
+  return new ApiError(
+    'FAILED_PRECONDITION',
+    message,
+    violation === undefined ? [] : [anyPack(PreconditionFailureSchema, create(PreconditionFailureSchema, { violations: [violation] }))],
+  );
 }
 
 /** A concurrent change: the caller reads again and retries. */
@@ -115,7 +119,9 @@ export interface Remedy {
  * @param domain the service that refuses, for example `run.googleapis.com`
  */
 export function permissionDenied(message: string, info: { permission: string; resource: string; domain: string }, remedy?: Remedy): ApiError {
-  const details = [anyPack(ErrorInfoSchema, create(ErrorInfoSchema, { reason: 'IAM_PERMISSION_DENIED', domain: info.domain, metadata: { permission: info.permission, resource: info.resource } }))];
+  const details = [
+    anyPack(ErrorInfoSchema, create(ErrorInfoSchema, { reason: 'IAM_PERMISSION_DENIED', domain: info.domain, metadata: { permission: info.permission, resource: info.resource } })),
+  ];
   if (remedy !== undefined) details.push(anyPack(LocalizedMessageSchema, create(LocalizedMessageSchema, { locale: 'en-US', message: `${remedy.sentence}\n  ${remedy.command}` })));
   return new ApiError('PERMISSION_DENIED', message, details);
 }
@@ -132,11 +138,6 @@ export function unauthenticated(reason: 'CREDENTIALS_MISSING' | 'ACCESS_TOKEN_EX
       ? 'Request is missing required authentication credential. Expected OAuth 2 access token, login cookie or other valid authentication credential. See https://developers.google.com/identity/sign-in/web/devconsole-project.'
       : 'Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other valid authentication credential. See https://developers.google.com/identity/sign-in/web/devconsole-project.';
   return new ApiError('UNAUTHENTICATED', message, [anyPack(ErrorInfoSchema, create(ErrorInfoSchema, { reason, domain: 'googleapis.com', metadata: info }))]);
-}
-
-/** A 404 that says which kind of thing is missing, for the APIs that send ResourceInfo. */
-export function resourceNotFound(message: string, resourceType: string, resourceName: string): ApiError {
-  return new ApiError('NOT_FOUND', message, [anyPack(ResourceInfoSchema, create(ResourceInfoSchema, { resourceType, resourceName }))]);
 }
 
 /** A bug of ours, as the wire sees it: no cause, no stack, an id under which the log has both. */

@@ -50,6 +50,7 @@ import { createPolicySource } from './store/hierarchy.ts';
 import { type LogStore, openLogStore } from './store/log-store.ts';
 import { listOrganizations } from './store/organizations.ts';
 import { findProject, listProjects } from './store/projects.ts';
+import { deleteExpired } from './store/retention.ts';
 import { findServiceAccount, findServiceAccountName, isServiceAccountActive } from './store/service-accounts.ts';
 import { findSetting, updateSetting } from './store/settings.ts';
 import { signingKeyStore } from './store/signing-keys.ts';
@@ -104,7 +105,7 @@ async function build(config: Config, log: Logger, givenDriver: Driver | undefine
   const { store, logs, instanceId } = await openState(config, log, undo);
   retract(config);
   const identity = createIdentity(store);
-  undo.push(startHousekeeping(identity.tokens, log));
+  undo.push(startHousekeeping(store, identity.tokens, log));
   const { authorizer, catalogue } = createPolicy(store);
   const metrics = createMetrics();
   const deps = dispatchDeps({ config, store, logs, identity, authorizer, catalogue, metrics, log });
@@ -210,11 +211,10 @@ async function openState(config: Config, log: Logger, undo: Undo): Promise<{ sto
     retention: { maxAgeMs: config.logRetention, maxBytes: config.logMaxSize },
     onError: (error) => log.error({ err: error }, 'the log store failed'),
   });
-  undo.push(() => opening.then((logs) => logs.close(), () => undefined));
+  undo.push(() => opening.then((logs) => logs.close()));
   const store = await openStore(config.dataDir);
   undo.push(() => store.close());
-  const instanceId = await instanceOf(store);
-  return { store, logs: await opening, instanceId };
+  return { store, instanceId: await instanceOf(store), logs: await opening };
 }
 
 async function createDriver(config: Config, instanceId: string, seed: Seed | undefined, log: Logger): Promise<Driver> {
@@ -275,14 +275,9 @@ function measureRunner(metrics: Metrics, runner: Runner, logs: LogStore): void {
   metrics.gauge('actas_audit_dropped_total', 'Audit entries that could not be kept.', () => logs.stats().auditDropped);
 }
 
-interface Identity {
-  readonly tokens: Tokens;
-  readonly idTokens: ReturnType<typeof createIdTokens>;
-  readonly keys: ReturnType<typeof createSigningKeys>;
-  readonly accounts: AccountStatuses;
-}
+type Identity = ReturnType<typeof createIdentity>;
 
-function createIdentity(store: Store): Identity {
+function createIdentity(store: Store) {
   const tokens = createTokens({ store: accessTokenStore(store), clock: systemClock });
   const keys = createSigningKeys({ store: signingKeyStore(store), clock: systemClock });
   const accounts = createAccountStatuses(async (email) => ({
@@ -322,9 +317,10 @@ function taskLookup(store: Store, leases: LeaseTable, accounts: AccountStatuses)
 }
 
 /** Forgets what nobody needs any more. @returns stops */
-function startHousekeeping(tokens: Tokens, log: Logger): () => void {
+function startHousekeeping(store: Store, tokens: Tokens, log: Logger): () => void {
   const timer = setInterval(() => {
-    tokens.deleteExpired().catch((error: unknown) => log.warn({ err: error }, 'expired tokens were not removed'));
+    for (const work of [tokens.deleteExpired(), deleteExpired(store, systemClock.now())])
+      work.catch((error: unknown) => log.warn({ err: error }, 'what has expired was not removed'));
   }, 3_600_000).unref();
   return () => clearInterval(timer);
 }

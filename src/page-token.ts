@@ -18,7 +18,9 @@ export function decodePageToken(query: readonly unknown[], token: string): reado
   } catch {
     // Falls through: whatever does not parse is refused below with the same words.
   }
-  throw invalidRequest('page_token: The page token is not valid for this request. Send the next_page_token of the previous answer with the same parameters, or none.', [{ field: 'page_token', description: 'not a token of this list' }]);
+  throw invalidRequest('page_token: The page token is not valid for this request. Send the next_page_token of the previous answer with the same parameters, or none.', [
+    { field: 'page_token', description: 'not a token of this list' },
+  ]);
 }
 
 /** Clamps a requested page size: 0 is the default, more than the maximum becomes the maximum (AIP-158). */

@@ -46,9 +46,3 @@ export function toDuration(ms: number): Duration {
 export function fromDuration(duration: Duration): number {
   return Number(duration.seconds) * 1000 + duration.nanos / 1e6;
 }
-
-/** RFC 3339 with exactly six fractional digits, as Google's answers carry it. */
-export function toRfc3339(micros: Micros): string {
-  const date = new Date(Math.floor(micros / 1000));
-  return `${date.toISOString().slice(0, 19)}.${String(((micros % MICROS_PER_SECOND) + MICROS_PER_SECOND) % MICROS_PER_SECOND).padStart(6, '0')}Z`;
-}

@@ -47,7 +47,11 @@ function room(path: string): string {
 describe('architecture', () => {
   test('sees the house', () => {
     expect(shipped.length).toBeGreaterThan(60);
-    for (const name of Object.keys(ARROWS)) expect(modules.some((m) => room(m.path) === name), `no module in room ${name}`).toBe(true);
+    for (const name of Object.keys(ARROWS))
+      expect(
+        modules.some((m) => room(m.path) === name),
+        `no module in room ${name}`,
+      ).toBe(true);
     expect(modules.reduce((sum, m) => sum + m.imports.length, 0)).toBeGreaterThan(150);
   });
 
@@ -74,7 +78,14 @@ describe('architecture', () => {
     const wrong = shipped.flatMap((m) =>
       ['services', 'runner'].flatMap((parent) => {
         const own = sibling(m.path, parent);
-        return own === undefined ? [] : m.imports.filter((target) => { const other = sibling(target, parent); return other !== undefined && other !== own; }).map((target) => `${m.path} -> ${target}`);
+        return own === undefined
+          ? []
+          : m.imports
+              .filter((target) => {
+                const other = sibling(target, parent);
+                return other !== undefined && other !== own;
+              })
+              .map((target) => `${m.path} -> ${target}`);
       }),
     );
     expect(wrong).toEqual([]);

@@ -2,8 +2,9 @@
  * Every RPC, through both doors: UNAUTHENTICATED without a token, PERMISSION_DENIED without a role. The list of exceptions may only
  * shrink; each has a reason in its `access`.
  */
-import { Code, ConnectError } from '@connectrpc/connect';
+
 import type { DescMethodUnary } from '@bufbuild/protobuf';
+import { Code, ConnectError } from '@connectrpc/connect';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Sample, sampleRequests } from './harness/sample-requests.ts';
 import { startTestServer, type TestServer } from './harness/server.ts';
@@ -43,7 +44,11 @@ describe('authorisation of every RPC', () => {
   test('sees them all', () => {
     expect(samples.filter(isServed).length).toBeGreaterThan(55);
     const served = new Set(samples.map((s) => s.name));
-    const missing = server.services.flatMap((service) => service.desc.methods.filter((method) => service.methods[method.localName] !== 'unimplemented').map((method) => `${service.desc.typeName}.${method.name}`)).filter((name) => !served.has(name));
+    const missing = server.services
+      .flatMap((service) =>
+        service.desc.methods.filter((method) => service.methods[method.localName] !== 'unimplemented').map((method) => `${service.desc.typeName}.${method.name}`),
+      )
+      .filter((name) => !served.has(name));
     expect(missing, 'served RPCs without an HTTP binding').toEqual([]);
   });
 
@@ -72,7 +77,8 @@ describe('authorisation of every RPC', () => {
       const answer = await server.call(sample.verb, sample.path, sample.body, { as: NOBODY });
       const code = await grpcCode(sample, NOBODY);
       const open = ANSWERS_EMPTY.test(sample.name);
-      if (open ? answer.status !== 200 : answer.status !== 403 || answer.json?.error?.status !== 'PERMISSION_DENIED') wrong.push(`REST ${sample.name}: ${answer.status} ${answer.text.slice(0, 300)}`);
+      if (open ? answer.status !== 200 : answer.status !== 403 || answer.json?.error?.status !== 'PERMISSION_DENIED')
+        wrong.push(`REST ${sample.name}: ${answer.status} ${answer.text.slice(0, 300)}`);
       if (open ? code !== 'ok' : code !== Code.PermissionDenied) wrong.push(`gRPC ${sample.name}: ${code}`);
     }
     expect(wrong).toEqual([]);
@@ -89,7 +95,9 @@ describe('authorisation of every RPC', () => {
 
   test('a denial names permission, resource and the command that mends it, and is the same whether the resource exists or not', async () => {
     await server.call('POST', '/iam.googleapis.com/v1/projects/demo/serviceAccounts', { accountId: 'existing-one' });
-    await server.call('POST', '/run.googleapis.com/v2/projects/demo/locations/us-central1/jobs?jobId=existing', { template: { template: { containers: [{ image: 'example.com/i' }] } } });
+    await server.call('POST', '/run.googleapis.com/v2/projects/demo/locations/us-central1/jobs?jobId=existing', {
+      template: { template: { containers: [{ image: 'example.com/i' }] } },
+    });
     const pairs = [
       ['GET', '/run.googleapis.com/v2/projects/demo/locations/us-central1/jobs/existing'],
       ['POST', '/run.googleapis.com/v2/projects/demo/locations/us-central1/jobs/existing:run'],

@@ -1,5 +1,5 @@
 /** The official client libraries, unmodified, against a running server: only the address is theirs to know. */
-import { JobsClient, ExecutionsClient, TasksClient } from '@google-cloud/run';
+import { ExecutionsClient, JobsClient, TasksClient } from '@google-cloud/run';
 import { credentials } from '@grpc/grpc-js';
 import { OAuth2Client } from 'google-auth-library';
 import type { CallOptions, ClientOptions } from 'google-gax';
@@ -58,11 +58,18 @@ describe('googleapis', () => {
     const own = new google.auth.OAuth2();
     own.setCredentials({ access_token: server.ownerToken });
     const run = google.run({ version: 'v2', auth: own, rootUrl: `${server.url}/run.googleapis.com/` });
-    await run.projects.locations.jobs.create({ parent: PARENT, jobId: 'from-googleapis', requestBody: { template: { template: { containers: [{ image: 'example.com/image' }] } } } });
+    await run.projects.locations.jobs.create({
+      parent: PARENT,
+      jobId: 'from-googleapis',
+      requestBody: { template: { template: { containers: [{ image: 'example.com/image' }] } } },
+    });
     const { data } = await run.projects.locations.jobs.get({ name: `${PARENT}/jobs/from-googleapis` });
     expect(data).toMatchObject({ name: `${PARENT}/jobs/from-googleapis`, template: { taskCount: 1 } });
     const iam = google.iam({ version: 'v1', auth: own, rootUrl: `${server.url}/iam.googleapis.com/` });
-    const created = await iam.projects.serviceAccounts.create({ name: 'projects/demo', requestBody: { accountId: 'from-library', serviceAccount: { displayName: 'Made by a library' } } });
+    const created = await iam.projects.serviceAccounts.create({
+      name: 'projects/demo',
+      requestBody: { accountId: 'from-library', serviceAccount: { displayName: 'Made by a library' } },
+    });
     expect(created.data.email).toBe('from-library@demo.iam.gserviceaccount.com');
     const manager = google.cloudresourcemanager({ version: 'v3', auth: own, rootUrl: `${server.url}/cloudresourcemanager.googleapis.com/` });
     expect((await manager.projects.get({ name: 'projects/demo' })).data).toMatchObject({ name: 'projects/123456789012', projectId: 'demo', parent: 'folders/222222222222' });

@@ -44,8 +44,19 @@ describeWithEngine('kill -9', (dockerHost) => {
   const up = async (): Promise<Running> => {
     const readyFile = join(dataDir, 'ready.json');
     rmSync(readyFile, { force: true });
-    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', BIN, 'up', '--data-dir', dataDir, '--port', '0', '--driver', 'docker', '--ready-file', readyFile, '--log-level', 'error'], { stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, DOCKER_HOST: dockerHost } });
-    await until('the control plane serves', () => { if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}`); return existsSync(readyFile); }, 60_000);
+    const child = spawn(
+      process.execPath,
+      ['--disable-warning=ExperimentalWarning', BIN, 'up', '--data-dir', dataDir, '--port', '0', '--driver', 'docker', '--ready-file', readyFile, '--log-level', 'error'],
+      { stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, DOCKER_HOST: dockerHost } },
+    );
+    await until(
+      'the control plane serves',
+      () => {
+        if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}`);
+        return existsSync(readyFile);
+      },
+      60_000,
+    );
     const { url, tokenFile } = JSON.parse(readFileSync(readyFile, 'utf8')) as { url: string; tokenFile: string };
     running = { url, token: readFileSync(tokenFile, 'utf8').trim(), child };
     return running;
@@ -64,7 +75,11 @@ describeWithEngine('kill -9', (dockerHost) => {
   // oxlint-disable-next-line typescript/no-explicit-any
   const call = async (verb: string, path: string, body?: unknown): Promise<any> => {
     if (running === undefined) throw new Error('it is not running');
-    const response = await fetch(`${running.url}${path}`, { method: verb, headers: { authorization: `Bearer ${running.token}`, 'content-type': 'application/json' }, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
+    const response = await fetch(`${running.url}${path}`, {
+      method: verb,
+      headers: { authorization: `Bearer ${running.token}`, 'content-type': 'application/json' },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
     const json: unknown = await response.json();
     if (response.status !== 200) throw new Error(`${verb} ${path}: ${JSON.stringify(json)}`);
     return json;
@@ -74,7 +89,19 @@ describeWithEngine('kill -9', (dockerHost) => {
     image = await shellImage(docker);
     dataDir = mkdtempSync(join(tmpdir(), 'actas-kill-'));
     await up();
-    await call('POST', `${API}/jobs?jobId=many`, { template: { taskCount: TASKS, parallelism: 5, template: { maxRetries: 1, timeout: '60s', containers: [{ image, command: ['sh', '-c', 'echo "begin $CLOUD_RUN_TASK_INDEX $CLOUD_RUN_TASK_ATTEMPT"; sleep 0.4; echo "end $CLOUD_RUN_TASK_INDEX $CLOUD_RUN_TASK_ATTEMPT"'] }] } } });
+    await call('POST', `${API}/jobs?jobId=many`, {
+      template: {
+        taskCount: TASKS,
+        parallelism: 5,
+        template: {
+          maxRetries: 1,
+          timeout: '60s',
+          containers: [
+            { image, command: ['sh', '-c', 'echo "begin $CLOUD_RUN_TASK_INDEX $CLOUD_RUN_TASK_ATTEMPT"; sleep 0.4; echo "end $CLOUD_RUN_TASK_INDEX $CLOUD_RUN_TASK_ATTEMPT"'] },
+          ],
+        },
+      },
+    });
     await until('the job is ready', async () => (await call('GET', `${API}/jobs/many`)).terminalCondition?.state === 'CONDITION_SUCCEEDED');
   });
   afterAll(async () => {
@@ -90,15 +117,29 @@ describeWithEngine('kill -9', (dockerHost) => {
       // From the very answer up to past the middle of the run.
       const delayMs = Math.floor(next() * 4000);
       await new Promise((resolve) => setTimeout(resolve, delayMs));
-      const ended = new Map<number, string>((await call('GET', `/run.googleapis.com/v2/${execution}/tasks?pageSize=100`)).tasks.filter((t: { completionTime?: string }) => t.completionTime !== undefined).map((t: { index?: number; completionTime: string }) => [t.index ?? 0, t.completionTime]));
+      const ended = new Map<number, string>(
+        (await call('GET', `/run.googleapis.com/v2/${execution}/tasks?pageSize=100`)).tasks
+          .filter((t: { completionTime?: string }) => t.completionTime !== undefined)
+          .map((t: { index?: number; completionTime: string }) => [t.index ?? 0, t.completionTime]),
+      );
       await kill('SIGKILL');
       await up();
       const about = `killed ${delayMs} ms into ${execution}, ${ended.size} tasks had ended`;
-      const done = await until(`${about}: the operation ends`, async () => { const now = await call('POST', `/run.googleapis.com/v2/${operation.name}:wait`, { timeout: '5s' }); return now.done === true && now; }, 90_000);
+      const done = await until(
+        `${about}: the operation ends`,
+        async () => {
+          const now = await call('POST', `/run.googleapis.com/v2/${operation.name}:wait`, { timeout: '5s' });
+          return now.done === true && now;
+        },
+        90_000,
+      );
       expect(done.error, about).toBeUndefined();
       expect(done.response, about).toMatchObject({ name: execution, succeededCount: TASKS, taskCount: TASKS });
       const { tasks } = await call('GET', `/run.googleapis.com/v2/${execution}/tasks?pageSize=100`);
-      expect(tasks.map((t: { index?: number }) => t.index ?? 0).sort((a: number, b: number) => a - b), about).toEqual(Array.from({ length: TASKS }, (_, i) => i));
+      expect(
+        tasks.map((t: { index?: number }) => t.index ?? 0).sort((a: number, b: number) => a - b),
+        about,
+      ).toEqual(Array.from({ length: TASKS }, (_, i) => i));
       for (const task of tasks) if (ended.has(task.index ?? 0)) expect(task.completionTime, `${about}: task ${task.index ?? 0} ran again`).toBe(ended.get(task.index ?? 0));
       // Each attempt wrote each of its lines once, in order: adopted output is neither lost nor doubled.
       const lines = await logLines(execution);
@@ -108,9 +149,18 @@ describeWithEngine('kill -9', (dockerHost) => {
         if (word === 'begin' || word === 'end') perAttempt.set(`${index}.${attempt}`, [...(perAttempt.get(`${index}.${attempt}`) ?? []), word]);
       }
       for (const [key, words] of perAttempt) expect([['begin', 'end'], ['begin']], `${about}: attempt ${key}`).toContainEqual(words);
-      for (let index = 0; index < TASKS; index++) expect([...perAttempt].some(([key, words]) => key.startsWith(`${index}.`) && words.length === 2), `${about}: the output of task ${index}`).toBe(true);
+      for (let index = 0; index < TASKS; index++)
+        expect(
+          [...perAttempt].some(([key, words]) => key.startsWith(`${index}.`) && words.length === 2),
+          `${about}: the output of task ${index}`,
+        ).toBe(true);
       expect(tasks.filter((t: { retried?: number }) => (t.retried ?? 0) > 0).length, `${about}: running containers are adopted, not run again`).toBe(0);
-      await until('no container is left', async () => (await docker.listContainers({ all: true, filters: { label: ['actas.data-dir'] } })).filter((c) => Object.values(c.Labels).includes(execution.split('/').at(-1) ?? '')).length === 0);
+      await until(
+        'no container is left',
+        async () =>
+          (await docker.listContainers({ all: true, filters: { label: ['actas.data-dir'] } })).filter((c) => Object.values(c.Labels).includes(execution.split('/').at(-1) ?? ''))
+            .length === 0,
+      );
     }
   });
 

@@ -18,7 +18,29 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-const weirdText = fc.oneof(fc.constantFrom('', '-', '..', '/', '%', '%00', '\u0000', 'projects/', 'projects/demo', 'projects/demo/locations/us-central1/jobs/x', '${x}', 'a'.repeat(5000), '*', '\ud83d\ude00', '0s', '1e400', 'user:', 'allUsers'), fc.string({ maxLength: 40 }));
+const weirdText = fc.oneof(
+  fc.constantFrom(
+    '',
+    '-',
+    '..',
+    '/',
+    '%',
+    '%00',
+    '\u0000',
+    'projects/',
+    'projects/demo',
+    'projects/demo/locations/us-central1/jobs/x',
+    '${x}',
+    'a'.repeat(5000),
+    '*',
+    '\ud83d\ude00',
+    '0s',
+    '1e400',
+    'user:',
+    'allUsers',
+  ),
+  fc.string({ maxLength: 40 }),
+);
 const weirdNumber = fc.constantFrom(0, -1, 1, 2 ** 31 - 1, -(2 ** 31), 2 ** 31, 1.5, 2 ** 53, 1e308);
 const anything = fc.oneof(weirdText, weirdNumber, fc.boolean(), fc.constant(null), fc.constant([]), fc.constant({}), fc.jsonValue({ maxDepth: 3 }));
 
@@ -26,16 +48,31 @@ const anything = fc.oneof(weirdText, weirdNumber, fc.boolean(), fc.constant(null
 function valueOf(desc: DescMessage, depth: number): fc.Arbitrary<unknown> {
   if (desc.typeName.startsWith('google.protobuf.') || depth > 5) return anything;
   const fields = Object.fromEntries(desc.fields.map((field) => [field.jsonName, fieldOf(field, depth)]));
-  return fc.oneof({ weight: 12, arbitrary: fc.record(fields, { requiredKeys: [] }).chain((record) => (Object.keys(record).length > 6 ? fc.subarray(Object.entries(record), { maxLength: 6 }).map((entries) => Object.fromEntries(entries)) : fc.constant(record))) }, { weight: 1, arbitrary: anything });
+  return fc.oneof(
+    {
+      weight: 12,
+      arbitrary: fc
+        .record(fields, { requiredKeys: [] })
+        .chain((record) =>
+          Object.keys(record).length > 6 ? fc.subarray(Object.entries(record), { maxLength: 6 }).map((entries) => Object.fromEntries(entries)) : fc.constant(record),
+        ),
+    },
+    { weight: 1, arbitrary: anything },
+  );
 }
 function fieldOf(field: DescField, depth: number): fc.Arbitrary<unknown> {
   const plain = (): fc.Arbitrary<unknown> => {
     switch (field.fieldKind) {
-      case 'scalar': return field.scalar === ScalarType.STRING ? weirdText : field.scalar === ScalarType.BOOL ? fc.boolean() : weirdNumber;
-      case 'enum': return fc.oneof(fc.constantFrom(...field.enum.values.map((v) => v.name)), fc.integer());
-      case 'message': return valueOf(field.message, depth + 1);
-      case 'map': return fc.dictionary(weirdText, weirdText, { maxKeys: 3 });
-      case 'list': return fc.array(field.listKind === 'message' ? valueOf(field.message, depth + 1) : weirdText, { maxLength: 3 });
+      case 'scalar':
+        return field.scalar === ScalarType.STRING ? weirdText : field.scalar === ScalarType.BOOL ? fc.boolean() : weirdNumber;
+      case 'enum':
+        return fc.oneof(fc.constantFrom(...field.enum.values.map((v) => v.name)), fc.integer());
+      case 'message':
+        return valueOf(field.message, depth + 1);
+      case 'map':
+        return fc.dictionary(weirdText, weirdText, { maxKeys: 3 });
+      case 'list':
+        return fc.array(field.listKind === 'message' ? valueOf(field.message, depth + 1) : weirdText, { maxLength: 3 });
     }
   };
   return fc.oneof({ weight: 8, arbitrary: fc.constant(undefined).chain(plain) }, { weight: 1, arbitrary: anything });
@@ -44,7 +81,11 @@ function fieldOf(field: DescField, depth: number): fc.Arbitrary<unknown> {
 /** What a reader could notice: the lists of everything that the project holds. */
 async function snapshot(): Promise<string> {
   const parts = await Promise.all(
-    ['/run.googleapis.com/v2/projects/demo/locations/us-central1/jobs', '/run.googleapis.com/v2/projects/demo/locations/us-central1/jobs/-/executions', '/iam.googleapis.com/v1/projects/demo/serviceAccounts'].map(async (path) => (await server.call('GET', `${path}?fields=jobs(name,generation),executions(name),accounts(email,displayName,disabled)`)).text),
+    [
+      '/run.googleapis.com/v2/projects/demo/locations/us-central1/jobs',
+      '/run.googleapis.com/v2/projects/demo/locations/us-central1/jobs/-/executions',
+      '/iam.googleapis.com/v1/projects/demo/serviceAccounts',
+    ].map(async (path) => (await server.call('GET', `${path}?fields=jobs(name,generation),executions(name),accounts(email,displayName,disabled)`)).text),
   );
   return parts.join('\n');
 }
@@ -53,7 +94,11 @@ describe('malformed input', () => {
   test('on every method', { timeout: 300_000 }, async () => {
     const wrong: string[] = [];
     for (const sample of samples) {
-      const arbitrary = fc.tuple(valueOf(sample.method.input, 0), fc.dictionary(fc.constantFrom('pageSize', 'pageToken', 'jobId', 'validateOnly', 'updateMask', 'etag', 'filter', 'fields', 'alt', 'x'), weirdText, { maxKeys: 2 }), fc.option(weirdText, { freq: 4, nil: undefined }));
+      const arbitrary = fc.tuple(
+        valueOf(sample.method.input, 0),
+        fc.dictionary(fc.constantFrom('pageSize', 'pageToken', 'jobId', 'validateOnly', 'updateMask', 'etag', 'filter', 'fields', 'alt', 'x'), weirdText, { maxKeys: 2 }),
+        fc.option(weirdText, { freq: 4, nil: undefined }),
+      );
       for (const [body, query, segment] of fc.sample(arbitrary, { numRuns: RUNS, seed: 20261 })) {
         const path = segment === undefined ? sample.path : sample.path.replace(/sample|demo/, encodeURIComponent(segment.toWellFormed()));
         const search = new URLSearchParams(Object.entries(query)).toString();
@@ -62,7 +107,8 @@ describe('malformed input', () => {
         const about = `${sample.name} ${sample.verb} ${path}?${search} ${JSON.stringify(body)?.slice(0, 600)} -> ${answer.status} ${answer.text.slice(0, 300)}`;
         if (answer.status >= 500) wrong.push(about);
         else if (answer.status >= 400) {
-          if (typeof answer.json?.error?.message !== 'string' || answer.json.error.message === '' || /\bat .+\.(ts|js):\d+/.test(answer.text)) wrong.push(`no clear error: ${about}`);
+          if (typeof answer.json?.error?.message !== 'string' || answer.json.error.message === '' || /\bat .+\.(ts|js):\d+/.test(answer.text))
+            wrong.push(`no clear error: ${about}`);
           if ((await snapshot()) !== before) wrong.push(`half a write: ${about}`);
         }
         if (wrong.length > 5) break;

@@ -1,5 +1,5 @@
 /** From an execution's template to what the driver starts. */
-import { EmptyDirVolumeSource_Medium, type Container, type Probe as ApiProbe, type Volume } from '../gen/google/cloud/run/v2/k8s.min_pb.js';
+import { type Probe as ApiProbe, type Container, EmptyDirVolumeSource_Medium, type Volume } from '../gen/google/cloud/run/v2/k8s.min_pb.js';
 import type { TaskTemplate } from '../gen/google/cloud/run/v2/task_template_pb.js';
 import { lastId } from '../resource-name.ts';
 import type { AttemptId, AttemptSpec, ContainerSpec, Probe, TaskNetwork, VolumeSpec } from './driver.ts';
@@ -35,7 +35,11 @@ export function attemptId(taskUid: string, attempt: number): AttemptId {
 }
 
 /** @param task.address the leased address or host name */
-export function buildAttemptSpec(blueprint: Blueprint, task: { readonly uid: string; readonly index: number; readonly attempt: number; readonly address?: string }, surroundings: Surroundings): AttemptSpec {
+export function buildAttemptSpec(
+  blueprint: Blueprint,
+  task: { readonly uid: string; readonly index: number; readonly attempt: number; readonly address?: string },
+  surroundings: Surroundings,
+): AttemptSpec {
   const { template, job, execution } = blueprint;
   const { network } = surroundings;
   const hosts =
@@ -73,7 +77,12 @@ function buildContainer(container: Container, index: number, blueprint: Blueprin
 }
 
 /** Ours first, then the user's over them, then the names that Cloud Run reserves. */
-function environment(container: Container, blueprint: Blueprint, task: { readonly index: number; readonly attempt: number; readonly address?: string }, { network, apiUrl, metadataPort }: Surroundings): ContainerSpec['env'] {
+function environment(
+  container: Container,
+  blueprint: Blueprint,
+  task: { readonly index: number; readonly attempt: number; readonly address?: string },
+  { network, apiUrl, metadataPort }: Surroundings,
+): ContainerSpec['env'] {
   const env = new Map<string, string>();
   if (apiUrl !== undefined) env.set('ACTAS_API', apiUrl);
   if (network?.kind === 'hostname' && task.address !== undefined) {
@@ -93,13 +102,26 @@ function environment(container: Container, blueprint: Blueprint, task: { readonl
 
 function buildProbe(probe: ApiProbe, container: Container): Probe | undefined {
   const port = (declared: number) => (declared !== 0 ? declared : (container.ports[0]?.containerPort ?? 8080));
-  const times = { initialDelayMs: probe.initialDelaySeconds * 1000, timeoutMs: (probe.timeoutSeconds || 1) * 1000, periodMs: (probe.periodSeconds || 10) * 1000, failureThreshold: probe.failureThreshold || 3 };
+  const times = {
+    initialDelayMs: probe.initialDelaySeconds * 1000,
+    timeoutMs: (probe.timeoutSeconds || 1) * 1000,
+    periodMs: (probe.periodSeconds || 10) * 1000,
+    failureThreshold: probe.failureThreshold || 3,
+  };
   const { probeType } = probe;
   switch (probeType.case) {
     case 'tcpSocket':
       return { ...times, check: { kind: 'tcp', port: port(probeType.value.port) } };
     case 'httpGet':
-      return { ...times, check: { kind: 'http', port: port(probeType.value.port), path: probeType.value.path || '/', headers: probeType.value.httpHeaders.map(({ name, value }) => ({ name, value })) } };
+      return {
+        ...times,
+        check: {
+          kind: 'http',
+          port: port(probeType.value.port),
+          path: probeType.value.path || '/',
+          headers: probeType.value.httpHeaders.map(({ name, value }) => ({ name, value })),
+        },
+      };
     case 'grpc':
       return { ...times, check: { kind: 'grpc', port: port(probeType.value.port), service: probeType.value.service } };
     case undefined:

@@ -1,6 +1,6 @@
 /** Conditions of executions and tasks: one of each type, in the order in which Cloud Run lists them, with the time of the last change of state. */
 import { create } from '@bufbuild/protobuf';
-import { type Condition, type Condition_Severity, ConditionSchema, type Condition_State } from '../gen/google/cloud/run/v2/condition_pb.js';
+import { type Condition, type Condition_Severity, type Condition_State, ConditionSchema } from '../gen/google/cloud/run/v2/condition_pb.js';
 import { type Micros, toTimestamp } from '../timestamp.ts';
 
 const ORDER = ['Completed', 'ResourcesAvailable', 'Started', 'ContainerReady', 'Retry'];

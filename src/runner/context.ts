@@ -6,8 +6,8 @@ import type { AttemptRun } from './attempt-run.ts';
 import type { AttemptId, Driver, DriverInfo } from './driver.ts';
 import type { ImageResolver } from './image-resolver.ts';
 import type { LeaseTable } from './lease-table.ts';
-import type { LogSink } from './log-sink.ts';
 import type { Log } from './log.ts';
+import type { LogSink } from './log-sink.ts';
 import type { Slots } from './slots.ts';
 import type { Timers } from './timers.ts';
 

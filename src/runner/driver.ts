@@ -31,7 +31,10 @@ export interface Probe {
   readonly timeoutMs: number;
   readonly periodMs: number;
   readonly failureThreshold: number;
-  readonly check: { readonly kind: 'tcp'; readonly port: number } | { readonly kind: 'http'; readonly port: number; readonly path: string; readonly headers: readonly { name: string; value: string }[] } | { readonly kind: 'grpc'; readonly port: number; readonly service: string };
+  readonly check:
+    | { readonly kind: 'tcp'; readonly port: number }
+    | { readonly kind: 'http'; readonly port: number; readonly path: string; readonly headers: readonly { name: string; value: string }[] }
+    | { readonly kind: 'grpc'; readonly port: number; readonly service: string };
 }
 
 export interface VolumeSpec {
@@ -127,9 +130,19 @@ export interface DriverInfo {
 
 export type TaskNetwork =
   /** Every attempt has an address of its own on a bridge of ours; the metadata server answers at its real names and knows the task by its source address. */
-  | { readonly kind: 'address'; readonly gateway: string; /** Addresses that may be leased, in order. */ readonly pool: () => Iterable<string>; /** The API for containers, `http://ADDRESS:PORT`; absent where `open` was given no listeners. */ readonly apiUrl?: string }
+  | {
+      readonly kind: 'address';
+      readonly gateway: string /** Addresses that may be leased, in order. */;
+      readonly pool: () => Iterable<string> /** The API for containers, `http://ADDRESS:PORT`; absent where `open` was given no listeners. */;
+      readonly apiUrl?: string;
+    }
   /** No means for the above: each attempt gets a random host name (128 bits), and is told apart by `Host`. */
-  | { readonly kind: 'hostname'; /** Where containers reach us: the name that they resolve, or the address. */ readonly reachableAt: string; /** The metadata server's port there, for `GCE_METADATA_HOST`. */ readonly metadataPort?: number; readonly apiUrl?: string };
+  | {
+      readonly kind: 'hostname' /** Where containers reach us: the name that they resolve, or the address. */;
+      readonly reachableAt: string /** The metadata server's port there, for `GCE_METADATA_HOST`. */;
+      readonly metadataPort?: number;
+      readonly apiUrl?: string;
+    };
 
 /** What the driver binds for us inside the tasks' network. The handlers are given by main.ts; the driver only says where they listen. */
 export interface TaskListeners {

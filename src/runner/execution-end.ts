@@ -25,7 +25,11 @@ interface Verdict {
 }
 
 /** @param end.execution is changed in place; all its tasks have ended */
-export async function endExecution(tx: Tx, end: { readonly row: ExecutionRow; readonly execution: Execution; readonly counts: TaskCounts; readonly now: Micros }, refusal: Refusal | undefined): Promise<void> {
+export async function endExecution(
+  tx: Tx,
+  end: { readonly row: ExecutionRow; readonly execution: Execution; readonly counts: TaskCounts; readonly now: Micros },
+  refusal: Refusal | undefined,
+): Promise<void> {
   const { row, execution, counts, now } = end;
   const verdict = await judge(tx, end, refusal);
   showCounts(execution, counts, now);
@@ -38,22 +42,48 @@ export async function endExecution(tx: Tx, end: { readonly row: ExecutionRow; re
     execution.deleteTime ??= toTimestamp(now);
     execution.expireTime ??= toTimestamp(now + DELETED_KEPT_MICROS);
   }
-  await updateExecution(tx.db, executionToRow(execution, { ...executionState(row), phase: 'done', lease_owner: null, lease_expire_time: null, delete_time: isDeleted ? (row.delete_time ?? now) : row.delete_time }));
+  await updateExecution(
+    tx.db,
+    executionToRow(execution, {
+      ...executionState(row),
+      phase: 'done',
+      lease_owner: null,
+      lease_expire_time: null,
+      delete_time: isDeleted ? (row.delete_time ?? now) : row.delete_time,
+    }),
+  );
   await tellJob(tx, row, execution, verdict.status);
   await completeOperations(tx, row, execution, verdict.error);
   tx.touch('operations');
 }
 
-async function judge(tx: Tx, end: { readonly row: ExecutionRow; readonly execution: Execution; readonly counts: TaskCounts; readonly now: Micros }, refusal: Refusal | undefined): Promise<Verdict> {
+async function judge(
+  tx: Tx,
+  end: { readonly row: ExecutionRow; readonly execution: Execution; readonly counts: TaskCounts; readonly now: Micros },
+  refusal: Refusal | undefined,
+): Promise<Verdict> {
   const { row, execution, counts, now } = end;
   const failed = { type: 'Completed', state: Condition_State.CONDITION_FAILED } as const;
   if (counts.failed === 0 && counts.cancelled === 0)
-    return { status: ExecutionReference_CompletionStatus.EXECUTION_SUCCEEDED, error: undefined, completed: { type: 'Completed', state: Condition_State.CONDITION_SUCCEEDED, message: `Execution completed successfully in ${goDuration(now - row.create_time)}.` } };
+    return {
+      status: ExecutionReference_CompletionStatus.EXECUTION_SUCCEEDED,
+      error: undefined,
+      completed: { type: 'Completed', state: Condition_State.CONDITION_SUCCEEDED, message: `Execution completed successfully in ${goDuration(now - row.create_time)}.` },
+    };
   if (row.delete_requested === 1 || row.cancel_requested === 1) {
     const value = row.delete_requested === 1 ? Condition_ExecutionReason.DELETED : Condition_ExecutionReason.CANCELLED;
-    return { status: ExecutionReference_CompletionStatus.EXECUTION_CANCELLED, error: undefined, completed: { ...failed, message: 'Cancelled by user.', reasons: { case: 'executionReason', value } } };
+    return {
+      status: ExecutionReference_CompletionStatus.EXECUTION_CANCELLED,
+      error: undefined,
+      completed: { ...failed, message: 'Cancelled by user.', reasons: { case: 'executionReason', value } },
+    };
   }
-  if (refusal !== undefined) return { status: ExecutionReference_CompletionStatus.EXECUTION_FAILED, error: create(StatusSchema, { code: refusal.code, message: refusal.message }), completed: { ...failed, message: refusal.message, reasons: refusal.reasons } };
+  if (refusal !== undefined)
+    return {
+      status: ExecutionReference_CompletionStatus.EXECUTION_FAILED,
+      error: create(StatusSchema, { code: refusal.code, message: refusal.message }),
+      completed: { ...failed, message: refusal.message, reasons: refusal.reasons },
+    };
   const [first] = await listTasksInState(tx.db, row.uid, 'failed', 1);
   const result = first === undefined ? undefined : taskFromRow(first).lastAttemptResult;
   const message = `Task ${lastId(execution.name)}-task${first?.task_index ?? 0} failed with exit code: ${result?.exitCode ?? 0} and message: ${result?.status?.message ?? ''}`;

@@ -12,9 +12,9 @@ import { type AttemptRun, createAttemptRun } from './attempt-run.ts';
 import { attemptId, buildAttemptSpec } from './attempt-spec.ts';
 import type { RunnerContext } from './context.ts';
 import type { AttemptExit, AttemptState } from './driver.ts';
-import { parallelismOf, stepExecution, type StepInput, type StepResult } from './execution-step.ts';
+import { parallelismOf, type StepInput, type StepResult, stepExecution } from './execution-step.ts';
 import type { StopCause } from './outcome.ts';
-import { prepareExecution, type Preparation, type Refusal } from './preparation.ts';
+import { type Preparation, prepareExecution, type Refusal } from './preparation.ts';
 import { fitResources } from './resources.ts';
 import { backoffMs } from './timers.ts';
 
@@ -64,20 +64,36 @@ export async function createExecutionRun(context: RunnerContext, row: ExecutionR
   let working: Promise<void> | undefined;
 
   const track = (task: TaskRow, address: string | undefined): Live => {
-    const source = { projectId: row.project_id, location: row.location, job: lastId(row.job), jobUid: row.job_uid, execution: lastId(row.name), executionUid: row.uid, task: lastId(task.name), taskIndex: task.task_index, attempt: task.attempt, attemptId: attemptId(task.uid, task.attempt), labels: execution.labels };
-    const attempt = createAttemptRun(context, { source, memoryBytes, timeoutMs }, {
-      started(at) {
-        entry.startTime ??= at;
-        armTimeout(entry);
-        started.push({ taskUid: task.uid, at });
-        poke();
+    const source = {
+      projectId: row.project_id,
+      location: row.location,
+      job: lastId(row.job),
+      jobUid: row.job_uid,
+      execution: lastId(row.name),
+      executionUid: row.uid,
+      task: lastId(task.name),
+      taskIndex: task.task_index,
+      attempt: task.attempt,
+      attemptId: attemptId(task.uid, task.attempt),
+      labels: execution.labels,
+    };
+    const attempt = createAttemptRun(
+      context,
+      { source, memoryBytes, timeoutMs },
+      {
+        started(at) {
+          entry.startTime ??= at;
+          armTimeout(entry);
+          started.push({ taskUid: task.uid, at });
+          poke();
+        },
+        ended(exit) {
+          entry.forgetTimeout();
+          ended.push({ taskUid: task.uid, exit });
+          poke();
+        },
       },
-      ended(exit) {
-        entry.forgetTimeout();
-        ended.push({ taskUid: task.uid, exit });
-        poke();
-      },
-    });
+    );
     const entry: Live = { row: task, address, attempt, startTime: task.attempt_start_time ?? undefined, stopCause: task.stop_cause, forgetTimeout: () => undefined };
     live.set(task.uid, entry);
     context.attempts.set(attempt.id, attempt);
@@ -106,8 +122,16 @@ export async function createExecutionRun(context: RunnerContext, row: ExecutionR
   const launchAll = () => {
     if (preparation === undefined) return;
     for (const { row: task, address, attempt } of unlaunched.splice(0)) {
-      if (preparation.kind === 'refused') attempt.exited({ id: attempt.id, cause: 'startFailed', message: preparation.message, finishedAtMs: Math.floor(clock.now() / MICROS_PER_MILLI) });
-      else attempt.launch(buildAttemptSpec(preparation.blueprint, { uid: task.uid, index: task.task_index, attempt: task.attempt, ...(address === undefined ? {} : { address }) }, { network: context.info.network, apiUrl: context.apiUrl(), metadataPort: context.metadataPort() }));
+      if (preparation.kind === 'refused')
+        attempt.exited({ id: attempt.id, cause: 'startFailed', message: preparation.message, finishedAtMs: Math.floor(clock.now() / MICROS_PER_MILLI) });
+      else
+        attempt.launch(
+          buildAttemptSpec(
+            preparation.blueprint,
+            { uid: task.uid, index: task.task_index, attempt: task.attempt, ...(address === undefined ? {} : { address }) },
+            { network: context.info.network, apiUrl: context.apiUrl(), metadataPort: context.metadataPort() },
+          ),
+        );
     }
   };
 
@@ -277,8 +301,12 @@ async function adopt(context: RunnerContext, row: ExecutionRow, adoption: Adopti
     else {
       // It ran here and is gone, or it ran where we cannot look: either way nobody knows how it ended. It counts as a crash.
       counters.attemptsLost++;
-      attempt.exited({ id: attempt.id, cause: 'lost', message: wasOurs ? 'the engine does not know it any more' : 'another control plane had started it', finishedAtMs: Math.floor(clock.now() / MICROS_PER_MILLI) });
+      attempt.exited({
+        id: attempt.id,
+        cause: 'lost',
+        message: wasOurs ? 'the engine does not know it any more' : 'another control plane had started it',
+        finishedAtMs: Math.floor(clock.now() / MICROS_PER_MILLI),
+      });
     }
   }
 }
-

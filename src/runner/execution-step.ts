@@ -77,7 +77,15 @@ interface Step {
 export async function stepExecution(context: RunnerContext, tx: Tx, input: StepInput): Promise<StepResult> {
   const row = await findExecutionByUid(tx.db, input.executionUid);
   if (row === undefined || row.lease_owner !== leaseOwnerName(context.owner)) return { kind: 'lost' };
-  const step: Step = { tx, row, now: context.clock.now(), execution: executionFromRow(row), isEnding: row.cancel_requested === 1 || row.delete_requested === 1, counts: { ...input.counts }, isChanged: false };
+  const step: Step = {
+    tx,
+    row,
+    now: context.clock.now(),
+    execution: executionFromRow(row),
+    isEnding: row.cancel_requested === 1 || row.delete_requested === 1,
+    counts: { ...input.counts },
+    isChanged: false,
+  };
   if (input.isPreparationNew && input.preparation !== undefined) showPreparation(step, input.preparation);
   for (const { taskUid, at } of input.started) await markStarted(step, taskUid, at);
   let retried = 0;
@@ -88,15 +96,30 @@ export async function stepExecution(context: RunnerContext, tx: Tx, input: StepI
   }
   const stopped = await markStopped(step, input);
   let launched: readonly Launch[] = [];
-  if (step.isEnding) await settlePending(step, { kind: 'cancelled', code: 1, message: 'Cancelled by user.', exitCode: 0, termSignal: 0 }, { case: 'executionReason', value: Condition_ExecutionReason.CANCELLED });
-  else if (input.preparation?.kind === 'refused') await settlePending(step, { kind: 'failed', code: input.preparation.code, message: input.preparation.message, exitCode: 0, termSignal: 0 }, input.preparation.reasons);
+  if (step.isEnding)
+    await settlePending(
+      step,
+      { kind: 'cancelled', code: 1, message: 'Cancelled by user.', exitCode: 0, termSignal: 0 },
+      { case: 'executionReason', value: Condition_ExecutionReason.CANCELLED },
+    );
+  else if (input.preparation?.kind === 'refused')
+    await settlePending(step, { kind: 'failed', code: input.preparation.code, message: input.preparation.message, exitCode: 0, termSignal: 0 }, input.preparation.reasons);
   else if (input.preparation?.kind === 'prepared') launched = await launch(context, step, input);
   const { counts } = step;
   const isDone = counts.pending === 0 && counts.running === 0;
   const isSettling = step.isEnding || input.preparation?.kind === 'refused';
   if (isDone) await endExecution(tx, step, input.preparation?.kind === 'refused' ? input.preparation : undefined);
   else if (step.isChanged) await writeExecution(step);
-  return { kind: 'stepped', counts, launched, stopped, retried, isDone, hasMore: isSettling && counts.pending > 0, wantsRoom: !isSettling && counts.pending > 0 && counts.running < parallelismOf(step.execution) };
+  return {
+    kind: 'stepped',
+    counts,
+    launched,
+    stopped,
+    retried,
+    isDone,
+    hasMore: isSettling && counts.pending > 0,
+    wantsRoom: !isSettling && counts.pending > 0 && counts.running < parallelismOf(step.execution),
+  };
 }
 
 export function parallelismOf(execution: Execution): number {
@@ -107,13 +130,15 @@ function showPreparation(step: Step, preparation: Preparation | Refusal): void {
   const { execution, now } = step;
   step.isChanged = true;
   if (preparation.kind === 'refused') {
-    if (preparation.isImage) setCondition(execution.conditions, { type: 'ContainerReady', state: Condition_State.CONDITION_FAILED, message: preparation.message, reasons: preparation.reasons }, now);
+    if (preparation.isImage)
+      setCondition(execution.conditions, { type: 'ContainerReady', state: Condition_State.CONDITION_FAILED, message: preparation.message, reasons: preparation.reasons }, now);
     return;
   }
   execution.template = preparation.blueprint.template;
   const message = preparation.importMicros === undefined ? 'Imported container image.' : `Imported container image in ${goDuration(preparation.importMicros)}.`;
   // After a restart the images are looked up again; the execution keeps what it said first.
-  if (findCondition(execution.conditions, 'ContainerReady')?.state !== Condition_State.CONDITION_SUCCEEDED) setCondition(execution.conditions, { type: 'ContainerReady', state: Condition_State.CONDITION_SUCCEEDED, message }, now);
+  if (findCondition(execution.conditions, 'ContainerReady')?.state !== Condition_State.CONDITION_SUCCEEDED)
+    setCondition(execution.conditions, { type: 'ContainerReady', state: Condition_State.CONDITION_SUCCEEDED, message }, now);
   for (const hint of preparation.hints) setCondition(execution.conditions, hint, now);
 }
 
@@ -128,9 +153,23 @@ async function markStarted(step: Step, taskUid: string, at: Micros): Promise<voi
   if (execution.startTime !== undefined) return;
   step.isChanged = true;
   execution.startTime = toTimestamp(at);
-  setCondition(execution.conditions, { type: 'Started', state: Condition_State.CONDITION_SUCCEEDED, message: `Started deployed execution in ${goDuration(at - step.row.create_time)}.` }, at);
+  setCondition(
+    execution.conditions,
+    { type: 'Started', state: Condition_State.CONDITION_SUCCEEDED, message: `Started deployed execution in ${goDuration(at - step.row.create_time)}.` },
+    at,
+  );
   // Recorded on every execution that has started; it tells of Cloud Run's own polling, and clients show it.
-  setCondition(execution.conditions, { type: 'Retry', state: Condition_State.CONDITION_SUCCEEDED, severity: Condition_Severity.INFO, message: 'System will retry after 30:00 from lastTransitionTime for polling interval', reasons: { case: 'reason', value: Condition_CommonReason.WAITING_FOR_OPERATION } }, now);
+  setCondition(
+    execution.conditions,
+    {
+      type: 'Retry',
+      state: Condition_State.CONDITION_SUCCEEDED,
+      severity: Condition_Severity.INFO,
+      message: 'System will retry after 30:00 from lastTransitionTime for polling interval',
+      reasons: { case: 'reason', value: Condition_CommonReason.WAITING_FOR_OPERATION },
+    },
+    now,
+  );
 }
 
 /** @returns whether the task will be tried again */
@@ -151,12 +190,27 @@ async function markEnded(step: Step, taskUid: string, exit: AttemptExit): Promis
     counts.pending++;
     const attempt = row.attempt + 1;
     task.retried = attempt;
-    setCondition(task.conditions, { type: 'Retry', state: Condition_State.CONDITION_SUCCEEDED, severity: Condition_Severity.INFO, message: `System will retry after 0:00:00 from lastTransitionTime for attempt ${attempt}.`, reasons: { case: 'reason', value: Condition_CommonReason.IMMEDIATE_RETRY } }, now);
+    setCondition(
+      task.conditions,
+      {
+        type: 'Retry',
+        state: Condition_State.CONDITION_SUCCEEDED,
+        severity: Condition_Severity.INFO,
+        message: `System will retry after 0:00:00 from lastTransitionTime for attempt ${attempt}.`,
+        reasons: { case: 'reason', value: Condition_CommonReason.IMMEDIATE_RETRY },
+      },
+      now,
+    );
     await writeTask(step, { ...row, state: 'pending', attempt, attempt_create_time: null, attempt_start_time: null, stop_cause: null }, task);
     return true;
   }
   counts[outcome.kind]++;
-  completeTask(task, outcome, { case: 'executionReason', value: outcome.kind === 'cancelled' ? Condition_ExecutionReason.CANCELLED : Condition_ExecutionReason.NON_ZERO_EXIT_CODE }, now);
+  completeTask(
+    task,
+    outcome,
+    { case: 'executionReason', value: outcome.kind === 'cancelled' ? Condition_ExecutionReason.CANCELLED : Condition_ExecutionReason.NON_ZERO_EXIT_CODE },
+    now,
+  );
   await writeTask(step, { ...row, state: outcome.kind }, task);
   return false;
 }
@@ -172,7 +226,11 @@ function completeTask(task: Task, outcome: Outcome, reasons: Refusal['reasons'],
   task.observedGeneration = task.generation;
   task.conditions = task.conditions.filter((condition) => condition.type !== 'Retry');
   const succeeded = outcome.kind === 'succeeded';
-  setCondition(task.conditions, { type: 'Completed', state: succeeded ? Condition_State.CONDITION_SUCCEEDED : Condition_State.CONDITION_FAILED, message: outcome.message, ...(succeeded ? {} : { reasons }) }, now);
+  setCondition(
+    task.conditions,
+    { type: 'Completed', state: succeeded ? Condition_State.CONDITION_SUCCEEDED : Condition_State.CONDITION_FAILED, message: outcome.message, ...(succeeded ? {} : { reasons }) },
+    now,
+  );
 }
 
 /** Writes down why attempts are about to be stopped, before they are. */
@@ -180,7 +238,8 @@ async function markStopped(step: Step, input: StepInput): Promise<{ readonly tas
   const endedNow = new Set(input.ended.map((end) => end.taskUid));
   const stopped: { taskUid: string; cause: StopCause }[] = [];
   for (const taskUid of input.stoppable) {
-    const cause: StopCause | undefined = step.row.delete_requested === 1 ? 'delete' : step.row.cancel_requested === 1 ? 'cancel' : input.timedOut.has(taskUid) ? 'timeout' : undefined;
+    const cause: StopCause | undefined =
+      step.row.delete_requested === 1 ? 'delete' : step.row.cancel_requested === 1 ? 'cancel' : input.timedOut.has(taskUid) ? 'timeout' : undefined;
     if (cause === undefined || endedNow.has(taskUid)) continue;
     const row = await findTaskByUid(step.tx.db, taskUid);
     if (row === undefined || row.state !== 'running' || row.stop_cause !== null) continue;

@@ -4,12 +4,12 @@
  */
 import { create } from '@bufbuild/protobuf';
 import { anyPack } from '@bufbuild/protobuf/wkt';
-import { type Condition, ConditionSchema, Condition_State } from '../gen/google/cloud/run/v2/condition_pb.js';
+import { type Condition, Condition_State, ConditionSchema } from '../gen/google/cloud/run/v2/condition_pb.js';
 import { type Job, JobSchema } from '../gen/google/cloud/run/v2/job_pb.js';
 import type { Operation } from '../gen/google/longrunning/operations_pb.js';
 import { StatusSchema } from '../gen/google/rpc/status_pb.js';
 import type { Tx } from '../store/database.ts';
-import { findJobByUid, jobFromRow, jobMetadata, type JobRow, jobToRow, resourceEtag, updateJob } from '../store/jobs.ts';
+import { findJobByUid, type JobRow, jobFromRow, jobMetadata, jobToRow, resourceEtag, updateJob } from '../store/jobs.ts';
 import { completeOperation, listOpenOperations, updateOperation } from '../store/operations.ts';
 import { countOpenExecutionsOfJob } from '../store/work.ts';
 import { fromDuration, MICROS_PER_MILLI, toTimestamp } from '../timestamp.ts';
@@ -74,10 +74,13 @@ export function createJobReconciler(context: RunnerContext, lookAgain: () => voi
         again.add(uid);
         return;
       }
-      busy.set(uid, attempt(uid).finally(() => {
-        busy.delete(uid);
-        if (again.delete(uid) && !isClosed) lookAgain();
-      }));
+      busy.set(
+        uid,
+        attempt(uid).finally(() => {
+          busy.delete(uid);
+          if (again.delete(uid) && !isClosed) lookAgain();
+        }),
+      );
     },
     async close() {
       isClosed = true;
@@ -95,7 +98,8 @@ async function findImages(context: RunnerContext, job: Job): Promise<Finding> {
     if (image === '') continue;
     try {
       const resolved = await context.images.resolve(image);
-      for (const { type, message } of imageHints(image, resolved, timeout === undefined ? 600_000 : fromDuration(timeout))) context.log.warn({ job: job.name, hint: type }, message ?? '');
+      for (const { type, message } of imageHints(image, resolved, timeout === undefined ? 600_000 : fromDuration(timeout)))
+        context.log.warn({ job: job.name, hint: type }, message ?? '');
     } catch (error) {
       if (!(error instanceof ImageError) || error.kind === 'unavailable') throw error;
       context.log.warn({ job: job.name, image, reason: error.message }, 'The image of a job cannot be had.');
@@ -135,7 +139,11 @@ async function finishDeletion(context: RunnerContext, tx: Tx, uid: string): Prom
   if ((await countOpenExecutionsOfJob(tx.db, row)) > 0) return;
   job.reconciling = false;
   job.observedGeneration = job.generation;
-  job.terminalCondition = create(ConditionSchema, { type: 'Ready', state: Condition_State.CONDITION_SUCCEEDED, lastTransitionTime: job.terminalCondition?.lastTransitionTime ?? toTimestamp(now) });
+  job.terminalCondition = create(ConditionSchema, {
+    type: 'Ready',
+    state: Condition_State.CONDITION_SUCCEEDED,
+    lastTransitionTime: job.terminalCondition?.lastTransitionTime ?? toTimestamp(now),
+  });
   // Recorded: at the end of a deletion, and only there, the etag moves on without a change of updateTime.
   job.etag = resourceEtag(job.name, now);
   context.counters.jobsReconciled++;

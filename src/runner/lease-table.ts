@@ -32,7 +32,14 @@ export function createLeaseTable(): LeaseTable {
     lookup: (address) => tenants.get(address),
     isLeased: (address) => tenants.has(address),
     add(lease) {
-      tenants.set(lease.address, { attemptId: lease.attempt_id, taskUid: lease.task_uid, executionUid: lease.execution_uid, serviceAccount: lease.service_account, projectId: lease.project_id, location: lease.location });
+      tenants.set(lease.address, {
+        attemptId: lease.attempt_id,
+        taskUid: lease.task_uid,
+        executionUid: lease.execution_uid,
+        serviceAccount: lease.service_account,
+        projectId: lease.project_id,
+        location: lease.location,
+      });
       addresses.set(lease.attempt_id, lease.address);
     },
     remove(attemptId) {

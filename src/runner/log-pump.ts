@@ -5,8 +5,8 @@
  */
 import { type Clock, MICROS_PER_MILLI } from '../timestamp.ts';
 import type { AttemptId, Driver, LogLine } from './driver.ts';
-import { type LogSink, type LogSource, SYSTEM_CONTAINER } from './log-sink.ts';
 import type { Log } from './log.ts';
+import { type LogSink, type LogSource, SYSTEM_CONTAINER } from './log-sink.ts';
 import { backoffMs, type Timers } from './timers.ts';
 
 /** Beyond it the reader waits for the sink. */

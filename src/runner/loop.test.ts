@@ -1,9 +1,9 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { create } from '@bufbuild/protobuf';
 import { anyIs, anyUnpack } from '@bufbuild/protobuf/wkt';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Condition_CommonReason, Condition_ExecutionReason, Condition_Severity, Condition_State } from '../gen/google/cloud/run/v2/condition_pb.js';
 import { type Execution, ExecutionSchema } from '../gen/google/cloud/run/v2/execution_pb.js';
 import { ExecutionReference_CompletionStatus } from '../gen/google/cloud/run/v2/job_pb.js';
-import { create } from '@bufbuild/protobuf';
 import { EnvVarSchema, VolumeSchema } from '../gen/google/cloud/run/v2/k8s.min_pb.js';
 import { fromTimestamp } from '../timestamp.ts';
 import { findCondition } from './conditions.ts';
@@ -36,7 +36,11 @@ describe('an execution', () => {
     expect(execution.template?.containers[0]?.image).toMatch(/^example\.com\/app@sha256:[0-9a-f]{64}$/);
     expect(execution.conditions.map((condition) => condition.type)).toEqual(['Completed', 'ResourcesAvailable', 'Started', 'ContainerReady', 'Retry']);
     expect(execution.conditions.every((condition) => condition.state === Condition_State.CONDITION_SUCCEEDED)).toBe(true);
-    expect(messages(execution)).toMatchObject({ ResourcesAvailable: 'Provisioned imported containers.', ContainerReady: 'Imported container image.', Retry: 'System will retry after 30:00 from lastTransitionTime for polling interval' });
+    expect(messages(execution)).toMatchObject({
+      ResourcesAvailable: 'Provisioned imported containers.',
+      ContainerReady: 'Imported container image.',
+      Retry: 'System will retry after 30:00 from lastTransitionTime for polling interval',
+    });
     expect(messages(execution)['Completed']).toMatch(/^Execution completed successfully in 12\.3\d?s\.$/);
     expect(messages(execution)['Started']).toMatch(/^Started deployed execution in [\d.]+s\.$/);
     const row = await world.row(uid);
@@ -66,18 +70,29 @@ describe('an execution', () => {
     const envs = driver.running().map((id) => Object.fromEntries((driver.spec(id)?.containers[0]?.env ?? []).map(({ name, value }) => [name, value])));
     const { name, job } = await world.row(uid);
     for (const index of ['0', '1'])
-      expect(envs).toContainEqual({ MINE: 'x', CLOUD_RUN_JOB: job.split('/').at(-1), CLOUD_RUN_EXECUTION: name.split('/').at(-1), CLOUD_RUN_TASK_INDEX: index, CLOUD_RUN_TASK_ATTEMPT: '0', CLOUD_RUN_TASK_COUNT: '2' });
+      expect(envs).toContainEqual({
+        MINE: 'x',
+        CLOUD_RUN_JOB: job.split('/').at(-1),
+        CLOUD_RUN_EXECUTION: name.split('/').at(-1),
+        CLOUD_RUN_TASK_INDEX: index,
+        CLOUD_RUN_TASK_ATTEMPT: '0',
+        CLOUD_RUN_TASK_COUNT: '2',
+      });
     await world.untilDone(uid);
   });
 
-  test('fails when retries are used up, in Google\'s words', async () => {
+  test("fails when retries are used up, in Google's words", async () => {
     await world.runner(fake()).start();
     const uid = await world.insertExecution({ taskCount: 2, maxRetries: 2, env: { FAKE_EXIT_CODE: '7' } });
     const execution = await world.untilDone(uid);
     const short = execution.name.split('/').at(-1);
     const message = `Task ${short}-task0 failed with exit code: 7 and message: The container exited with an error.`;
     expect(execution).toMatchObject({ failedCount: 2, succeededCount: 0, retriedCount: 2 });
-    expect(findCondition(execution.conditions, 'Completed')).toMatchObject({ state: Condition_State.CONDITION_FAILED, message, reasons: { case: 'executionReason', value: Condition_ExecutionReason.NON_ZERO_EXIT_CODE } });
+    expect(findCondition(execution.conditions, 'Completed')).toMatchObject({
+      state: Condition_State.CONDITION_FAILED,
+      message,
+      reasons: { case: 'executionReason', value: Condition_ExecutionReason.NON_ZERO_EXIT_CODE },
+    });
     expect((await runOperation(uid)).result).toMatchObject({ case: 'error', value: { code: 10, message } });
     for (const { row, task } of await world.tasks(uid)) {
       expect(row).toMatchObject({ state: 'failed', attempt: 2 });
@@ -114,7 +129,10 @@ describe('an execution', () => {
     expect((await runOperation(uid)).result).toMatchObject({ case: 'error', value: { code: 4, message } });
     const [entry] = await world.tasks(uid);
     expect(entry?.task.lastAttemptResult).toMatchObject({ exitCode: 0, termSignal: 0, status: { code: 4, message: 'The configured timeout was reached.' } });
-    expect(systemLines(`${entry?.row.uid}-1`)).toEqual(['Terminating task because it has reached the maximum timeout of 60 seconds. To change this limit, see https://cloud.google.com/run/docs/configuring/task-timeout', 'Container terminated on signal 9.']);
+    expect(systemLines(`${entry?.row.uid}-1`)).toEqual([
+      'Terminating task because it has reached the maximum timeout of 60 seconds. To change this limit, see https://cloud.google.com/run/docs/configuring/task-timeout',
+      'Container terminated on signal 9.',
+    ]);
     const elapsed = fromTimestamp(execution.completionTime ?? { $typeName: 'google.protobuf.Timestamp', seconds: 0n, nanos: 0 }) - (await world.row(uid)).create_time;
     expect(elapsed).toBeGreaterThanOrEqual(2 * 70e6);
     expect(runner.status().counters.timeouts).toBe(2);
@@ -128,7 +146,11 @@ describe('an execution', () => {
     const operation = await world.request(uid, 'cancel_requested');
     const execution = await world.untilDone(uid);
     expect(execution).toMatchObject({ cancelledCount: 500, succeededCount: 0, failedCount: 0, runningCount: 0 });
-    expect(findCondition(execution.conditions, 'Completed')).toMatchObject({ state: Condition_State.CONDITION_FAILED, message: 'Cancelled by user.', reasons: { case: 'executionReason', value: Condition_ExecutionReason.CANCELLED } });
+    expect(findCondition(execution.conditions, 'Completed')).toMatchObject({
+      state: Condition_State.CONDITION_FAILED,
+      message: 'Cancelled by user.',
+      reasons: { case: 'executionReason', value: Condition_ExecutionReason.CANCELLED },
+    });
     expect(driver.starts.size).toBe(3);
     for (const name of [operation, (await world.row(uid)).operation]) expect((await world.operation(name)).result.case).toBe('response');
     expect((await world.tasks(uid))[499]?.task.lastAttemptResult).toMatchObject({ status: { code: 1, message: 'Cancelled by user.' } });
@@ -146,7 +168,7 @@ describe('an execution', () => {
     expect(driver.running()).toEqual([]);
   });
 
-  test('parallelism and the host\'s maximum hold over several executions', async () => {
+  test("parallelism and the host's maximum hold over several executions", async () => {
     const driver = fake({ durationMs: 50 });
     const runner = world.runner(driver, { limits: { maxAttempts: 5 } });
     await runner.start();
@@ -171,14 +193,33 @@ describe('what cannot run', () => {
     const execution = await world.untilDone(uid);
     const message = "Image 'example.com/missing:v2' not found.";
     expect(execution).toMatchObject({ failedCount: 450, retriedCount: 0 });
-    for (const type of ['Completed', 'ContainerReady']) expect(findCondition(execution.conditions, type)).toMatchObject({ state: Condition_State.CONDITION_FAILED, message, reasons: { case: 'reason', value: Condition_CommonReason.CONTAINER_MISSING } });
+    for (const type of ['Completed', 'ContainerReady'])
+      expect(findCondition(execution.conditions, type)).toMatchObject({
+        state: Condition_State.CONDITION_FAILED,
+        message,
+        reasons: { case: 'reason', value: Condition_CommonReason.CONTAINER_MISSING },
+      });
     expect((await runOperation(uid)).result).toMatchObject({ case: 'error', value: { code: 5, message } });
     expect(driver.starts.size).toBe(0);
   });
 
   test.each([
-    ['a secret in the environment', 'Environment variable KEY of container container-1 comes from a secret, and secrets are not served yet.', { change: (template: Parameters<NonNullable<Parameters<World['insertExecution']>[0]>['change'] & object>[0]) => void template.containers[0]?.env.push(create(EnvVarSchema, { name: 'KEY', values: { case: 'valueSource', value: { secretKeyRef: { secret: 's', version: '1' } } } })) }],
-    ['a bucket', 'Volume data is a Cloud Storage bucket, and volumes of that kind are not served yet.', { change: (template: Parameters<NonNullable<Parameters<World['insertExecution']>[0]>['change'] & object>[0]) => void template.volumes.push(create(VolumeSchema, { name: 'data', volumeType: { case: 'gcs', value: { bucket: 'b' } } })) }],
+    [
+      'a secret in the environment',
+      'Environment variable KEY of container container-1 comes from a secret, and secrets are not served yet.',
+      {
+        change: (template: Parameters<NonNullable<Parameters<World['insertExecution']>[0]>['change'] & object>[0]) =>
+          void template.containers[0]?.env.push(create(EnvVarSchema, { name: 'KEY', values: { case: 'valueSource', value: { secretKeyRef: { secret: 's', version: '1' } } } })),
+      },
+    ],
+    [
+      'a bucket',
+      'Volume data is a Cloud Storage bucket, and volumes of that kind are not served yet.',
+      {
+        change: (template: Parameters<NonNullable<Parameters<World['insertExecution']>[0]>['change'] & object>[0]) =>
+          void template.volumes.push(create(VolumeSchema, { name: 'data', volumeType: { case: 'gcs', value: { bucket: 'b' } } })),
+      },
+    ],
   ])('%s is said, never ignored', async (_, message, wish) => {
     await world.runner(fake()).start();
     const uid = await world.insertExecution(wish);
@@ -238,7 +279,7 @@ describe('an engine that is away', () => {
   });
 });
 
-test('anyIs: the operation\'s metadata is an Execution', async () => {
+test("anyIs: the operation's metadata is an Execution", async () => {
   await world.runner(fake()).start();
   const uid = await world.insertExecution();
   await world.untilDone(uid);

@@ -10,18 +10,27 @@ import { randomUUID } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import type { Store } from '../store/database.ts';
 import { listLeases } from '../store/leases.ts';
-import { claimExecutions, listClaimableExecutions, listEndingExecutions, listHeldExecutions, listLiveAttempts, listReconcilingJobs, releaseExecution, renewLeases } from '../store/work.ts';
+import {
+  claimExecutions,
+  listClaimableExecutions,
+  listEndingExecutions,
+  listHeldExecutions,
+  listLiveAttempts,
+  listReconcilingJobs,
+  releaseExecution,
+  renewLeases,
+} from '../store/work.ts';
 import { type Clock, MICROS_PER_SECOND } from '../timestamp.ts';
-import { attemptId } from './attempt-spec.ts';
 import type { AttemptRun } from './attempt-run.ts';
+import { attemptId } from './attempt-spec.ts';
 import type { RunnerContext, RunnerCounters, RunnerLimits } from './context.ts';
 import type { AttemptId, Driver, DriverInfo, DriverListener, TaskListeners } from './driver.ts';
 import { createExecutionRun, type ExecutionRun } from './execution-run.ts';
 import { createImageResolver } from './image-resolver.ts';
 import { createJobReconciler } from './job-reconciler.ts';
 import { createLeaseTable, type LeaseTable } from './lease-table.ts';
-import type { LogSink } from './log-sink.ts';
 import type { Log } from './log.ts';
+import type { LogSink } from './log-sink.ts';
 import { createSlots } from './slots.ts';
 import { createSystemTimers, type Timers } from './timers.ts';
 
@@ -80,7 +89,19 @@ export function createRunner(deps: RunnerDeps): Runner {
   const leases = deps.leases ?? createLeaseTable();
   const slots = createSlots(limits.maxAttempts);
   const images = createImageResolver(driver, { concurrency: limits.imageConcurrency, timeoutMs: limits.imageTimeoutMs });
-  const counters: RunnerCounters = { attemptsStarted: 0, attemptsAdopted: 0, attemptsLost: 0, exits: 0, timeouts: 0, retries: 0, executionsClaimed: 0, executionsDone: 0, jobsReconciled: 0, iterations: 0, steps: 0 };
+  const counters: RunnerCounters = {
+    attemptsStarted: 0,
+    attemptsAdopted: 0,
+    attemptsLost: 0,
+    exits: 0,
+    timeouts: 0,
+    retries: 0,
+    executionsClaimed: 0,
+    executionsDone: 0,
+    jobsReconciled: 0,
+    iterations: 0,
+    steps: 0,
+  };
   const attempts = new Map<AttemptId, AttemptRun>();
   const runs = new Map<string, ExecutionRun>();
   /** Claimed, but not taken up and not given back yet. */
@@ -179,7 +200,25 @@ export function createRunner(deps: RunnerDeps): Runner {
       const keep = new Set((await listLiveAttempts(store.read)).map((task) => attemptId(task.uid, task.attempt)));
       const info = await driver.open({ keep, listener, ...(deps.listeners === undefined ? {} : { listeners: deps.listeners }) });
       for (const warning of info.warnings) log.warn({ driver: driver.name }, warning);
-      context = { store, driver, info, clock, timers, log, logs: deps.logs, owner, limits, slots, leases, images, counters, attempts, isAvailable: () => engine.available, apiUrl: deps.apiUrl ?? (() => undefined), metadataPort: deps.metadataPort ?? (() => undefined) };
+      context = {
+        store,
+        driver,
+        info,
+        clock,
+        timers,
+        log,
+        logs: deps.logs,
+        owner,
+        limits,
+        slots,
+        leases,
+        images,
+        counters,
+        attempts,
+        isAvailable: () => engine.available,
+        apiUrl: deps.apiUrl ?? (() => undefined),
+        metadataPort: deps.metadataPort ?? (() => undefined),
+      };
       jobs = createJobReconciler(context, scan);
       ignoreCommits = store.onCommit('work', scan);
       void renew();
@@ -197,7 +236,16 @@ export function createRunner(deps: RunnerDeps): Runner {
       runs.clear();
       await driver.close({ keepRunning });
     },
-    status: () => ({ driver: driver.name, instanceId: deps.instanceId, ...engine, executions: runs.size, attempts: slots.used, maxAttempts: slots.max, imageResolutions: images.resolutions, counters: { ...counters } }),
+    status: () => ({
+      driver: driver.name,
+      instanceId: deps.instanceId,
+      ...engine,
+      executions: runs.size,
+      attempts: slots.used,
+      maxAttempts: slots.max,
+      imageResolutions: images.resolutions,
+      counters: { ...counters },
+    }),
   };
 }
 

@@ -52,7 +52,10 @@ export interface SystemNote {
 /** The line in the task's log about how the attempt ended; undefined where there is nothing that the container did. */
 export function exitNote(exit: AttemptExit, memoryBytes: number): SystemNote | undefined {
   if (exit.cause === 'outOfMemory')
-    return { stream: 'stderr', text: `Memory limit of ${Math.round(memoryBytes / 2 ** 20)} MiB exceeded. Consider increasing the memory limit, see https://cloud.google.com/run/docs/configuring/memory-limits` };
+    return {
+      stream: 'stderr',
+      text: `Memory limit of ${Math.round(memoryBytes / 2 ** 20)} MiB exceeded. Consider increasing the memory limit, see https://cloud.google.com/run/docs/configuring/memory-limits`,
+    };
   if (exit.cause === 'startFailed' || exit.cause === 'probeFailed') return { stream: 'stderr', text: readOutcome(exit, null).message };
   if (exit.cause === 'lost') return undefined;
   if (exit.signal !== undefined) return { stream: 'stderr', text: `Container terminated on signal ${exit.signal}.` };
@@ -61,5 +64,8 @@ export function exitNote(exit: AttemptExit, memoryBytes: number): SystemNote | u
 
 /** @param timeoutMs the task's timeout */
 export function timeoutNote(timeoutMs: number): SystemNote {
-  return { stream: 'stderr', text: `Terminating task because it has reached the maximum timeout of ${Math.round(timeoutMs / 1000)} seconds. To change this limit, see https://cloud.google.com/run/docs/configuring/task-timeout` };
+  return {
+    stream: 'stderr',
+    text: `Terminating task because it has reached the maximum timeout of ${Math.round(timeoutMs / 1000)} seconds. To change this limit, see https://cloud.google.com/run/docs/configuring/task-timeout`,
+  };
 }

@@ -42,7 +42,8 @@ export async function prepareExecution(context: RunnerContext, execution: Execut
   const unserved = findUnserved(template);
   if (unserved !== undefined) return refuse(12, unserved);
   const fit = fitResources(template.containers, context.info);
-  if (context.limits.strictResources && fit.shortfalls.length > 0) return refuse(9, `${fit.shortfalls.join(' ')} The control plane runs with strict resources, so it starts nothing with less.`);
+  if (context.limits.strictResources && fit.shortfalls.length > 0)
+    return refuse(9, `${fit.shortfalls.join(' ')} The control plane runs with strict resources, so it starts nothing with less.`);
   const begin = context.clock.now();
   const images: ResolvedImage[] = [];
   for (const container of template.containers) {
@@ -56,25 +57,54 @@ export async function prepareExecution(context: RunnerContext, execution: Execut
     }
   }
   const importMicros = images.some((image) => image.source === 'pulled') ? context.clock.now() - begin : undefined;
-  const hints = [...fit.shortfalls.map((text) => hint('ResourcesClamped', Condition_Severity.WARNING, `${text} Each container gets its share of that.`)), ...images.flatMap((image, index) => imageHints(template.containers[index]?.image ?? '', image, fromDuration(template.timeout ?? { $typeName: 'google.protobuf.Duration', seconds: 600n, nanos: 0 })))];
+  const hints = [
+    ...fit.shortfalls.map((text) => hint('ResourcesClamped', Condition_Severity.WARNING, `${text} Each container gets its share of that.`)),
+    ...images.flatMap((image, index) =>
+      imageHints(template.containers[index]?.image ?? '', image, fromDuration(template.timeout ?? { $typeName: 'google.protobuf.Duration', seconds: 600n, nanos: 0 })),
+    ),
+  ];
   for (const { type, message } of hints) context.log.warn({ execution: execution.name, hint: type }, message ?? '');
-  const blueprint: Blueprint = { job: execution.job, execution: execution.name, taskCount: execution.taskCount, template: pinImages(template, images), images: images.map((image) => image.pinned), resources: fit.given };
+  const blueprint: Blueprint = {
+    job: execution.job,
+    execution: execution.name,
+    taskCount: execution.taskCount,
+    template: pinImages(template, images),
+    images: images.map((image) => image.pinned),
+    resources: fit.given,
+  };
   return { kind: 'prepared', blueprint, hints, importMicros };
 }
 
 /** Google's words for an image that cannot be had, with the code that its operations carry (5 is what Terraform prints for a missing one). */
 export function imageFailure(image: string, error: ImageError): { readonly code: number; readonly message: string; readonly reasons: Condition['reasons'] } {
   return error.kind === 'unauthorized'
-    ? { code: 7, message: `Image '${image}' could not be read: access to its registry was denied.`, reasons: { case: 'reason', value: Condition_CommonReason.CONTAINER_IMAGE_UNAUTHORIZED } }
+    ? {
+        code: 7,
+        message: `Image '${image}' could not be read: access to its registry was denied.`,
+        reasons: { case: 'reason', value: Condition_CommonReason.CONTAINER_IMAGE_UNAUTHORIZED },
+      }
     : { code: 5, message: `Image '${image}' not found.`, reasons: { case: 'reason', value: Condition_CommonReason.CONTAINER_MISSING } };
 }
 
 /** What is odd about an image, for whoever means to run it on Cloud Run as well. */
 export function imageHints(reference: string, image: ResolvedImage, timeoutMs: number): ConditionChange[] {
   const hints: ConditionChange[] = [];
-  if (image.os !== 'linux' || image.architecture !== 'amd64') hints.push(hint('ImageArchitecture', Condition_Severity.WARNING, `Image '${reference}' is built for ${image.os}/${image.architecture}. It runs here, but Cloud Run will refuse it: it takes linux/amd64 only.`));
+  if (image.os !== 'linux' || image.architecture !== 'amd64')
+    hints.push(
+      hint(
+        'ImageArchitecture',
+        Condition_Severity.WARNING,
+        `Image '${reference}' is built for ${image.os}/${image.architecture}. It runs here, but Cloud Run will refuse it: it takes linux/amd64 only.`,
+      ),
+    );
   if (image.exposedPorts.length > 0)
-    hints.push(hint('ImageListens', Condition_Severity.INFO, `Image '${reference}' says that it listens on ${image.exposedPorts.join(', ')}. A job's container must end by itself: one that serves until it is stopped runs into the timeout of ${timeoutMs / 1000} seconds.`));
+    hints.push(
+      hint(
+        'ImageListens',
+        Condition_Severity.INFO,
+        `Image '${reference}' says that it listens on ${image.exposedPorts.join(', ')}. A job's container must end by itself: one that serves until it is stopped runs into the timeout of ${timeoutMs / 1000} seconds.`,
+      ),
+    );
   return hints;
 }
 

@@ -1,7 +1,7 @@
 /**
  * Waking at a point in time, by the same clock that says what time it is: a test that moves its clock moves these too.
  */
-import { type Clock, type Micros, MICROS_PER_MILLI } from '../timestamp.ts';
+import { type Clock, MICROS_PER_MILLI, type Micros } from '../timestamp.ts';
 
 export interface Timers {
   /** Calls `run` once when the clock has reached `when`, soon if it has already. @returns forgets it */

@@ -1,5 +1,5 @@
-import { expect, test } from 'vitest';
 import { create } from '@bufbuild/protobuf';
+import { expect, test } from 'vitest';
 import { ContainerSchema } from '../gen/google/cloud/run/v2/k8s.min_pb.js';
 import { goDuration } from './go-duration.ts';
 import { imageName } from './image-name.ts';
@@ -56,7 +56,9 @@ test('an exit after SIGTERM means why it was sent', () => {
 });
 
 test('the lines of the platform', () => {
-  expect(timeoutNote(600_000).text).toBe('Terminating task because it has reached the maximum timeout of 600 seconds. To change this limit, see https://cloud.google.com/run/docs/configuring/task-timeout');
+  expect(timeoutNote(600_000).text).toBe(
+    'Terminating task because it has reached the maximum timeout of 600 seconds. To change this limit, see https://cloud.google.com/run/docs/configuring/task-timeout',
+  );
   expect(exitNote({ id: 'a', exitCode: 1, cause: 'exited', finishedAtMs: 0 }, 0)?.text).toBe('Container called exit(1).');
   expect(exitNote({ id: 'a', signal: 9, cause: 'outOfMemory', finishedAtMs: 0 }, 512 * 2 ** 20)?.text).toMatch(/^Memory limit of 512 MiB exceeded\./);
 });
@@ -66,7 +68,10 @@ test('containers that want more than the host has get the same share each', () =
   const host = { cpuMillis: 2000, memoryBytes: 2 ** 30 };
   expect(fitResources([container('1', '512Mi')], host)).toEqual({ given: [{ cpuMillis: 1000, memoryBytes: 512 * 2 ** 20 }], shortfalls: [] });
   const fit = fitResources([container('3', '1Gi'), container('1', '1Gi')], host);
-  expect(fit.given).toEqual([{ cpuMillis: 1500, memoryBytes: 2 ** 29 }, { cpuMillis: 500, memoryBytes: 2 ** 29 }]);
+  expect(fit.given).toEqual([
+    { cpuMillis: 1500, memoryBytes: 2 ** 29 },
+    { cpuMillis: 500, memoryBytes: 2 ** 29 },
+  ]);
   expect(fit.shortfalls).toHaveLength(2);
 });
 

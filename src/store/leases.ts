@@ -44,11 +44,6 @@ export async function releaseLease(db: Db, attemptId: string, now: Micros): Prom
   await db.updateTable('task_leases').set({ release_time: now }).where('attempt_id', '=', attemptId).where('release_time', 'is', null).execute();
 }
 
-/** Who holds this address now. */
-export async function findLease(db: Db, address: string): Promise<LeaseRow | undefined> {
-  return db.selectFrom('task_leases').selectAll().where('address', '=', address).where('release_time', 'is', null).executeTakeFirst();
-}
-
 /** What this attempt holds now. */
 export async function findLeaseOfAttempt(db: Db, attemptId: string): Promise<LeaseRow | undefined> {
   return db.selectFrom('task_leases').selectAll().where('attempt_id', '=', attemptId).where('release_time', 'is', null).executeTakeFirst();

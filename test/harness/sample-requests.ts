@@ -25,7 +25,14 @@ const FIELDS: Record<string, JsonObject> = {
   'google.logging.v2.LoggingServiceV2.ListLogEntries': { resourceNames: ['projects/demo'] },
 };
 
-const SEGMENTS: Record<string, string> = { projects: 'demo', locations: 'us-central1', serviceAccounts: 'sample@demo.iam.gserviceaccount.com', organizations: '111111111111', folders: '222222222222', operations: 'cp.123' };
+const SEGMENTS: Record<string, string> = {
+  projects: 'demo',
+  locations: 'us-central1',
+  serviceAccounts: 'sample@demo.iam.gserviceaccount.com',
+  organizations: '111111111111',
+  folders: '222222222222',
+  operations: 'cp.123',
+};
 
 export function sampleRequests(services: readonly AnyService[]): Sample[] {
   return services.flatMap((service) =>
@@ -46,7 +53,14 @@ export function sampleRequests(services: readonly AnyService[]): Sample[] {
       const hasBody = binding.body !== undefined && binding.body !== '';
       // A body that is one field holds that field's value; a GET carries fields in its query.
       const body = !hasBody ? undefined : binding.body === '*' ? fields : (fields[binding.body ?? ''] ?? {});
-      const query = binding.body === '*' ? '' : new URLSearchParams(Object.entries(fields).filter(([key]) => key !== binding.body).map(([key, value]): [string, string] => [key, typeof value === 'string' ? value : JSON.stringify(value)])).toString();
+      const query =
+        binding.body === '*'
+          ? ''
+          : new URLSearchParams(
+              Object.entries(fields)
+                .filter(([key]) => key !== binding.body)
+                .map(([key, value]): [string, string] => [key, typeof value === 'string' ? value : JSON.stringify(value)]),
+            ).toString();
       return [{ service, method, name, verb: binding.verb, path: `/${service.host}${path}${query === '' ? '' : `?${query}`}`, body, request }];
     }),
   );
@@ -61,7 +75,9 @@ function protoBinding(method: DescMethod): HttpBinding | undefined {
 
 function sampleName(pattern: string, service: AnyService): string {
   const parts = pattern === '**' ? ['projects', '*'] : pattern.split('/');
-  return parts.map((part, index) => (part === '*' || part === '**' ? (SEGMENTS[parts[index - 1] ?? (service.host.startsWith('cloudresourcemanager') ? 'projects' : '')] ?? 'sample') : part)).join('/');
+  return parts
+    .map((part, index) => (part === '*' || part === '**' ? (SEGMENTS[parts[index - 1] ?? (service.host.startsWith('cloudresourcemanager') ? 'projects' : '')] ?? 'sample') : part))
+    .join('/');
 }
 
 function assign(json: Record<string, unknown>, path: readonly string[], value: string): void {

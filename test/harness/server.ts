@@ -2,8 +2,8 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createGrpcTransport } from '@connectrpc/connect-node';
 import type { Transport } from '@connectrpc/connect';
+import { createGrpcTransport } from '@connectrpc/connect-node';
 import { loadConfig } from '../../src/config.ts';
 import { type RunningServer, type ServerOptions, startServer } from '../../src/main.ts';
 
@@ -71,7 +71,15 @@ export async function startTestServer(flags: Record<string, unknown> = {}, optio
       const token = as === null ? undefined : await tokenOf(as);
       return createGrpcTransport({
         baseUrl: server.url,
-        interceptors: token === undefined ? [] : [(next) => (request) => { request.header.set('authorization', `Bearer ${token}`); return next(request); }],
+        interceptors:
+          token === undefined
+            ? []
+            : [
+                (next) => (request) => {
+                  request.header.set('authorization', `Bearer ${token}`);
+                  return next(request);
+                },
+              ],
       });
     },
     async restart() {

@@ -14,7 +14,10 @@ export function createAttemptFiles(dir: string): AttemptFiles {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const path = (id: AttemptId) => join(dir, `${id}.json`);
   return {
-    readAll: () => readdirSync(dir).filter((name) => name.endsWith('.json')).map((name) => revive(readFileSync(join(dir, name), 'utf8'))),
+    readAll: () =>
+      readdirSync(dir)
+        .filter((name) => name.endsWith('.json'))
+        .map((name) => revive(readFileSync(join(dir, name), 'utf8'))),
     write(attempt) {
       // Renamed into place, so that a kill leaves the old state or the new one.
       writeFileSync(`${path(attempt.id)}.new`, JSON.stringify(attempt), { mode: 0o600 });

@@ -17,5 +17,12 @@ const programs: Programs = {
 driverContract('fake', { localhost: false, longLines: false, startFailures: true, signals: true, adoption: true }, () => {
   const stateDir = mkdtempSync(join(tmpdir(), 'fake-driver-'));
   const create = () => createFakeDriver({ stateDir });
-  return Promise.resolve({ driver: create(), reopen: () => Promise.resolve(create()), image: 'example.com/app:v1', missingImage: 'example.com/missing:v1', programs, cleanUp: () => Promise.resolve(rmSync(stateDir, { recursive: true })) });
+  return Promise.resolve({
+    driver: create(),
+    reopen: () => Promise.resolve(create()),
+    image: 'example.com/app:v1',
+    missingImage: 'example.com/missing:v1',
+    programs,
+    cleanUp: () => Promise.resolve(rmSync(stateDir, { recursive: true })),
+  });
 });

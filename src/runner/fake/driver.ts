@@ -7,11 +7,22 @@
 import { createHash } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Clock, MICROS_PER_MILLI, systemClock } from '../../timestamp.ts';
-import { type AttemptExit, type AttemptId, type AttemptSpec, type AttemptState, type Driver, type DriverListener, ImageError, type LogCursor, type LogLine, type ResolvedImage } from '../driver.ts';
+import {
+  type AttemptExit,
+  type AttemptId,
+  type AttemptSpec,
+  type AttemptState,
+  type Driver,
+  type DriverListener,
+  ImageError,
+  type LogCursor,
+  type LogLine,
+  type ResolvedImage,
+} from '../driver.ts';
 import { imageName } from '../image-name.ts';
 import { createSystemTimers, type Timers } from '../timers.ts';
-import { type FakeBehaviour, readBehaviour } from './behaviour.ts';
 import { createAttemptFiles } from './attempt-files.ts';
+import { type FakeBehaviour, readBehaviour } from './behaviour.ts';
 
 export interface FakeDriverOptions {
   readonly clock?: Clock;
@@ -121,7 +132,12 @@ export function createFakeDriver(options: FakeDriverOptions = {}): FakeDriver {
         if (keep.has(attempt.id)) watch(attempt);
         else forget(attempt.id);
       }
-      return { description: 'fake driver: runs nothing, ends attempts as their environment says', cpuMillis: options.cpuMillis ?? 8000, memoryBytes: options.memoryBytes ?? 32 * 2 ** 30, warnings: [] };
+      return {
+        description: 'fake driver: runs nothing, ends attempts as their environment says',
+        cpuMillis: options.cpuMillis ?? 8000,
+        memoryBytes: options.memoryBytes ?? 32 * 2 ** 30,
+        warnings: [],
+      };
     },
     async resolveImage(reference, signal) {
       await nextTurn();

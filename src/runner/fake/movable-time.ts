@@ -1,5 +1,5 @@
 /** A clock for tests and simulations that stands still until it is moved, and the timers that belong to it. */
-import { type Clock, type Micros, MICROS_PER_MILLI } from '../../timestamp.ts';
+import { type Clock, MICROS_PER_MILLI, type Micros } from '../../timestamp.ts';
 import type { Timers } from '../timers.ts';
 
 export interface MovableTime extends Clock, Timers {
@@ -13,7 +13,8 @@ export interface MovableTime extends Clock, Timers {
 export function createMovableTime(start: Micros = Date.UTC(2026, 0, 1) * MICROS_PER_MILLI): MovableTime {
   let now = start;
   const timers = new Set<{ when: Micros; run: () => void }>();
-  const earliest = () => [...timers].reduce<{ when: Micros; run: () => void } | undefined>((least, timer) => (least === undefined || timer.when < least.when ? timer : least), undefined);
+  const earliest = () =>
+    [...timers].reduce<{ when: Micros; run: () => void } | undefined>((least, timer) => (least === undefined || timer.when < least.when ? timer : least), undefined);
   return {
     now: () => ++now,
     at(when, run) {

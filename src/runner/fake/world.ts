@@ -16,12 +16,12 @@ import { openStore, type Store } from '../../store/database.ts';
 import { type ExecutionRow, executionFromRow, executionToRow, findExecutionByUid, insertExecution } from '../../store/executions.ts';
 import { findJobByUid, insertJob, jobFromRow, jobToRow } from '../../store/jobs.ts';
 import { findOperation, insertOperation, operationFromRow, operationToRow } from '../../store/operations.ts';
-import { insertTasks, listTasksOfExecution, newTaskRows, taskFromRow, type TaskRow } from '../../store/tasks.ts';
+import { insertTasks, listTasksOfExecution, newTaskRows, type TaskRow, taskFromRow } from '../../store/tasks.ts';
 import { MICROS_PER_MILLI, toDuration, toTimestamp } from '../../timestamp.ts';
 import type { RunnerLimits } from '../context.ts';
 import type { Driver } from '../driver.ts';
-import type { LogSink } from '../log-sink.ts';
 import type { LeaseTable } from '../lease-table.ts';
+import type { LogSink } from '../log-sink.ts';
 import { createRunner, type Runner } from '../loop.ts';
 import { until } from '../until.ts';
 import { createMemoryLogSink, type MemoryLogSink } from './log-sink.ts';
@@ -47,7 +47,10 @@ export interface World {
   readonly sink: MemoryLogSink;
   readonly dir: string;
   readonly warnings: string[];
-  runner(driver: Driver, options?: { readonly instanceId?: string; readonly limits?: Partial<RunnerLimits>; readonly leases?: LeaseTable; readonly store?: Store; readonly logs?: LogSink }): Runner;
+  runner(
+    driver: Driver,
+    options?: { readonly instanceId?: string; readonly limits?: Partial<RunnerLimits>; readonly leases?: LeaseTable; readonly store?: Store; readonly logs?: LogSink },
+  ): Runner;
   /** Leaves a loop to itself, as one whose process was killed. */
   forget(runner: Runner): void;
   insertJob(image: string, change?: (job: Job) => void): Promise<{ readonly uid: string; readonly name: string; readonly operation: string }>;
@@ -72,7 +75,12 @@ export async function createWorld(): Promise<World> {
   const sink = createMemoryLogSink();
   const warnings: string[] = [];
   const runners: Runner[] = [];
-  const log = { debug: () => undefined, info: () => undefined, warn: (_: object, message: string) => void warnings.push(message), error: (_: object, message: string) => void warnings.push(message) };
+  const log = {
+    debug: () => undefined,
+    info: () => undefined,
+    warn: (_: object, message: string) => void warnings.push(message),
+    error: (_: object, message: string) => void warnings.push(message),
+  };
   let serial = 0;
 
   const world: World = {
@@ -82,7 +90,17 @@ export async function createWorld(): Promise<World> {
     dir,
     warnings,
     runner(driver, options = {}) {
-      const runner = createRunner({ store: options.store ?? store, driver, clock: time, timers: time, log, logs: options.logs ?? sink, instanceId: options.instanceId ?? 'one', limits: { maxAttempts: 100, ...options.limits }, ...(options.leases === undefined ? {} : { leases: options.leases }) });
+      const runner = createRunner({
+        store: options.store ?? store,
+        driver,
+        clock: time,
+        timers: time,
+        log,
+        logs: options.logs ?? sink,
+        instanceId: options.instanceId ?? 'one',
+        limits: { maxAttempts: 100, ...options.limits },
+        ...(options.leases === undefined ? {} : { leases: options.leases }),
+      });
       runners.push(runner);
       return runner;
     },
@@ -91,7 +109,17 @@ export async function createWorld(): Promise<World> {
       const name = `${PARENT}/jobs/job-${++serial}`;
       const now = time.now();
       const operation = `${PARENT}/operations/${randomUUID()}`;
-      const job = create(JobSchema, { name, uid: randomUUID(), generation: 1n, createTime: toTimestamp(now), updateTime: toTimestamp(now), reconciling: true, latestCreatedExecution: {}, terminalCondition: { state: Condition_State.CONDITION_PENDING }, template: { taskCount: 1, template: { containers: [{ image }] } } });
+      const job = create(JobSchema, {
+        name,
+        uid: randomUUID(),
+        generation: 1n,
+        createTime: toTimestamp(now),
+        updateTime: toTimestamp(now),
+        reconciling: true,
+        latestCreatedExecution: {},
+        terminalCondition: { state: Condition_State.CONDITION_PENDING },
+        template: { taskCount: 1, template: { containers: [{ image }] } },
+      });
       change?.(job);
       await store.write(async (tx) => {
         await insertJob(tx.db, jobToRow(job, operation));
@@ -106,20 +134,69 @@ export async function createWorld(): Promise<World> {
       const name = `${PARENT}/jobs/${short}/executions/${short}-abcde`;
       const taskCount = wish.taskCount ?? 1;
       const template = create(TaskTemplateSchema, {
-        containers: [create(ContainerSchema, { image: wish.image ?? 'example.com/app:v1', env: Object.entries(wish.env ?? {}).map(([key, value]) => create(EnvVarSchema, { name: key, values: { case: 'value', value } })), resources: create(ResourceRequirementsSchema, { limits: { ...(wish.limits ?? { cpu: '1000m', memory: '512Mi' }) } }) })],
+        containers: [
+          create(ContainerSchema, {
+            image: wish.image ?? 'example.com/app:v1',
+            env: Object.entries(wish.env ?? {}).map(([key, value]) => create(EnvVarSchema, { name: key, values: { case: 'value', value } })),
+            resources: create(ResourceRequirementsSchema, { limits: { ...(wish.limits ?? { cpu: '1000m', memory: '512Mi' }) } }),
+          }),
+        ],
         retries: { case: 'maxRetries', value: wish.maxRetries ?? 3 },
         timeout: toDuration(wish.timeoutMs ?? 600_000),
         serviceAccount: 'runner@demo.iam.gserviceaccount.com',
       });
       wish.change?.(template);
-      const job = create(JobSchema, { name: `${PARENT}/jobs/${short}`, uid: randomUUID(), generation: 1n, createTime: toTimestamp(now), observedGeneration: 1n, latestCreatedExecution: { name: `${short}-abcde`, createTime: toTimestamp(now) } });
-      const execution = create(ExecutionSchema, { name, uid: randomUUID(), job: job.name, generation: 1n, createTime: toTimestamp(now), taskCount, parallelism: wish.parallelism ?? taskCount, template, reconciling: true, conditions: [pending('Completed')], labels: { team: 'blue' } });
+      const job = create(JobSchema, {
+        name: `${PARENT}/jobs/${short}`,
+        uid: randomUUID(),
+        generation: 1n,
+        createTime: toTimestamp(now),
+        observedGeneration: 1n,
+        latestCreatedExecution: { name: `${short}-abcde`, createTime: toTimestamp(now) },
+      });
+      const execution = create(ExecutionSchema, {
+        name,
+        uid: randomUUID(),
+        job: job.name,
+        generation: 1n,
+        createTime: toTimestamp(now),
+        taskCount,
+        parallelism: wish.parallelism ?? taskCount,
+        template,
+        reconciling: true,
+        conditions: [pending('Completed')],
+        labels: { team: 'blue' },
+      });
       const operation = `${PARENT}/operations/${randomUUID()}`;
-      const shared = create(TaskSchema, { job: job.name, execution: name, generation: 1n, createTime: toTimestamp(now), containers: template.containers, maxRetries: wish.maxRetries ?? 3, conditions: [pending('Completed'), pending('Started')] });
-      const rows = newTaskRows(shared, execution.uid, Array.from({ length: taskCount }, (_, index) => ({ name: `${name}/tasks/${short}-abcde-task${index}`, uid: randomUUID(), etag: '' })));
+      const shared = create(TaskSchema, {
+        job: job.name,
+        execution: name,
+        generation: 1n,
+        createTime: toTimestamp(now),
+        containers: template.containers,
+        maxRetries: wish.maxRetries ?? 3,
+        conditions: [pending('Completed'), pending('Started')],
+      });
+      const rows = newTaskRows(
+        shared,
+        execution.uid,
+        Array.from({ length: taskCount }, (_, index) => ({ name: `${name}/tasks/${short}-abcde-task${index}`, uid: randomUUID(), etag: '' })),
+      );
       await store.write(async (tx) => {
         await insertJob(tx.db, jobToRow(job, null));
-        await insertExecution(tx.db, executionToRow(execution, { job_uid: job.uid, phase: 'pending', cancel_requested: 0, delete_requested: 0, operation, lease_owner: null, lease_expire_time: null, delete_time: null }));
+        await insertExecution(
+          tx.db,
+          executionToRow(execution, {
+            job_uid: job.uid,
+            phase: 'pending',
+            cancel_requested: 0,
+            delete_requested: 0,
+            operation,
+            lease_owner: null,
+            lease_expire_time: null,
+            delete_time: null,
+          }),
+        );
         await insertTasks(tx.db, rows);
         await insertOperation(tx.db, operationToRow(create(OperationSchema, { name: operation, metadata: anyPack(ExecutionSchema, execution) }), name, now));
         tx.touch('work');
@@ -130,7 +207,11 @@ export async function createWorld(): Promise<World> {
       const operation = `${PARENT}/operations/${randomUUID()}`;
       const row = await world.row(uid);
       await store.write(async (tx) => {
-        await tx.db.updateTable('executions').set({ [what]: 1 }).where('uid', '=', uid).execute();
+        await tx.db
+          .updateTable('executions')
+          .set({ [what]: 1 })
+          .where('uid', '=', uid)
+          .execute();
         await insertOperation(tx.db, operationToRow(create(OperationSchema, { name: operation }), row.name, time.now()));
         tx.touch('work');
       });
