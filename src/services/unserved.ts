@@ -8,14 +8,11 @@ import { Instances } from '../gen/google/cloud/run/v2/instance_pb.js';
 import { Revisions } from '../gen/google/cloud/run/v2/revision_pb.js';
 import { Services } from '../gen/google/cloud/run/v2/service_pb.js';
 import { WorkerPools } from '../gen/google/cloud/run/v2/worker_pool_pb.js';
-import { ConfigServiceV2 } from '../gen/google/logging/v2/logging_config_pb.js';
-import { MetricsServiceV2 } from '../gen/google/logging/v2/logging_metrics_pb.js';
 import { type AnyService, unimplementedService } from './service.ts';
 
 export function createUnservedServices(): readonly AnyService[] {
   return [
     ...[Services, Revisions, WorkerPools, Instances, Builds].map((desc) => unimplementedService(desc, 'run.googleapis.com')),
     ...[TagKeys, TagValues, TagBindings, TagHolds].map((desc) => unimplementedService(desc, 'cloudresourcemanager.googleapis.com')),
-    ...[ConfigServiceV2, MetricsServiceV2].map((desc) => unimplementedService(desc, 'logging.googleapis.com')),
   ];
 }
