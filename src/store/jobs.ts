@@ -82,8 +82,9 @@ const selectByName = prepare<JobRow, 'name'>(['name'], (db, { name }) => db.sele
 
 /** A job by its uid, deleted or not. */
 export async function findJobByUid(db: Db, uid: string): Promise<JobRow | undefined> {
-  return db.selectFrom('jobs').selectAll().where('uid', '=', uid).executeTakeFirst();
+  return (await selectByUid(db, { uid }))[0];
 }
+const selectByUid = prepare<JobRow, 'uid'>(['uid'], (db, { uid }) => db.selectFrom('jobs').selectAll().where('uid', '=', uid));
 
 /** Newest first. @param page.location absent: all; @param page.deletedSince shows deleted ones too, of this time or later */
 export async function listJobs(

@@ -56,8 +56,11 @@ export async function listOperations(
 
 /** Those that wait for the end of this job's reconciliation, or of this execution. */
 export async function listOpenOperations(db: Db, target: string): Promise<OperationRow[]> {
-  return db.selectFrom('operations').selectAll().where('target', '=', target).where('done', '=', sql.lit(0)).orderBy('create_time').execute();
+  return [...(await selectOpen(db, { target }))];
 }
+const selectOpen = prepare<OperationRow, 'target'>(['target'], (db, { target }) =>
+  db.selectFrom('operations').selectAll().where('target', '=', target).where('done', '=', sql.lit(0)).orderBy('create_time'),
+);
 
 export async function insertOperation(db: Db, row: OperationRow): Promise<void> {
   await insertRow(db, row);

@@ -3,14 +3,16 @@ import { randomInt } from 'node:crypto';
 import type { Selectable } from 'kysely';
 import type { Db } from './database.ts';
 import type { ProjectsTable } from './schema.ts';
+import { prepare } from './sqlite.ts';
 
 export type ProjectRow = Selectable<ProjectsTable>;
 
 /** @param key id or number; ids begin with a letter, so the two cannot be confused */
 export async function findProject(db: Db, key: string): Promise<ProjectRow | undefined> {
-  const column = /^\d/.test(key) ? 'number' : 'project_id';
-  return db.selectFrom('projects').selectAll().where(column, '=', key).executeTakeFirst();
+  return (await (/^\d/.test(key) ? selectByNumber : selectById)(db, { key }))[0];
 }
+const selectByNumber = prepare<ProjectRow, 'key'>(['key'], (db, { key }) => db.selectFrom('projects').selectAll().where('number', '=', key));
+const selectById = prepare<ProjectRow, 'key'>(['key'], (db, { key }) => db.selectFrom('projects').selectAll().where('project_id', '=', key));
 
 /** In the order of their ids, from the one after `after`. @param page.parent `organizations/N` or `folders/N`; absent: all */
 export async function listProjects(

@@ -10,6 +10,7 @@ import type { Db } from './database.ts';
 import { movePolicy, renameMember } from './policies.ts';
 import { findProject } from './projects.ts';
 import type { ServiceAccountsTable } from './schema.ts';
+import { prepare } from './sqlite.ts';
 
 export type ServiceAccountRow = Selectable<ServiceAccountsTable>;
 
@@ -33,9 +34,14 @@ export function serviceAccountResource(row: Pick<ServiceAccountRow, 'project_id'
 
 /** The account that is not deleted. @param key e-mail or unique id */
 export async function findServiceAccount(db: Db, key: string): Promise<ServiceAccountRow | undefined> {
-  const column = key.includes('@') ? 'email' : 'unique_id';
-  return db.selectFrom('service_accounts').selectAll().where(column, '=', key.toLowerCase()).where('delete_time', 'is', null).executeTakeFirst();
+  return (await (key.includes('@') ? selectByEmail : selectByUniqueId)(db, { key: key.toLowerCase() }))[0];
 }
+const selectByEmail = prepare<ServiceAccountRow, 'key'>(['key'], (db, { key }) =>
+  db.selectFrom('service_accounts').selectAll().where('email', '=', key).where('delete_time', 'is', null),
+);
+const selectByUniqueId = prepare<ServiceAccountRow, 'key'>(['key'], (db, { key }) =>
+  db.selectFrom('service_accounts').selectAll().where('unique_id', '=', key).where('delete_time', 'is', null),
+);
 
 /** The account of this address or unique id that was deleted last. */
 export async function findDeletedServiceAccount(db: Db, key: string): Promise<ServiceAccountRow | undefined> {

@@ -37,7 +37,8 @@ export function createJob(deps: RunDeps): Unary<typeof CreateJobRequestSchema, t
       checks: ({ parent, jobId }) => {
         parseLocationName(parent, 'parent');
         validateJobId(jobId, 'CreateJobRequest');
-        return [{ permission: 'run.jobs.create', resource: resource(`${parent}/jobs/${jobId}`) }];
+        // Decided on the parent: what does not exist yet has no policy of its own.
+        return [{ permission: 'run.jobs.create', resource: resource(parent), asked: `${parent}/jobs/${jobId}` }];
       },
     },
     async handle(request, call) {

@@ -199,7 +199,7 @@ describe('who may', () => {
       `serviceAccount:service-123456789012@serverless-robot-prod.iam.gserviceaccount.com iam.serviceAccounts.getAccessToken ${account}`,
     ];
     await createIt();
-    expect(f.checked).toEqual([`run.jobs.create //run.googleapis.com/${name}`, ...expected]);
+    expect(f.checked).toEqual([`run.jobs.create //run.googleapis.com/${name.replace(/\/jobs\/.*/, '')}`, ...expected]);
     f.checked.length = 0;
     await patch();
     expect(f.checked).toEqual([`run.jobs.update //run.googleapis.com/${name}`, ...expected]);
