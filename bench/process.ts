@@ -34,14 +34,14 @@ export interface Started {
 }
 
 /** A control plane in a process of its own. */
-export async function startActas(args: readonly string[], dataDir = mkdtempSync(join(tmpdir(), 'actas-bench-'))): Promise<Started> {
+export async function startActas(args: readonly string[], dataDir = mkdtempSync(join(tmpdir(), 'actas-bench-')), env: NodeJS.ProcessEnv = {}): Promise<Started> {
   const program = published();
   const readyFile = join(dataDir, `ready-${Date.now()}.json`);
   const began = performance.now();
   const child = spawn(
     process.execPath,
     ['--disable-warning=ExperimentalWarning', program, 'up', '--data-dir', dataDir, '--port', '0', '--ready-file', readyFile, '--log-level', 'error', ...args],
-    { stdio: ['ignore', 'inherit', 'inherit'] },
+    { stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, ...env } },
   );
   while (!existsSync(readyFile)) {
     if (child.exitCode !== null) throw new Error(`actas up ended with ${child.exitCode}`);

@@ -32,8 +32,7 @@ async function onGround<T>(work: (ground: Ground) => Promise<T>): Promise<T | st
   }
   try {
     const image = await shellImage(new Docker({ socketPath: engine.dockerHost.replace('unix://', '') }));
-    process.env['DOCKER_HOST'] = engine.dockerHost;
-    const actas = await startActas(['--driver', 'docker']);
+    const actas = await startActas(['--driver', 'docker'], undefined, { DOCKER_HOST: engine.dockerHost });
     try {
       return await work({ actas, image, env: { ...process.env, DOCKER_HOST: engine.dockerHost } });
     } finally {
