@@ -165,7 +165,11 @@ async function beginSession(
       cpuMillis: cpus * 1000,
       memoryBytes: memory,
       network: network.network,
-      warnings: [...network.warnings, 'The size limit of an emptyDir volume on disk is not enforced by this engine.'],
+      warnings: [
+        ...(podman ? ['Podman is reached through its Docker API, but does not pass all tests of this driver yet: expect attempts that do not start. Docker does.'] : []),
+        ...network.warnings,
+        'The size limit of an emptyDir volume on disk is not enforced by this engine.',
+      ],
     },
   };
 }

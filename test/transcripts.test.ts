@@ -1,0 +1,40 @@
+/**
+ * Recorded answers of the real Google Cloud, replayed. The recordings are no part of the project: ACTAS_TRANSCRIPTS names the folder that
+ * holds them (`transcripts/*.jsonl`) and the program that replays them (`tools/replay-transcripts.mjs`); without it this suite is skipped.
+ */
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { describe, expect, test } from 'vitest';
+import { startTestServer } from './harness/server.ts';
+
+const folder = process.env['ACTAS_TRANSCRIPTS'];
+/** The sessions that this version answers alike, for the services that they are listed under. */
+const SESSIONS = [
+  'run.v1beta1.runjob.',
+  'iam.v1beta1.iamserviceaccount.',
+  'gcloud-mockiam.serviceaccount.crud',
+ 
+  'notebooks.v1beta1.',
+  'notebooks.v1alpha1.notebooksexecution',
+];
+
+describe.skipIf(folder === undefined)(`recorded exchanges${folder === undefined ? ' (ACTAS_TRANSCRIPTS names no folder)' : ''}`, () => {
+  test('jobs, service accounts and their policies are answered alike', { timeout: 120_000 }, async () => {
+    const server = await startTestServer();
+    try {
+      const { stdout } = await promisify(execFile)(
+        process.execPath,
+        [join(folder ?? '', 'tools', 'replay-transcripts.mjs'), '--base', server.url, '--token', server.ownerToken, '--only', 'run,iam', '--verbose'],
+        { maxBuffer: 1 << 26 },
+      );
+      const different = stdout.split('\n').filter((line) => SESSIONS.some((session) => line.startsWith(session)));
+      expect(different).toEqual([]);
+      const [, exact, all] = /^all\s+exact (\d+)\/(\d+)/m.exec(stdout) ?? [];
+      expect(Number(exact)).toBeGreaterThan(90);
+      expect(Number(all)).toBeGreaterThanOrEqual(Number(exact));
+    } finally {
+      await server.close();
+    }
+  });
+});
