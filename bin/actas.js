@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 // Starts the command-line program with a Node that can run it. Plain JavaScript that Node 18 understands, so that an old
 // Node says what is missing instead of a syntax error. The npm package `node`, a dependency, brings a Node of its own.
-import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import module, { createRequire } from 'node:module';
 import { dirname, join, sep } from 'node:path';
@@ -27,6 +26,8 @@ else if (major < NEEDED) respawn(nodeOfPackage());
 else if (startsServer() && major < 26 && !process.execArgv.includes(FLAGS[0])) respawn(process.execPath);
 else {
   if (useCompiled) keepCompiledCode();
+  // A start makes much that stays: with room for it from the beginning, little of it is moved about.
+  if (startsServer()) process.getBuiltinModule('node:v8').setFlagsFromString('--semi-space-growth-factor=32');
   await import(pathToFileURL(entry).href);
 }
 
@@ -59,6 +60,8 @@ function respawn(binary) {
     );
     return;
   }
+  // Loaded here: most starts need no second process.
+  const { spawn } = createRequire(import.meta.url)('node:child_process');
   const child = spawn(binary, [...FLAGS, entry, ...args], { stdio: 'inherit' });
   // Ctrl-C at a terminal reaches the child by itself, as it is in the same process group; handing it on would make two of it.
   const signals = process.stdin.isTTY ? ['SIGTERM', 'SIGHUP', 'SIGQUIT'] : ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'];

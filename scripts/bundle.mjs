@@ -31,23 +31,39 @@ const builtins = {
   },
 };
 
-const bundle = await rolldown({
-  plugins: [builtins],
-  input: { main: 'src/main.ts', config: 'src/config.ts', 'cli/main': 'src/cli/main.ts', 'log-worker': 'src/store/log-worker.ts' },
-  platform: 'node',
-  external: EXTERNAL,
-  logLevel: 'warn',
-  treeshake: { propertyReadSideEffects: false },
-});
-const { output } = await bundle.write({
-  dir: out,
-  format: 'esm',
-  entryFileNames: '[name].js',
-  // All beside each other, so that what is found relative to a module (roles, the log thread) has one place.
-  chunkFileNames: '[name]-[hash].js',
-  comments: { legal: true },
-});
-await bundle.close();
+/** commander starts programs for subcommands that are files of their own. We have none, and loading what starts them is felt at every start. */
+const commander = {
+  name: 'commander',
+  transform: {
+    filter: { id: /\/commander\/lib\/command\.js$/ },
+    handler(code) {
+      const eager = "const childProcess = require('node:child_process');";
+      if (!code.includes(eager)) throw new Error('commander loads child_process in another way now: see scripts/bundle.mjs');
+      return code.replace(eager, "const childProcess = { spawn: (...args) => process.getBuiltinModule('node:child_process').spawn(...args) };");
+    },
+  },
+};
+
+/** @returns what was written for these entries */
+async function write(input) {
+  const bundle = await rolldown({ plugins: [builtins, commander], input, platform: 'node', external: EXTERNAL, logLevel: 'warn', treeshake: { propertyReadSideEffects: false } });
+  const { output } = await bundle.write({
+    dir: out,
+    format: 'esm',
+    entryFileNames: '[name].js',
+    // All beside each other, so that what is found relative to a module (roles, the log thread) has one place.
+    chunkFileNames: '[name]-[hash].js',
+    comments: { legal: true, jsdoc: false, annotation: false },
+  });
+  await bundle.close();
+  return output;
+}
+
+const output = [
+  ...(await write({ main: 'src/main.ts', config: 'src/config.ts', 'cli/main': 'src/cli/main.ts' })),
+  // By itself: a thread that shared files with the rest would load with them what it does not need, and the start waits for it.
+  ...(await write({ 'log-worker': 'src/store/log-worker.ts' })),
+];
 
 const packages = new Set();
 for (const chunk of output) {

@@ -26,8 +26,7 @@ import type { Driver, TaskListeners } from './runner/driver.ts';
 import { createFakeDriver } from './runner/fake/driver.ts';
 import { createLeaseTable, type LeaseTable } from './runner/lease-table.ts';
 import { createRunner, type Runner } from './runner/loop.ts';
-import { applySeed } from './seed/apply.ts';
-import { defaultSeed, parseSeed, type Seed, SeedError } from './seed/seed.ts';
+import type { Seed } from './seed/seed.ts';
 import { createApiDoor } from './server/api-door.ts';
 import { type AuditEntry, createDispatch, type DispatchDeps } from './server/dispatch.ts';
 import { type Listener, listen } from './server/listen.ts';
@@ -47,7 +46,7 @@ import { lockDataDir } from './store/data-dir-lock.ts';
 import { openStore, type Store } from './store/database.ts';
 import { listFolders } from './store/folders.ts';
 import { createPolicySource } from './store/hierarchy.ts';
-import { type LogStore, openLogStore } from './store/log-store.ts';
+import { type LogStore, startLogStore } from './store/log-store.ts';
 import { listOrganizations } from './store/organizations.ts';
 import { findProject, listProjects } from './store/projects.ts';
 import { deleteExpired } from './store/retention.ts';
@@ -101,8 +100,8 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
 
 async function build(config: Config, log: Logger, givenDriver: Driver | undefined, undo: Undo): Promise<Omit<RunningServer, 'close'>> {
   const startTime = systemClock.now();
-  const seed = readSeed(config);
-  const { store, logs, instanceId } = await openState(config, log, undo);
+  const seed = await readSeed(config);
+  const { store, logs, logsOpened, instanceId } = await openState(config, log, undo);
   retract(config);
   const identity = createIdentity(store);
   undo.push(startHousekeeping(store, identity.tokens, log));
@@ -169,6 +168,7 @@ async function build(config: Config, log: Logger, givenDriver: Driver | undefine
     metadataPort: () => forTasks.metadataPort,
     limits: { strictResources: config.strictResources, ...(config.maxRunningAttempts === 0 ? {} : { maxAttempts: config.maxRunningAttempts }) },
   });
+  await logsOpened;
   const info = await late.runner.start();
   undo.push(() => late.runner?.stop({ keepRunning: !config.killOnStop }));
   if (info.network !== undefined) forTasks = { apiUrl: info.network.apiUrl, metadataPort: info.network.kind === 'hostname' ? info.network.metadataPort : undefined };
@@ -193,8 +193,9 @@ async function build(config: Config, log: Logger, givenDriver: Driver | undefine
 }
 
 /** @throws SeedError */
-function readSeed(config: Config): Seed | undefined {
+async function readSeed(config: Config): Promise<Seed | undefined> {
   if (config.seed === undefined) return undefined;
+  const { parseSeed, SeedError } = await import('./seed/seed.ts');
   try {
     return parseSeed(readFileSync(config.seed, 'utf8'), config.seed);
   } catch (error) {
@@ -203,18 +204,20 @@ function readSeed(config: Config): Seed | undefined {
   }
 }
 
-async function openState(config: Config, log: Logger, undo: Undo): Promise<{ store: Store; logs: LogStore; instanceId: string }> {
+async function openState(config: Config, log: Logger, undo: Undo): Promise<{ store: Store; logs: LogStore; logsOpened: Promise<void>; instanceId: string }> {
   const lock = lockDataDir(config.dataDir);
   undo.push(() => lock.release());
-  // Its thread starts while the state is opened.
-  const opening = openLogStore(config.dataDir, {
+  // Its thread starts while all else is built.
+  const { logs, opened } = startLogStore(config.dataDir, {
     retention: { maxAgeMs: config.logRetention, maxBytes: config.logMaxSize },
     onError: (error) => log.error({ err: error }, 'the log store failed'),
   });
-  undo.push(() => opening.then((logs) => logs.close()));
+  // A failure elsewhere may come first; build waits for it.
+  opened.catch(() => undefined);
+  undo.push(() => logs.close());
   const store = await openStore(config.dataDir);
   undo.push(() => store.close());
-  return { store, instanceId: await instanceOf(store), logs: await opening };
+  return { store, logs, logsOpened: opened, instanceId: await instanceOf(store) };
 }
 
 async function createDriver(config: Config, instanceId: string, seed: Seed | undefined, log: Logger): Promise<Driver> {
@@ -327,13 +330,11 @@ function startHousekeeping(store: Store, tokens: Tokens, log: Logger): () => voi
 
 /** A name for this data directory that outlives restarts: containers carry it, so that each control plane knows its own. */
 async function instanceOf(store: Store): Promise<string> {
-  return store.write(async ({ db }) => {
-    const known = await findSetting(db, 'instance');
-    if (known !== undefined) return known;
-    const made = randomBytes(6).toString('hex');
-    await updateSetting(db, 'instance', made);
-    return made;
-  });
+  const known = await findSetting(store.read, 'instance');
+  if (known !== undefined) return known;
+  const made = randomBytes(6).toString('hex');
+  await store.write(({ db }) => updateSetting(db, 'instance', made));
+  return made;
 }
 
 /** Every API, a line each. */
@@ -355,6 +356,7 @@ function createServices(
 async function seedOnStart(config: Config, seed: Seed | undefined, store: Store, services: readonly AnyService[], deps: DispatchDeps): Promise<void> {
   const isNew = (await listOrganizations(store.read, { limit: 1 })).length === 0 && (await listProjects(store.read, { limit: 1 })).length === 0;
   if (seed === undefined && !isNew) return;
+  const [{ applySeed }, { defaultSeed }] = await Promise.all([import('./seed/apply.ts'), import('./seed/seed.ts')]);
   // A seed is the word of whoever owns the data directory: its jobs go the way of every request, but nobody's policy can refuse them.
   const trusted = createDispatch({
     ...deps,

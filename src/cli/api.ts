@@ -5,7 +5,6 @@
  * node:http and not fetch: fetch takes 20 ms to load and adds the headers of a browser, which the server is right to refuse.
  */
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
-import { request as httpsRequest } from 'node:https';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ApiFailure, type ErrorDetail, failure, notRunningFailure, operationFailure } from './failure.ts';
 
@@ -138,11 +137,16 @@ function exchange(verb: string, url: URL, body: object | undefined, token: strin
   if (verb !== 'GET') headers['content-length'] = String(Buffer.byteLength(payload ?? ''));
   return new Promise((resolve, reject) => {
     const secure = url.protocol === 'https:';
-    const request = (secure ? httpsRequest : httpRequest)(url, { method: verb, headers, ...(secure ? {} : { agent }), ...(signal === undefined ? {} : { signal }) }, (response) => {
-      collect(response)
-        .then((text) => resolve({ status: response.statusCode ?? 0, text, warnings: warningsOf(response) }))
-        .catch(reject);
-    });
+    // HTTPS is loaded where it is used: every command loads this file, and few need TLS.
+    const request = (secure ? process.getBuiltinModule('node:https').request : httpRequest)(
+      url,
+      { method: verb, headers, ...(secure ? {} : { agent }), ...(signal === undefined ? {} : { signal }) },
+      (response) => {
+        collect(response)
+          .then((text) => resolve({ status: response.statusCode ?? 0, text, warnings: warningsOf(response) }))
+          .catch(reject);
+      },
+    );
     request.on('error', (error: NodeJS.ErrnoException) => reject(signal?.aborted === true ? error : connectionFailure(error, url, whenDown)));
     request.end(payload);
   });

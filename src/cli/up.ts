@@ -1,5 +1,4 @@
 /** `actas up`: starts the control plane in the foreground, or detached. */
-import { spawn } from 'node:child_process';
 import { closeSync, fstatSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
@@ -92,6 +91,7 @@ async function serve(config: Config): Promise<void> {
 
 /** Starts the same command again without a terminal, and waits until it serves or has failed. */
 async function detach(config: Config): Promise<void> {
+  const { spawn } = await import('node:child_process');
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
   const logFile = join(config.dataDir, 'actas.log');
   const log = openSync(logFile, 'a', 0o600);

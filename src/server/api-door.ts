@@ -6,7 +6,7 @@ import type { AnyService, Log } from '../services/service.ts';
 import { createAddressing } from './address.ts';
 import type { Dispatch } from './dispatch.ts';
 import { createDoor, type Document } from './door.ts';
-import { createGrpcDoor } from './grpc.ts';
+import { createLazyGrpcDoor } from './grpc-status.ts';
 import type { Handler } from './listen.ts';
 import type { Metrics } from './metrics.ts';
 import type { PeerOf } from './peer.ts';
@@ -35,7 +35,7 @@ export function createApiDoor(deps: ApiDoorDeps): Handler {
   return createDoor({
     addressing: createAddressing(hosts, deps.names),
     rest,
-    grpc: createGrpcDoor(services, dispatch, peerOf, log),
+    grpc: createLazyGrpcDoor(services, dispatch, peerOf, log),
     documents,
     dispatch,
     peerOf,

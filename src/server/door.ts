@@ -8,7 +8,7 @@ import { type ApiError, forbidden, invalidRequest, unimplemented } from '../erro
 import type { Log } from '../services/service.ts';
 import type { Addressing } from './address.ts';
 import type { Dispatch } from './dispatch.ts';
-import { type GrpcDoor, sendGrpcError } from './grpc.ts';
+import { type GrpcDoor, sendGrpcError } from './grpc-status.ts';
 import type { Handler } from './listen.ts';
 import type { PeerOf } from './peer.ts';
 import { asApiError, type RestDoor, sendError } from './rest.ts';

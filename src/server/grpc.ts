@@ -2,7 +2,7 @@
  * The gRPC door (h2c; gRPC-Web too): connect's adapter over the same `dispatch` as REST. It registers every service's descriptor
  * once; where several APIs share one (google.longrunning.Operations), the request's name tells which is meant.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { DescMethod, DescService } from '@bufbuild/protobuf';
 import { create, type Message } from '@bufbuild/protobuf';
 import { Code, ConnectError, type ConnectRouter, createContextKey, createContextValues, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
@@ -10,29 +10,21 @@ import { connectNodeAdapter } from '@connectrpc/connect-node';
 import { type ApiError, deadlineExceeded, STATUS } from '../errors.ts';
 import type { AnyService, Log } from '../services/service.ts';
 import type { Dispatch } from './dispatch.ts';
+import { cutMessage, type GrpcDoor } from './grpc-status.ts';
 import type { Peer, PeerOf } from './peer.ts';
 import { asApiError, MAX_BODY_BYTES } from './rest.ts';
 
-export interface GrpcDoor {
-  /** Whether some service has this path, `/google.cloud.run.v2.Jobs/GetJob`. */
-  serves(path: string): boolean;
-  handle(request: IncomingMessage, response: ServerResponse): void;
-}
-
 /**
- * gRPC's C core takes 8 KiB of trailers, and an error is in them twice: as text, up to three bytes for one when it is not ASCII, and
- * packed, in base64. Source: grpc.max_metadata_size.
+ * An error is in the trailers twice: as text (`cutMessage`), and packed, in base64. Source: grpc.max_metadata_size.
  */
-const MAX_MESSAGE_BYTES = 1000;
 const MAX_DETAIL_BYTES = 2400;
 
 const STRANGER: Peer = { address: '', isLocal: false };
 const PEER = createContextKey(STRANGER, { description: 'who is at the other end' });
 
-export function createGrpcDoor(services: readonly AnyService[], dispatch: Dispatch, peerOf: PeerOf, log: Log): GrpcDoor {
+export function createGrpcHandler(services: readonly AnyService[], dispatch: Dispatch, peerOf: PeerOf, log: Log): GrpcDoor['handle'] {
   const groups = Map.groupBy(services, (service) => service.desc.typeName);
-  const paths = new Set(services.flatMap(({ desc }) => desc.methods.map((method) => `/${desc.typeName}/${method.name}`)));
-  const handle = connectNodeAdapter({
+  return connectNodeAdapter({
     routes: (router) => {
       for (const sharing of groups.values()) register(router, sharing, dispatch, log);
     },
@@ -44,7 +36,6 @@ export function createGrpcDoor(services: readonly AnyService[], dispatch: Dispat
     readMaxBytes: MAX_BODY_BYTES,
     writeMaxBytes: 64 * 1024 * 1024,
   });
-  return { serves: (path) => paths.has(path), handle };
 }
 
 function register(router: ConnectRouter, sharing: readonly AnyService[], dispatch: Dispatch, log: Log): void {
@@ -103,27 +94,10 @@ function refuseStream(service: AnyService, method: DescMethod, dispatch: Dispatc
 /** Our error on the gRPC wire: the same code and details as in JSON. */
 export function toConnect(shaped: ApiError): ConnectError {
   // connect's codes are the numbers of google.rpc.Code.
-  const connect = new ConnectError(cut(shaped.message), STATUS[shaped.status].code, undefined, undefined, shaped);
+  const connect = new ConnectError(cutMessage(shaped.message), STATUS[shaped.status].code, undefined, undefined, shaped);
   let room = MAX_DETAIL_BYTES;
   // An answer that a client throws away for its length says nothing at all: what does not fit is left out.
   const details = shaped.details.filter((any) => any.value.length <= room && (room -= any.value.length) >= 0);
   connect.details = details.map((any) => ({ type: any.typeUrl.slice(any.typeUrl.lastIndexOf('/') + 1), value: any.value }));
   return connect;
-}
-
-/** A refusal before any RPC: the status alone, in headers ("Trailers-Only" of gRPC over HTTP/2), where a client would guess at a JSON answer. */
-export function sendGrpcError(response: ServerResponse, shaped: ApiError, type: string): void {
-  if (response.destroyed || response.headersSent) return;
-  response.writeHead(200, {
-    'Content-Type': type.startsWith('application/grpc-web') ? 'application/grpc-web+proto' : 'application/grpc',
-    'grpc-status': String(STATUS[shaped.status].code),
-    'grpc-message': encodeURIComponent(cut(shaped.message)),
-  });
-  response.end();
-}
-
-function cut(message: string): string {
-  const bytes = Buffer.from(message);
-  // As a part of a stream: a character that was cut through is left out.
-  return bytes.length <= MAX_MESSAGE_BYTES ? bytes.toString() : `${new TextDecoder().decode(bytes.subarray(0, MAX_MESSAGE_BYTES), { stream: true })}...`;
 }

@@ -3,7 +3,7 @@
  * listener, so the tasks' bridge is served by the same server.
  */
 import { createServer as createHttp1, type IncomingMessage, type ServerResponse } from 'node:http';
-import { createServer as createHttp2, type Http2Session } from 'node:http2';
+import type { Http2Server, Http2Session } from 'node:http2';
 import { createServer as createTcp, type Socket } from 'node:net';
 
 /** HTTP/1 and HTTP/2 requests alike, as node's compatibility layer gives them. */
@@ -23,15 +23,22 @@ const FIRST_BYTES_TIMEOUT_MS = 10_000;
 /** @throws Error with a sentence where the port is taken or may not be bound */
 export async function listen(options: { host: string; port: number; handler: Handler }): Promise<Listener> {
   const http1 = createHttp1({ headersTimeout: 30_000, requestTimeout: 300_000, keepAliveTimeout: 65_000, maxHeaderSize: 32 * 1024 }, options.handler);
-  // node's Http2ServerRequest/Response are drop-ins for what our handlers use; the types do not say so.
-  const http2 = createHttp2({ settings: { maxConcurrentStreams: 256 }, maxSessionMemory: 64 }, options.handler as unknown as Parameters<typeof createHttp2>[1]);
   // It never listens by itself, and only that event makes node watch over connections: the time limits above, and which are idle.
   http1.emit('listening');
   const sessions = new Set<Http2Session>();
-  http2.on('session', (session) => {
-    sessions.add(session);
-    session.once('close', () => sessions.delete(session));
-  });
+  let started: Http2Server | undefined;
+  /** Made by the first connection that needs it: loading HTTP/2 is a good part of the program's start. */
+  const http2 = (): Http2Server => {
+    if (started !== undefined) return started;
+    const { createServer } = process.getBuiltinModule('node:http2');
+    // node's Http2ServerRequest/Response are drop-ins for what our handlers use; the types do not say so.
+    const server = createServer({ settings: { maxConcurrentStreams: 256 }, maxSessionMemory: 64 }, options.handler as unknown as Parameters<typeof createServer>[1]);
+    server.on('session', (session) => {
+      sessions.add(session);
+      session.once('close', () => sessions.delete(session));
+    });
+    return (started = server);
+  };
   const sockets = new Set<Socket>();
   /** Nothing came on them yet. */
   const unread = new Set<Socket>();
@@ -57,7 +64,7 @@ export async function listen(options: { host: string; port: number; handler: Han
       socket.setTimeout(0);
       socket.removeAllListeners('timeout');
       socket.unshift(first);
-      (first.toString('latin1') === PREFACE ? http2 : http1).emit('connection', socket);
+      (first.toString('latin1') === PREFACE ? http2() : http1).emit('connection', socket);
     };
     socket.once('readable', peek);
   };

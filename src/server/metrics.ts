@@ -1,5 +1,4 @@
-/** Prometheus metrics of the API. Labels are few and bounded: methods come from descriptors, never from a caller. */
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+/** Prometheus metrics of the API. The library that counts is loaded by the first call that is counted, so that the start does not wait for it. */
 import type { AuditEntry } from './dispatch.ts';
 
 export interface Metrics {
@@ -10,23 +9,26 @@ export interface Metrics {
 }
 
 export function createMetrics(): Metrics {
-  const registry = new Registry();
-  const requests = new Counter({ name: 'actas_requests_total', help: 'API calls by method, status and door.', labelNames: ['method', 'status', 'door'], registers: [registry] });
-  const latency = new Histogram({
-    name: 'actas_request_duration_seconds',
-    help: 'Time from the headers of a request to its answer.',
-    labelNames: ['method'],
-    buckets: [0.0005, 0.001, 0.005, 0.02, 0.1, 0.5, 2, 10],
-    registers: [registry],
-  });
+  let waiting: ((registry: Metrics) => void)[] = [];
+  let loaded: Metrics | undefined;
+  let loading: Promise<Metrics> | undefined;
+  const load = (): Promise<Metrics> =>
+    (loading ??= import('./metrics-registry.ts').then(({ createRegistry }) => {
+      const registry = createRegistry();
+      for (const step of waiting) step(registry);
+      waiting = [];
+      return (loaded = registry);
+    }));
+  const tell = (step: (registry: Metrics) => void): void => {
+    if (loaded === undefined) waiting.push(step);
+    else step(loaded);
+  };
   return {
     observe(entry) {
-      requests.inc({ method: entry.method, status: entry.status, door: entry.door });
-      latency.observe({ method: entry.method }, entry.latencyMs / 1000);
+      tell((registry) => registry.observe(entry));
+      if (loading === undefined) void load();
     },
-    gauge(name, help, read) {
-      const gauge: Gauge = new Gauge({ name, help, registers: [registry], collect: () => gauge.set(read()) });
-    },
-    text: () => registry.metrics(),
+    gauge: (name, help, read) => tell((registry) => registry.gauge(name, help, read)),
+    text: async () => (await load()).text(),
   };
 }

@@ -63,6 +63,13 @@ const AUDIT_DELAY_MS = 200;
 
 /** Opens (and on first use makes) `<dataDir>/logs.sqlite`. @throws where it cannot be opened */
 export async function openLogStore(dataDir: string, options: LogStoreOptions = {}): Promise<LogStore> {
+  const { logs, opened } = startLogStore(dataDir, options);
+  await opened;
+  return logs;
+}
+
+/** The same without waiting: what is asked before it is open waits in the thread's queue. `opened` rejects where the file cannot be opened. */
+export function startLogStore(dataDir: string, options: LogStoreOptions = {}): { readonly logs: LogStore; readonly opened: Promise<void> } {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const link = createLink(
     {
@@ -73,12 +80,12 @@ export async function openLogStore(dataDir: string, options: LogStoreOptions = {
     },
     (error) => options.onError?.(error),
   );
-  await link.open();
+  const opened = link.open();
   const room = createRoom(options.maxQueueBytes ?? 16 * 1024 * 1024);
   const audit = createAuditQueue(link, options.maxAuditWaiting ?? 10_000, (error) => options.onError?.(error));
   const listeners = new Set<(source: LogSource, lines: number) => void>();
 
-  return {
+  const logs: LogStore = {
     async append(source, lines, signal) {
       for (const part of parts(lines)) {
         await room.take(part.bytes, signal);
@@ -125,6 +132,7 @@ export async function openLogStore(dataDir: string, options: LogStoreOptions = {
       await link.close();
     },
   };
+  return { logs, opened };
 }
 
 /** A token is what a caller sends: its digest proves nothing about the rest. */
