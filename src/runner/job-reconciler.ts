@@ -3,7 +3,7 @@
  * written in one transaction, and only if nobody has changed the job meanwhile.
  */
 import { create } from '@bufbuild/protobuf';
-import { anyPack } from '@bufbuild/protobuf/wkt';
+import { AnySchema } from '@bufbuild/protobuf/wkt';
 import { type Condition, Condition_State, ConditionSchema } from '../gen/google/cloud/run/v2/condition_pb.js';
 import { type Job, JobSchema } from '../gen/google/cloud/run/v2/job_pb.js';
 import type { Operation } from '../gen/google/longrunning/operations_pb.js';
@@ -151,8 +151,10 @@ async function finishDeletion(context: RunnerContext, tx: Tx, uid: string): Prom
 }
 
 async function endOperations(tx: Tx, row: JobRow, job: Job, error: Extract<Operation['result'], { case: 'error' }> | undefined): Promise<void> {
-  await updateJob(tx.db, jobToRow(job, null));
-  const result = error ?? ({ case: 'response', value: anyPack(JobSchema, job) } as const);
+  const stored = jobToRow(job, null);
+  await updateJob(tx.db, stored);
+  // The response is the job as it is stored: packed once.
+  const result = error ?? ({ case: 'response', value: create(AnySchema, { typeUrl: `type.googleapis.com/${JobSchema.typeName}`, value: stored.body }) } as const);
   for (const operation of await listOpenOperations(tx.db, row.name)) await updateOperation(tx.db, completeOperation(operation, { metadata: jobMetadata(job), result }));
   tx.touch('operations');
 }

@@ -14,7 +14,7 @@ import { unavailable } from '../errors.ts';
 import * as initial from './migrations/0001-initial.ts';
 import * as retention from './migrations/0002-retention.ts';
 import type { Database } from './schema.ts';
-import { openSqlite } from './sqlite.ts';
+import { openSqlite, queriesOn } from './sqlite.ts';
 
 /** What the noun files take: the reader, or the transaction that `write` hands out. */
 export type Db = Kysely<Database>;
@@ -132,7 +132,14 @@ export async function openStore(dataDir: string): Promise<Store> {
   };
 
   return {
-    read: reader.query,
+    // A commit on one connection empties another's cache of pages. So reads go to the writer's own while it is between two transactions,
+    // which is nearly always, and to the reader while a transaction of the writer's is open, for they must not see it.
+    read: queriesOn((text) => {
+      if (writer.raw.isTransaction) return reader.prepare(text);
+      const statement = writer.prepare(text);
+      if (!statement.reader) throw new Error(`Nothing is written outside a transaction: ${text}`);
+      return statement;
+    }),
     write<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
       if (inside.getStore()?.isOpen === true)
         return Promise.reject(new Error('A transaction was begun inside another: it would wait for itself. Use the db of the one that is open.'));

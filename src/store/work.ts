@@ -7,6 +7,7 @@ import { MICROS_PER_SECOND, type Micros } from '../timestamp.ts';
 import type { Db } from './database.ts';
 import type { ExecutionRow, ExecutionState } from './executions.ts';
 import type { JobRow } from './jobs.ts';
+import { prepare } from './sqlite.ts';
 import type { TaskRow, TaskState } from './tasks.ts';
 
 /**
@@ -32,8 +33,11 @@ export function leaseInstance(leaseOwner: string): string {
 
 /** Jobs that wait for the loop, the oldest first. */
 export async function listReconcilingJobs(db: Db, limit: number): Promise<Pick<JobRow, 'uid' | 'name' | 'generation'>[]> {
-  return db.selectFrom('jobs').select(['uid', 'name', 'generation']).where('reconciling', '=', sql.lit(1)).orderBy('create_time').limit(limit).execute();
+  return [...(await selectReconciling(db, { limit }))];
 }
+const selectReconciling = prepare<Pick<JobRow, 'uid' | 'name' | 'generation'>, 'limit'>(['limit'], (db, { limit }) =>
+  db.selectFrom('jobs').select(['uid', 'name', 'generation']).where('reconciling', '=', sql.lit(1)).orderBy('create_time').limit(limit),
+);
 
 /** How many executions of a job have not ended. */
 export async function countOpenExecutionsOfJob(db: Db, job: { readonly name: string; readonly uid: string }): Promise<number> {
@@ -117,15 +121,16 @@ export async function releaseExecution(db: Db, owner: LeaseOwner, uid: string): 
 
 /** Of the open executions that the owner holds, those that a caller has asked to end. */
 export async function listEndingExecutions(db: Db, owner: LeaseOwner): Promise<string[]> {
-  const rows = await db
+  return (await selectEnding(db, { owner: leaseOwnerName(owner) })).map((row) => row.uid);
+}
+const selectEnding = prepare<{ uid: string }, 'owner'>(['owner'], (db, { owner }) =>
+  db
     .selectFrom('executions')
     .select('uid')
     .where('phase', '<>', sql.lit('done'))
-    .where('lease_owner', '=', leaseOwnerName(owner))
-    .where((e) => e.or([e('cancel_requested', '=', 1), e('delete_requested', '=', 1)]))
-    .execute();
-  return rows.map((row) => row.uid);
-}
+    .where('lease_owner', '=', owner)
+    .where((e) => e.or([e('cancel_requested', '=', 1), e('delete_requested', '=', 1)])),
+);
 
 export interface TaskCounts {
   readonly pending: number;
