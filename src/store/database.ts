@@ -1,5 +1,5 @@
 /**
- * The state: one SQLite file in WAL mode. Reads go to a connection of their own and see what is committed; writes are
+ * The state: one SQLite file in WAL mode. Reads see what is committed, and never an open transaction; writes are
  * serialised on another, and writes that wait together are committed together (one fsync for all), each in a savepoint of
  * its own so that one that throws takes nothing of the others with it. What `write` has answered survives `kill -9`.
  *
