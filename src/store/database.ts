@@ -1,6 +1,6 @@
 /**
  * The state: one SQLite file in WAL mode. Reads see what is committed, and never an open transaction; writes are
- * serialised on another, and writes that wait together are committed together (one fsync for all), each in a savepoint of
+ * serialised, and writes that wait together are committed together (one fsync for all), each in a savepoint of
  * its own so that one that throws takes nothing of the others with it. What `write` has answered survives `kill -9`.
  *
  * Must not know: what the rows mean. The nouns are in the files beside this one, as plain functions over `Db`.
