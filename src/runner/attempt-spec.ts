@@ -1,9 +1,9 @@
 /** From an execution's template to what the driver starts. */
 import { type Probe as ApiProbe, type Container, EmptyDirVolumeSource_Medium, type Volume } from '../gen/google/cloud/run/v2/k8s.min_pb.js';
 import type { TaskTemplate } from '../gen/google/cloud/run/v2/task_template_pb.js';
+import { parseBytes } from '../quantity.ts';
 import { lastId } from '../resource-name.ts';
 import type { AttemptId, AttemptSpec, ContainerSpec, Probe, TaskNetwork, VolumeSpec } from './driver.ts';
-import { parseBytes } from './quantity.ts';
 import type { Resources } from './resources.ts';
 import { containerName } from './unserved.ts';
 

@@ -1,6 +1,6 @@
 /** What the containers of a task may use: the declared limits, and what of them this host can give. */
 import type { Container } from '../gen/google/cloud/run/v2/k8s.min_pb.js';
-import { parseBytes, parseCpuMillis } from './quantity.ts';
+import { parseBytes, parseCpuMillis } from '../quantity.ts';
 
 export interface Resources {
   readonly cpuMillis: number;

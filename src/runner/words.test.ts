@@ -4,7 +4,6 @@ import { ContainerSchema } from '../gen/google/cloud/run/v2/k8s.min_pb.js';
 import { goDuration } from './go-duration.ts';
 import { imageName } from './image-name.ts';
 import { exitNote, readOutcome, timeoutNote } from './outcome.ts';
-import { parseBytes, parseCpuMillis, parseQuantity } from './quantity.ts';
 import { fitResources } from './resources.ts';
 import { createSlots } from './slots.ts';
 
@@ -19,24 +18,6 @@ test.each([
   [3_600_000_000, '1h0m0s'],
   [59_999_999, '1m0s'],
 ])('goDuration(%i) is %s', (micros, text) => expect(goDuration(micros)).toBe(text));
-
-test.each([
-  ['1000m', 1],
-  ['1', 1],
-  ['0.5', 0.5],
-  ['.5', 0.5],
-  ['512Mi', 512 * 2 ** 20],
-  ['2Gi', 2 * 2 ** 30],
-  ['1G', 1e9],
-  ['1e3', 1000],
-  ['1k', 1000],
-])('parseQuantity(%s)', (text, value) => expect(parseQuantity(text)).toBe(value));
-test.each(['', 'x', '1.5.5', '-1', '1 Gi', '1gi', 'Mi'])('%j is no quantity', (text) => expect(parseQuantity(text)).toBeUndefined());
-test('units', () => {
-  expect(parseCpuMillis('250m')).toBe(250);
-  expect(parseCpuMillis('2')).toBe(2000);
-  expect(parseBytes('1.5Gi')).toBe(1.5 * 2 ** 30);
-});
 
 test.each([
   ['app', 'app'],

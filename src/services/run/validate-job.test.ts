@@ -7,7 +7,7 @@ import type { ContainerSchema } from '../../gen/google/cloud/run/v2/k8s.min_pb.j
 import type { TaskTemplateSchema } from '../../gen/google/cloud/run/v2/task_template_pb.js';
 import { ExecutionEnvironment } from '../../gen/google/cloud/run/v2/vendor_settings_pb.js';
 import { BadRequestSchema } from '../../gen/google/rpc/error_details_pb.js';
-import { parseBytes, parseCpuMillis } from './quantity.ts';
+import { parseBytes, parseCpuMillis } from '../../quantity.ts';
 import { desiredJob, validateJobId } from './validate-job.ts';
 
 type JobInit = MessageInitShape<typeof JobSchema>;
@@ -219,5 +219,11 @@ describe('accepted', () => {
 
 it('quantities', () => {
   expect(['1', '0.5', '.25', '1500m', '1.0001', 'x', ''].map(parseCpuMillis)).toEqual([1000, 500, 250, 1500, undefined, undefined, undefined]);
-  expect(['512Mi', '1.5Gi', '1G', '10', '1K', '-1'].map(parseBytes)).toEqual([536_870_912, 1_610_612_736, 1e9, 10, undefined, undefined]);
+  expect(['512Mi', '1.5Gi', '1G', '10', '1K', '-1', '1 Gi', '1gi', 'Mi', '1.5.5'].map(parseBytes)).toEqual([
+    536_870_912,
+    1_610_612_736,
+    1e9,
+    10,
+    ...Array.from({ length: 6 }, () => undefined),
+  ]);
 });

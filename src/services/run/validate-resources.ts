@@ -1,7 +1,7 @@
 /** CPU, memory and GPU of containers: the values and pairs that a job can have. Source: configuring/jobs/cpu, quotas. */
 import { invalidArgument } from '../../errors.ts';
 import type { Container } from '../../gen/google/cloud/run/v2/k8s.min_pb.js';
-import { parseBytes, parseCpuMillis } from './quantity.ts';
+import { parseBytes, parseCpuMillis } from '../../quantity.ts';
 
 const MIB = 2 ** 20;
 const GIB = 2 ** 30;

@@ -3,7 +3,7 @@
 import { invalidArgument } from '../../errors.ts';
 import type { Container, SecretVolumeSource, Volume } from '../../gen/google/cloud/run/v2/k8s.min_pb.js';
 import { EmptyDirVolumeSource_Medium } from '../../gen/google/cloud/run/v2/k8s.min_pb.js';
-import { parseBytes } from './quantity.ts';
+import { parseBytes } from '../../quantity.ts';
 import { DNS_LABEL, REQUIRED, type Refuse, refuseNul, refuseOutside } from './violations.ts';
 
 const SECRET = /^(?:projects\/[^/\s]+\/secrets\/)?[A-Za-z0-9_-]{1,255}$/;
