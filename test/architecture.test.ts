@@ -12,6 +12,7 @@ const LEAVES = ['errors.ts', 'timestamp.ts', 'page-token.ts', 'resource-name.ts'
 /** Room -> what of ours it may import, beside itself, the leaves and gen/. A room is a folder, or a file named in full. */
 const ARROWS: Record<string, readonly string[]> = {
   'main.ts': ['*'],
+  compose: ['*'],
   'config.ts': ['identity'],
   seed: ['services', 'store', 'policy', 'identity'],
   cli: ['config.ts', 'main.ts', 'server/status-file.ts'],

@@ -13,6 +13,8 @@ import { DEFAULT_MIGRATION_TABLE, type Kysely, type Migration, Migrator } from '
 import { unavailable } from '../errors.ts';
 import * as initial from './migrations/0001-initial.ts';
 import * as retention from './migrations/0002-retention.ts';
+import * as iam from './migrations/0003-iam.ts';
+import * as credentials from './migrations/0004-credentials.ts';
 import type { Database } from './schema.ts';
 import { openSqlite, queriesOn } from './sqlite.ts';
 
@@ -42,7 +44,7 @@ export interface Store {
   close(): Promise<void>;
 }
 
-const MIGRATIONS: Record<string, Migration> = { '0001-initial': initial, '0002-retention': retention };
+const MIGRATIONS: Record<string, Migration> = { '0001-initial': initial, '0002-retention': retention, '0003-iam': iam, '0004-credentials': credentials };
 /** More would make the first writer of a batch wait for the last one. */
 const MAX_BATCH = 64;
 const LOCK_PATIENCE_MS = 2000;

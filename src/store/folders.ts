@@ -1,5 +1,5 @@
 /** Folders of the resource hierarchy. They come from the seed. */
-import type { Selectable } from 'kysely';
+import type { Insertable, Selectable } from 'kysely';
 import type { Db } from './database.ts';
 import type { FoldersTable } from './schema.ts';
 
@@ -19,7 +19,7 @@ export async function listFolders(db: Db, page: { readonly parent?: string; read
   return query.orderBy('number').limit(page.limit).execute();
 }
 
-export async function insertFolder(db: Db, row: FolderRow): Promise<void> {
+export async function insertFolder(db: Db, row: Insertable<FoldersTable>): Promise<void> {
   await db.insertInto('folders').values(row).execute();
 }
 

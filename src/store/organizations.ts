@@ -1,5 +1,5 @@
 /** Organizations: the roots of the resource hierarchy. They come from the seed; no API makes or removes them. */
-import type { Selectable } from 'kysely';
+import type { Insertable, Selectable } from 'kysely';
 import type { Db } from './database.ts';
 import type { OrganizationsTable } from './schema.ts';
 
@@ -20,7 +20,7 @@ export async function listOrganizations(db: Db, page: { readonly after?: string;
     .execute();
 }
 
-export async function insertOrganization(db: Db, row: OrganizationRow): Promise<void> {
+export async function insertOrganization(db: Db, row: Insertable<OrganizationsTable>): Promise<void> {
   await db.insertInto('organizations').values(row).execute();
 }
 

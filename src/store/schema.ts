@@ -2,12 +2,15 @@
  * The tables, as Kysely sees them. Times are microseconds since the epoch; `body` columns hold a message of the public API in
  * protobuf binary, and the columns beside it are what queries need (never a second truth that can drift: they are written together).
  */
+import type { Generated } from 'kysely';
 import type { Micros } from '../timestamp.ts';
 
 export interface OrganizationsTable {
   number: string;
   display_name: string;
   create_time: Micros;
+  /** 1: declared to have the baseline of organization policies that Google gives new organizations. */
+  secure_by_default: Generated<0 | 1>;
 }
 export interface FoldersTable {
   number: string;
@@ -15,6 +18,10 @@ export interface FoldersTable {
   parent: string;
   display_name: string;
   create_time: Micros;
+  state: Generated<'ACTIVE' | 'DELETE_REQUESTED'>;
+  update_time: Generated<Micros>;
+  delete_time: Generated<Micros | null>;
+  etag: Generated<string>;
 }
 export interface ProjectsTable {
   project_id: string;
@@ -154,6 +161,151 @@ export interface OperationsTable {
   target: string;
   create_time: Micros;
 }
+/** Groups are resources of ours: Google keeps them in Cloud Identity. */
+export interface GroupsTable {
+  /** Lower case. */
+  email: string;
+  display_name: string;
+  description: string;
+  etag: string;
+  create_time: Micros;
+  update_time: Micros;
+}
+export interface GroupMembersTable {
+  group_email: string;
+  /** Policy member in normal form; `group:` nests. */
+  member: string;
+}
+/** Custom roles, and roles that were imported because the catalogue lacks them. */
+export interface RolesTable {
+  /** `projects/ID/roles/R`, `organizations/N/roles/R`, or `roles/R` for an imported one. */
+  name: string;
+  /** `projects/ID`, `organizations/N`, or empty for an imported one. */
+  parent: string;
+  title: string;
+  description: string;
+  /** ALPHA, BETA, GA, DEPRECATED, DISABLED, EAP. A role that is DISABLED grants nothing. */
+  stage: string;
+  /** JSON array, sorted. */
+  permissions: string;
+  etag: string;
+  create_time: Micros;
+  update_time: Micros;
+  /** A deleted role grants nothing; it can be undeleted for seven days. */
+  delete_time: Micros | null;
+}
+/** google.iam.v2 deny policies by name (`policies/ATTACHMENT/denypolicies/ID`, attachment URL-encoded, projects by id). */
+export interface DenyPoliciesTable {
+  name: string;
+  /** Full name of the project, folder or organization that it is attached to, as allow policies are stored by. */
+  resource: string;
+  uid: string;
+  /** google.iam.v2.Policy without its etag. */
+  body: Uint8Array;
+  etag: string;
+  create_time: Micros;
+  update_time: Micros;
+}
+export interface TagKeysTable {
+  /** `tagKeys/NUMBER`. */
+  number: string;
+  /** `organizations/N` or `projects/NUMBER`. */
+  parent: string;
+  short_name: string;
+  /** `ORG_NUMBER/SHORT` or `PROJECT_ID/SHORT`. */
+  namespaced_name: string;
+  description: string;
+  /** Name of google.cloud.resourcemanager.v3.Purpose, with its data as JSON where it has some: `{"purpose":"GCE_FIREWALL","data":{}}`; empty where none. */
+  purpose: string;
+  etag: string;
+  create_time: Micros;
+  update_time: Micros;
+}
+export interface TagValuesTable {
+  /** `tagValues/NUMBER`. */
+  number: string;
+  key_number: string;
+  short_name: string;
+  /** The key's namespaced name, `/` and the short name. */
+  namespaced_name: string;
+  description: string;
+  etag: string;
+  create_time: Micros;
+  update_time: Micros;
+}
+/** What is bound to a resource itself; what it inherits is not stored. One value per key. */
+export interface TagBindingsTable {
+  /** Full resource name as policies are stored by: projects by id. */
+  resource: string;
+  key_number: string;
+  value_number: string;
+  create_time: Micros;
+}
+export interface LiensTable {
+  /** `liens/ID`. */
+  name: string;
+  /** `projects/NUMBER`. */
+  parent: string;
+  /** JSON array of permissions. */
+  restrictions: string;
+  reason: string;
+  origin: string;
+  create_time: Micros;
+}
+export interface ServiceAccountKeysTable {
+  /** 40 hex digits. */
+  id: string;
+  account_unique_id: string;
+  /** X.509 certificate, or public key for one that was uploaded as that, in PEM. */
+  public_pem: string;
+  /** Names of google.iam.admin.v1 enums: ServiceAccountKeyOrigin, ListServiceAccountKeysRequest.KeyType, ServiceAccountKeyAlgorithm. */
+  origin: string;
+  type: string;
+  algorithm: string;
+  disabled: 0 | 1;
+  disable_reason: string;
+  create_time: Micros;
+  valid_after_time: Micros;
+  valid_before_time: Micros;
+  /** Only of system-managed keys, which sign for signBlob and signJwt: a user's private key is never kept. */
+  private_jwk: string | null;
+}
+/** Pools and providers of workload identity federation, by name with the project's number. */
+export interface WorkloadIdentityTable {
+  name: string;
+  parent: string;
+  /** The message of the API. */
+  body: Uint8Array;
+  etag: string;
+  create_time: Micros;
+  delete_time: Micros | null;
+}
+/** Organization policies, v1 and v2 alike. */
+export interface OrgPoliciesTable {
+  /** `organizations/N`, `folders/N`, `projects/NUMBER`. */
+  resource: string;
+  /** `iam.disableServiceAccountCreation`, `custom.x`. */
+  constraint_id: string;
+  /** google.cloud.orgpolicy.v2.Policy */
+  body: Uint8Array;
+  etag: string;
+  update_time: Micros;
+}
+export interface CustomConstraintsTable {
+  /** `organizations/N/customConstraints/custom.x`. */
+  name: string;
+  parent: string;
+  /** google.cloud.orgpolicy.v2.CustomConstraint */
+  body: Uint8Array;
+  update_time: Micros;
+}
+/** APIs that a project has enabled (serviceusage). */
+export interface EnabledServicesTable {
+  project_id: string;
+  /** `run.googleapis.com`. */
+  service: string;
+  enable_time: Micros;
+}
 
 export interface Database {
   organizations: OrganizationsTable;
@@ -169,4 +321,18 @@ export interface Database {
   tasks: TasksTable;
   task_leases: TaskLeasesTable;
   operations: OperationsTable;
+  groups: GroupsTable;
+  group_members: GroupMembersTable;
+  roles: RolesTable;
+  deny_policies: DenyPoliciesTable;
+  tag_keys: TagKeysTable;
+  tag_values: TagValuesTable;
+  tag_bindings: TagBindingsTable;
+  liens: LiensTable;
+  service_account_keys: ServiceAccountKeysTable;
+  workload_identity_pools: WorkloadIdentityTable;
+  workload_identity_providers: WorkloadIdentityTable;
+  org_policies: OrgPoliciesTable;
+  custom_constraints: CustomConstraintsTable;
+  enabled_services: EnabledServicesTable;
 }

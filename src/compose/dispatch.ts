@@ -1,0 +1,61 @@
+/** What dispatch needs, and what is measured beside it. */
+
+import type { Logger } from 'pino';
+import type { Config } from '../config.ts';
+import { createAuthenticator } from '../identity/authenticator.ts';
+import { parsePrincipal } from '../identity/principal.ts';
+import type { Authorizer } from '../policy/authorizer.ts';
+import type { RoleCatalogue } from '../policy/catalogue.ts';
+import type { Runner } from '../runner/loop.ts';
+import type { AuditEntry, DispatchDeps } from '../server/dispatch.ts';
+import type { Metrics } from '../server/metrics.ts';
+import type { Store } from '../store/database.ts';
+import type { LogStore } from '../store/log-store.ts';
+import { findServiceAccountName } from '../store/service-accounts.ts';
+import { systemClock } from '../timestamp.ts';
+import type { Identity } from './identity.ts';
+
+export function dispatchDeps(parts: {
+  config: Config;
+  store: Store;
+  logs: LogStore;
+  identity: Identity;
+  authorizer: Authorizer;
+  catalogue: RoleCatalogue;
+  metrics: Metrics;
+  log: Logger;
+}): DispatchDeps {
+  const { config, store, logs, identity, authorizer, catalogue, metrics, log } = parts;
+  const [anonymous, again] = config.anonymousAs;
+  return {
+    authenticate: createAuthenticator(identity),
+    ...(anonymous === undefined ? {} : { anonymous: { principal: { ...parsePrincipal(anonymous), anonymous: true }, maySetPolicies: again !== undefined } }),
+    authorizer,
+    catalogue,
+    look: { serviceAccount: (project, key) => findServiceAccountName(store.read, project, key) },
+    clock: systemClock,
+    log,
+    audit(entry: AuditEntry) {
+      metrics.observe(entry);
+      logs.audit({
+        timeMicros: entry.time,
+        principal: entry.principal ?? '',
+        method: entry.method,
+        resource: entry.checks[0]?.resource ?? '',
+        permissions: entry.checks,
+        status: entry.status,
+        latencyMs: entry.latencyMs,
+        requestId: entry.requestId,
+        door: entry.door,
+      });
+    },
+  };
+}
+
+export function measureRunner(metrics: Metrics, runner: Runner, logs: LogStore): void {
+  metrics.gauge('actas_attempts_running', 'Attempts of tasks that are alive.', () => runner.status().attempts);
+  metrics.gauge('actas_executions_open', 'Executions that this control plane drives.', () => runner.status().executions);
+  metrics.gauge('actas_attempts_started_total', 'Attempts started since the start.', () => runner.status().counters.attemptsStarted);
+  metrics.gauge('actas_engine_available', '1 while the container engine can be reached.', () => Number(runner.status().available));
+  metrics.gauge('actas_audit_dropped_total', 'Audit entries that could not be kept.', () => logs.stats().auditDropped);
+}

@@ -1,0 +1,55 @@
+import { readFileSync } from 'node:fs';
+import { create, fromJson } from '@bufbuild/protobuf';
+import type { Config } from '../config.ts';
+import { JobSchema, Jobs, UpdateJobRequestSchema } from '../gen/google/cloud/run/v2/job_pb.js';
+import { parsePrincipal } from '../identity/principal.ts';
+import type { Seed } from '../seed/seed.ts';
+import { createDispatch, type DispatchDeps } from '../server/dispatch.ts';
+import type { AnyService } from '../services/service.ts';
+import type { Store } from '../store/database.ts';
+import { listOrganizations } from '../store/organizations.ts';
+import { listProjects } from '../store/projects.ts';
+import { systemClock } from '../timestamp.ts';
+
+/** @throws SeedError */
+export async function readSeed(config: Config): Promise<Seed | undefined> {
+  if (config.seed === undefined) return undefined;
+  const { parseSeed, SeedError } = await import('../seed/seed.ts');
+  try {
+    return parseSeed(readFileSync(config.seed, 'utf8'), config.seed);
+  } catch (error) {
+    if (error instanceof SeedError) throw error;
+    throw new Error(`The seed ${config.seed} cannot be read: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
+}
+
+/** What a data directory holds at its start: the seed's declarations, or organization, folder and project of the default. Applied once each. */
+export async function seedOnStart(config: Config, seed: Seed | undefined, store: Store, services: readonly AnyService[], deps: DispatchDeps): Promise<void> {
+  const isNew = (await listOrganizations(store.read, { limit: 1 })).length === 0 && (await listProjects(store.read, { limit: 1 })).length === 0;
+  if (seed === undefined && !isNew) return;
+  const [{ applySeed }, { defaultSeed }] = await Promise.all([import('../seed/apply.ts'), import('../seed/seed.ts')]);
+  // A seed is the word of whoever owns the data directory: its jobs go the way of every request, but nobody's policy can refuse them.
+  const trusted = createDispatch({
+    ...deps,
+    authenticate: () => ({ principal: parsePrincipal(config.owner) }),
+    authorizer: { decide: () => ({ allowed: true, unevaluatedRoles: [] }), invalidate: () => undefined },
+    audit: () => undefined,
+  });
+  const jobs = services.find((service) => service.desc.typeName === Jobs.typeName);
+  if (jobs === undefined) throw new Error('the Cloud Run jobs service is missing');
+  await applySeed(seed ?? defaultSeed(config.owner), {
+    store,
+    clock: systemClock,
+    async applyJob(name, job) {
+      const request = create(UpdateJobRequestSchema, { job: fromJson(JobSchema, { ...job, name }), allowMissing: true });
+      await trusted.unary(jobs, Jobs.method.updateJob, () => request, {
+        door: 'internal',
+        authorization: 'Bearer seed',
+        peer: { address: '', isLocal: true },
+        userAgent: undefined,
+        signal: new AbortController().signal,
+        warn: (message) => deps.log.warn({ job: name }, message),
+      });
+    },
+  });
+}

@@ -1,0 +1,48 @@
+/** The state of a data directory: its lock, the store, the database of logs, and what keeps them small. */
+
+import { randomBytes } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { Config } from '../config.ts';
+import type { Tokens } from '../identity/tokens.ts';
+import { lockDataDir } from '../store/data-dir-lock.ts';
+import { openStore, type Store } from '../store/database.ts';
+import { type LogStore, startLogStore } from '../store/log-store.ts';
+import { deleteExpired } from '../store/retention.ts';
+import { findSetting, updateSetting } from '../store/settings.ts';
+import { systemClock } from '../timestamp.ts';
+
+/** Steps that undo what was built, run last to first. */
+export type Undo = (() => Promise<void> | void)[];
+export async function openState(config: Config, log: Logger, undo: Undo): Promise<{ store: Store; logs: LogStore; logsOpened: Promise<void>; instanceId: string }> {
+  const lock = lockDataDir(config.dataDir);
+  undo.push(() => lock.release());
+  // Its thread starts while all else is built.
+  const { logs, opened } = startLogStore(config.dataDir, {
+    retention: { maxAgeMs: config.logRetention, maxBytes: config.logMaxSize },
+    onError: (error) => log.error({ err: error }, 'the log store failed'),
+  });
+  // A failure elsewhere may come first; build waits for it.
+  opened.catch(() => undefined);
+  undo.push(() => logs.close());
+  const store = await openStore(config.dataDir);
+  undo.push(() => store.close());
+  return { store, logs, logsOpened: opened, instanceId: await instanceOf(store) };
+}
+
+/** A name for this data directory that outlives restarts: containers carry it, so that each control plane knows its own. */
+async function instanceOf(store: Store): Promise<string> {
+  const known = await findSetting(store.read, 'instance');
+  if (known !== undefined) return known;
+  const made = randomBytes(6).toString('hex');
+  await store.write(({ db }) => updateSetting(db, 'instance', made));
+  return made;
+}
+
+/** Forgets what nobody needs any more. @returns stops */
+export function startHousekeeping(store: Store, tokens: Tokens, log: Logger): () => void {
+  const timer = setInterval(() => {
+    for (const work of [tokens.deleteExpired(), deleteExpired(store, systemClock.now())])
+      work.catch((error: unknown) => log.warn({ err: error }, 'what has expired was not removed'));
+  }, 3_600_000).unref();
+  return () => clearInterval(timer);
+}
