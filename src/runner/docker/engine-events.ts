@@ -1,5 +1,6 @@
 /**
- * The engine's own word about our containers: its event stream, with reconnects. It asks nothing of the engine while all is well.
+ * The engine's own word about our containers: its event stream, with reconnects. While all is well it asks the engine nothing but whether it still
+ * answers: an engine that hangs keeps its streams open and is silent, which looks like one where nothing happens.
  * Invariants: whoever listens is told to look at everything (`resync`) after each connection, before any later event, so no gap is ever missed;
  * `available` is told on changes only.
  */
@@ -26,10 +27,19 @@ export interface EventFeed {
   close(): Promise<void>;
 }
 
+/** When an engine counts as hung. */
+export interface Vigilance {
+  /** From one answer to the next question. */
+  readonly everyMs: number;
+  /** How long an answer may take: a busy engine on a slow disk is slow to answer as well. */
+  readonly patienceMs: number;
+}
+
 const FIRST_DELAY_MS = 100;
 const LONGEST_DELAY_MS = 5_000;
+const VIGILANCE: Vigilance = { everyMs: 10_000, patienceMs: 15_000 };
 
-export function followEvents(docker: Docker, dataDirId: string, listener: EventListener): EventFeed {
+export function followEvents(docker: Docker, dataDirId: string, listener: EventListener, vigilance: Vigilance = VIGILANCE): EventFeed {
   const stop = new AbortController();
   const first = Promise.withResolvers<void>();
   let isAvailable = true;
@@ -38,12 +48,14 @@ export function followEvents(docker: Docker, dataDirId: string, listener: EventL
     isAvailable = available;
     listener.available(available, reason);
   };
-  const once = async (): Promise<void> => {
+  const once = async (signal: AbortSignal): Promise<void> => {
     const stream = await docker.getEvents({
       filters: { type: ['container'], event: ['start', 'die', 'destroy'], label: [`${LABEL_OWNER}=${dataDirId}`] },
-      abortSignal: stop.signal,
+      abortSignal: signal,
     });
     await listener.resync();
+    // Looked at everything, though too late: the engine had been called away meanwhile.
+    signal.throwIfAborted();
     tell(true, 'the engine answers again');
     first.resolve();
     let rest = '';
@@ -62,7 +74,7 @@ export function followEvents(docker: Docker, dataDirId: string, listener: EventL
     for (let delayMs = FIRST_DELAY_MS; !stop.signal.aborted; ) {
       const begun = performance.now();
       try {
-        await once();
+        await whileAnswering(docker, vigilance, stop.signal, once);
       } catch (error) {
         if (stop.signal.aborted) return;
         first.reject(error);
@@ -80,6 +92,37 @@ export function followEvents(docker: Docker, dataDirId: string, listener: EventL
       await ended;
     },
   };
+}
+
+/**
+ * Does the work as long as the engine answers pings, the first of them before it begins: an engine that hangs is asked nothing else.
+ * @throws Error once it does not answer in time, whatever the work waits for; else what the work throws
+ */
+async function whileAnswering(docker: Docker, { everyMs, patienceMs }: Vigilance, stop: AbortSignal, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const over = new AbortController();
+  const signal = AbortSignal.any([stop, over.signal]);
+  // dockerode takes options here; its types do not say so.
+  const ping = docker.ping.bind(docker) as (options: { abortSignal: AbortSignal }) => Promise<unknown>;
+  const ask = async () => {
+    const late = AbortSignal.timeout(patienceMs);
+    try {
+      await ping({ abortSignal: AbortSignal.any([signal, late]) });
+    } catch (error) {
+      throw late.aborted ? new Error(`the engine accepts connections, but has not answered for ${patienceMs / 1000} s: it hangs`) : error;
+    }
+  };
+  const watch = async () => {
+    for (;;) {
+      await sleep(everyMs, undefined, { signal });
+      await ask();
+    }
+  };
+  await ask();
+  try {
+    await Promise.race([work(signal), watch()]);
+  } finally {
+    over.abort();
+  }
 }
 
 /** One line of the stream. Exported for its test. */
