@@ -233,3 +233,15 @@ describe('caching', () => {
     expect((await authorizer.decide(asked)).allowed).toBe(true);
   });
 });
+
+test('a tag value is decided on by its own policy, its key’s, and those above the key', async () => {
+  const [key, value] = ['//cloudresourcemanager.googleapis.com/tagKeys/5', '//cloudresourcemanager.googleapis.com/tagValues/6'];
+  const parents: Record<string, string> = { 'tagKeys/5': 'projects/99', 'tagValues/6': 'tagKeys/5' };
+  for (const at of [value, key, PROJECT, FOLDER, ORG, JOB]) {
+    const policies = policiesOf([{ at, role: 'roles/t.a', member: 'user:a@x.org', conditional: false }]);
+    const source: PolicySource = { ...sourceOf(policies), tag: async (name) => (parents[name] === undefined ? undefined : { parent: parents[name] }) };
+    const authorizer = createAuthorizer({ source, catalogue });
+    const allowed = async (resource: string) => (await authorizer.decide({ member: 'user:a@x.org', permission: 't.x.one', resource })).allowed;
+    expect([at, await allowed(value), await allowed(key), await allowed(value.replace('6', '7'))]).toEqual([at, at !== JOB, at !== JOB && at !== value, false]);
+  }
+});

@@ -18,6 +18,8 @@ export interface PolicySource {
   /** `parent` is `folders/N`, `organizations/N`, or null at the top. */
   project(idOrNumber: string): Promise<{ projectId: string; number: string; parent: string | null } | undefined>;
   folder(number: string): Promise<{ parent: string } | undefined>;
+  /** @param name `tagKeys/N` or `tagValues/N` @returns what it is below: `organizations/N`, `projects/N` or `tagKeys/N`. Absent: there are no tags. */
+  tag?(name: string): Promise<{ parent: string } | undefined>;
 }
 
 export interface Question {
@@ -195,6 +197,11 @@ async function readLineage(source: PolicySource, root: Root): Promise<Lineage | 
       if (folder === undefined) return undefined;
       names.push(rootName({ kind, id }));
       next = folder.parent;
+    } else if (kind === 'tagKeys' || kind === 'tagValues') {
+      const tag: { readonly parent: string } | undefined = await source.tag?.(next);
+      if (tag === undefined) return undefined;
+      names.push(rootName({ kind, id }));
+      next = tag.parent;
     } else if (kind === 'organizations') {
       names.push(rootName({ kind, id }));
       next = null;

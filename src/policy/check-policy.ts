@@ -9,7 +9,7 @@ import { hasConditions, isVersion } from './allow-policy.ts';
 import { memberForm, normalMember } from './member.ts';
 
 /** What the policy is set on. */
-export type PolicyHolder = 'organization' | 'folder' | 'project' | 'serviceAccount' | 'job';
+export type PolicyHolder = 'organization' | 'folder' | 'project' | 'serviceAccount' | 'job' | 'tag';
 
 /** Source: https://docs.cloud.google.com/iam/quotas. Every appearance of a principal counts, exemptions from auditing included. */
 const MAX_PRINCIPALS = 1500;

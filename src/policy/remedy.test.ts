@@ -99,6 +99,11 @@ describe('the command', () => {
       'actas resource-manager folders add-iam-policy-binding 12 --member=user:dev@example.com --role=roles/resourcemanager.folderViewer',
     ],
     [
+      'resourcemanager.tagValueBindings.create',
+      '//cloudresourcemanager.googleapis.com/tagValues/56',
+      'actas resource-manager tags values add-iam-policy-binding tagValues/56 --member=user:dev@example.com --role=roles/resourcemanager.tagUser',
+    ],
+    [
       'resourcemanager.organizations.get',
       '//cloudresourcemanager.googleapis.com/organizations/34',
       'actas organizations add-iam-policy-binding 34 --member=user:dev@example.com --role=roles/resourcemanager.organizationViewer',

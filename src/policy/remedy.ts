@@ -100,11 +100,13 @@ interface Target {
   readonly flags: readonly string[];
 }
 
-const NAME = /^\/\/(?<host>[^/]+)\/(?<kind>projects|folders|organizations)\/(?<id>[^/]+)(?:\/(?<rest>.+))?$/s;
+const NAME = /^\/\/(?<host>[^/]+)\/(?<kind>projects|folders|organizations|tagKeys|tagValues)\/(?<id>[^/]+)(?:\/(?<rest>.+))?$/s;
 const ROOTS: { readonly [kind: string]: { readonly group: string; readonly noun: string } | undefined } = {
   projects: { group: 'projects', noun: 'project' },
   folders: { group: 'resource-manager folders', noun: 'folder' },
   organizations: { group: 'organizations', noun: 'organization' },
+  tagKeys: { group: 'resource-manager tags keys', noun: 'tag key' },
+  tagValues: { group: 'resource-manager tags values', noun: 'tag value' },
 };
 
 /** Where the grant belongs: on the account or job itself where there is one to name, else on the project, folder or organization. */
@@ -121,7 +123,7 @@ function targetOf(resource: string, permission: string): Target | undefined {
   // What is not there yet, or is one of many, has no policy of its own that could grant its creation or its place in the list.
   if (isJob && permission !== 'run.jobs.create' && permission !== 'run.jobs.list')
     return { group: 'run jobs', noun: 'job', name: second, flags: [`--region=${first}`, `--project=${id}`] };
-  return id === '-' ? undefined : { ...root, name: id, flags: [] };
+  return id === '-' ? undefined : { ...root, name: kind.startsWith('tag') ? `${kind}/${id}` : id, flags: [] };
 }
 
 function isSingle(id: string): boolean {

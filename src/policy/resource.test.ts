@@ -14,6 +14,7 @@ describe('what carries a policy', () => {
     ['//artifactregistry.googleapis.com/projects/p/locations/l/repositories/r/packages/x', ['//artifactregistry.googleapis.com/projects/P/locations/l/repositories/r']],
     ['//secretmanager.googleapis.com/projects/p/secrets/s/versions/latest', ['//secretmanager.googleapis.com/projects/P/secrets/s']],
     ['//cloudresourcemanager.googleapis.com/projects/p', []],
+    ['//cloudresourcemanager.googleapis.com/tagKeys/1', []],
     ['//unheard-of.googleapis.com/projects/p/things/t', []],
     ['//iam.googleapis.com/organizations/1/roles/r', []],
   ])('%s', (name, expected) => {
@@ -33,6 +34,8 @@ describe('what carries a policy', () => {
     '//run.googleapis.com/projects/p/locations/l/',
     '//run.googleapis.com/projects/p//jobs',
     '//cloudresourcemanager.googleapis.com/projects/p/locations/l',
+    '//cloudresourcemanager.googleapis.com/tagValues/1/tagHolds/2',
+    '//run.googleapis.com/tagKeys/1',
     '///projects/p',
   ])('%j is not a full resource name', (name) => {
     expect(parseResource(name)).toBeUndefined();

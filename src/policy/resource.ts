@@ -22,10 +22,14 @@ const POLICY_KINDS: { readonly [host: string]: readonly string[] | undefined } =
   'cloudtasks.googleapis.com': ['locations/queues'],
 };
 
+/** A tag value is below its key, and a key below its organization or project, but neither's name says so. */
+export type RootKind = 'projects' | 'folders' | 'organizations' | 'tagKeys' | 'tagValues';
+const ROOT_KINDS: ReadonlySet<string> = new Set<RootKind>(['projects', 'folders', 'organizations', 'tagKeys', 'tagValues']);
+
 /** The top of a name: where the walk through folders to the organization begins. */
 export interface Root {
-  readonly kind: 'projects' | 'folders' | 'organizations';
-  /** As written: a project's id or number, a folder's or organization's number. */
+  readonly kind: RootKind;
+  /** As written: a project's id or number, a folder's, organization's, tag key's or tag value's number. */
   readonly id: string;
 }
 
@@ -55,17 +59,21 @@ export function projectOfServiceAccount(email: string): string | undefined {
   return domain ?? groups?.['number'] ?? groups?.['app'];
 }
 
-/** @param fullName `//HOST/projects|folders|organizations/ID[/COLLECTION/ID]...` @returns undefined for anything else, which no policy can then allow */
+/** @param fullName `//HOST/projects|folders|organizations/ID[/COLLECTION/ID]...`, or a tag key or value of Resource Manager @returns undefined for anything else, which no policy can then allow */
 export function parseResource(fullName: string): ResourceName | undefined {
   if (!fullName.startsWith('//')) return undefined;
   const [host = '', kind, rawId = '', ...rest] = fullName.slice(2).split('/');
-  if (host === '' || (kind !== 'projects' && kind !== 'folders' && kind !== 'organizations')) return undefined;
+  if (host === '' || !isRootKind(kind)) return undefined;
   if (rawId === '' || rest.length % 2 !== 0 || rest.includes('')) return undefined;
   const isBare = rest.length === 0;
-  if (host === RESOURCE_MANAGER && !isBare) return undefined;
+  if (host === RESOURCE_MANAGER ? !isBare : kind === 'tagKeys' || kind === 'tagValues') return undefined;
   // Whatever project the name claims: an account belongs to the one that its e-mail names, and only that one's policies speak for it.
   const id = host === 'iam.googleapis.com' && rest[0] === 'serviceAccounts' ? (projectOfServiceAccount(rest[1] ?? '') ?? rawId) : rawId;
   return { root: { kind, id }, carriers: kind === 'projects' ? carriersOf(host, rest) : [] };
+}
+
+function isRootKind(kind: string | undefined): kind is RootKind {
+  return kind !== undefined && ROOT_KINDS.has(kind);
 }
 
 /** @param segments collection, id, collection, id, ... below the project */
@@ -81,7 +89,7 @@ function carriersOf(host: string, segments: readonly string[]): ResourceName['ca
   return carriers;
 }
 
-/** The name that the policy of a project, folder or organization is stored by. */
+/** The name that the policy of a project, folder, organization, tag key or tag value is stored by. */
 export function rootName(root: Root): string {
   return `//${RESOURCE_MANAGER}/${root.kind}/${root.id}`;
 }

@@ -4,6 +4,7 @@ import type { Db } from './database.ts';
 import { findFolder } from './folders.ts';
 import { findPolicy } from './policies.ts';
 import { findProject } from './projects.ts';
+import { findTagParent } from './tags.ts';
 
 /** Deeper than Google allows (ten folders); a cycle in a broken database must not hang a request. */
 const MAX_DEPTH = 20;
@@ -14,6 +15,8 @@ export interface HierarchySource {
   /** @returns `parent` as `folders/N` or `organizations/N`, null at the top */
   project(idOrNumber: string): Promise<{ projectId: string; number: string; parent: string | null } | undefined>;
   folder(number: string): Promise<{ parent: string } | undefined>;
+  /** @param name `tagKeys/N` or `tagValues/N` */
+  tag(name: string): Promise<{ parent: string } | undefined>;
 }
 
 export function createPolicySource(db: Db): HierarchySource {
@@ -27,6 +30,7 @@ export function createPolicySource(db: Db): HierarchySource {
       const row = await findFolder(db, number);
       return row === undefined ? undefined : { parent: row.parent };
     },
+    tag: (name) => findTagParent(db, name),
   };
 }
 

@@ -207,7 +207,7 @@ export interface DenyPoliciesTable {
   update_time: Micros;
 }
 export interface TagKeysTable {
-  /** `tagKeys/NUMBER`. */
+  /** The N of `tagKeys/N`. */
   number: string;
   /** `organizations/N` or `projects/NUMBER`. */
   parent: string;
@@ -222,7 +222,7 @@ export interface TagKeysTable {
   update_time: Micros;
 }
 export interface TagValuesTable {
-  /** `tagValues/NUMBER`. */
+  /** The N of `tagValues/N`. */
   number: string;
   key_number: string;
   short_name: string;
@@ -239,6 +239,17 @@ export interface TagBindingsTable {
   resource: string;
   key_number: string;
   value_number: string;
+  create_time: Micros;
+}
+/** What keeps a tag value from being deleted beside its bindings. */
+export interface TagHoldsTable {
+  /** `tagValues/N/tagHolds/ID`. */
+  name: string;
+  value_number: string;
+  /** Full resource name of what uses the value. */
+  holder: string;
+  origin: string;
+  help_link: string;
   create_time: Micros;
 }
 export interface LiensTable {
@@ -328,6 +339,7 @@ export interface Database {
   tag_keys: TagKeysTable;
   tag_values: TagValuesTable;
   tag_bindings: TagBindingsTable;
+  tag_holds: TagHoldsTable;
   liens: LiensTable;
   service_account_keys: ServiceAccountKeysTable;
   workload_identity_pools: WorkloadIdentityTable;

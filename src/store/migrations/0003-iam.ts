@@ -20,12 +20,16 @@ const STATEMENTS = [
   `CREATE INDEX tag_values_key ON tag_values (key_number, number)`,
   `CREATE TABLE tag_bindings (resource TEXT NOT NULL, key_number TEXT NOT NULL, value_number TEXT NOT NULL, create_time INTEGER NOT NULL, PRIMARY KEY (resource, key_number)) STRICT, WITHOUT ROWID`,
   `CREATE INDEX tag_bindings_value ON tag_bindings (value_number)`,
+  `CREATE TABLE tag_holds (name TEXT PRIMARY KEY, value_number TEXT NOT NULL, holder TEXT NOT NULL, origin TEXT NOT NULL, help_link TEXT NOT NULL, create_time INTEGER NOT NULL,
+     UNIQUE (value_number, holder, origin)) STRICT`,
   `CREATE TABLE liens (name TEXT PRIMARY KEY, parent TEXT NOT NULL, restrictions TEXT NOT NULL, reason TEXT NOT NULL, origin TEXT NOT NULL, create_time INTEGER NOT NULL) STRICT`,
   `CREATE INDEX liens_parent ON liens (parent, name)`,
   `ALTER TABLE folders ADD COLUMN state TEXT NOT NULL DEFAULT 'ACTIVE'`,
   `ALTER TABLE folders ADD COLUMN update_time INTEGER NOT NULL DEFAULT 0`,
   `ALTER TABLE folders ADD COLUMN delete_time INTEGER`,
   `ALTER TABLE folders ADD COLUMN etag TEXT NOT NULL DEFAULT ''`,
+  `CREATE INDEX folders_parent ON folders (parent, number)`,
+  `CREATE INDEX projects_parent ON projects (parent, project_id)`,
   `ALTER TABLE organizations ADD COLUMN secure_by_default INTEGER NOT NULL DEFAULT 0`,
 ];
 
