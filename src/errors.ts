@@ -73,12 +73,10 @@ export function alreadyExists(message: string): ApiError {
   return new ApiError('ALREADY_EXISTS', message);
 }
 
-export function failedPrecondition(message: string, violation?: { type: string; subject: string; description: string }): ApiError {
-  return new ApiError(
-    'FAILED_PRECONDITION',
-    message,
-    violation === undefined ? [] : [anyPack(PreconditionFailureSchema, create(PreconditionFailureSchema, { violations: [violation] }))],
-  );
+/** @param remedy what lifts it, where one command does */
+export function failedPrecondition(message: string, violation?: { type: string; subject: string; description: string }, remedy?: Remedy): ApiError {
+  const details = violation === undefined ? [] : [anyPack(PreconditionFailureSchema, create(PreconditionFailureSchema, { violations: [violation] }))];
+  return new ApiError('FAILED_PRECONDITION', message, remedy === undefined ? details : [...details, packRemedy(remedy)]);
 }
 
 /** A concurrent change: the caller reads again and retries. */
@@ -122,8 +120,12 @@ export function permissionDenied(message: string, info: { permission: string; re
   const details = [
     anyPack(ErrorInfoSchema, create(ErrorInfoSchema, { reason: 'IAM_PERMISSION_DENIED', domain: info.domain, metadata: { permission: info.permission, resource: info.resource } })),
   ];
-  if (remedy !== undefined) details.push(anyPack(LocalizedMessageSchema, create(LocalizedMessageSchema, { locale: 'en-US', message: `${remedy.sentence}\n  ${remedy.command}` })));
+  if (remedy !== undefined) details.push(packRemedy(remedy));
   return new ApiError('PERMISSION_DENIED', message, details);
+}
+
+function packRemedy({ sentence, command }: Remedy): Any {
+  return anyPack(LocalizedMessageSchema, create(LocalizedMessageSchema, { locale: 'en-US', message: `${sentence}\n  ${command}` }));
 }
 
 /** A refusal that no grant would lift (a foreign browser page, a forbidden combination of settings). */

@@ -9,6 +9,7 @@ import { refuseWideAnonymity } from './compose/anonymity.ts';
 import { dispatchDeps, measureRunner } from './compose/dispatch.ts';
 import { createDriver } from './compose/driver.ts';
 import { createIdentity, taskLookup } from './compose/identity.ts';
+import { createMintPermission } from './compose/minting.ts';
 import { createPolicy } from './compose/policy.ts';
 import { readSeed, seedOnStart } from './compose/seed-on-start.ts';
 import { createServices } from './compose/services.ts';
@@ -105,6 +106,7 @@ async function build(config: Config, log: Logger, givenDriver: Driver | undefine
     tokens: identity.tokens,
     idTokens: identity.idTokens,
     isActive: async (email) => (await identity.accounts.get(email)).active,
+    canMint: createMintPermission({ store, authorizer, orgPolicies }),
     log,
   });
   undo.push(() => metadata.close());

@@ -15,6 +15,9 @@ import { findServiceAccountName } from '../store/service-accounts.ts';
 import { systemClock } from '../timestamp.ts';
 import type { Identity } from './identity.ts';
 
+/** The permission to attach an account, and the method under which IAM records that it was asked about. */
+const ACT_AS = 'iam.serviceAccounts.actAs';
+
 export function dispatchDeps(parts: {
   config: Config;
   store: Store;
@@ -37,17 +40,22 @@ export function dispatchDeps(parts: {
     log,
     audit(entry: AuditEntry) {
       metrics.observe(entry);
-      logs.audit({
-        timeMicros: entry.time,
-        principal: entry.principal ?? '',
-        method: entry.method,
-        resource: entry.checks[0]?.resource ?? '',
-        permissions: entry.checks,
-        status: entry.status,
-        latencyMs: entry.latencyMs,
-        requestId: entry.requestId,
-        door: entry.door,
-      });
+      const { time: timeMicros, principal = '', method, checks, status, latencyMs, requestId, door } = entry;
+      logs.audit({ timeMicros, principal, method, resource: checks[0]?.resource ?? '', permissions: checks, status, latencyMs, requestId, door });
+      // IAM keeps an entry of its own of each attachment, where the account is (https://docs.cloud.google.com/iam/docs/attach-service-accounts).
+      for (const check of checks)
+        if (check.permission === ACT_AS)
+          logs.audit({
+            timeMicros,
+            principal,
+            method: ACT_AS,
+            resource: check.resource,
+            permissions: [check],
+            status: check.granted ? 'OK' : 'PERMISSION_DENIED',
+            latencyMs,
+            requestId,
+            door,
+          });
     },
   };
 }

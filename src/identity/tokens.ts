@@ -55,6 +55,14 @@ export interface VerifiedToken {
   readonly uniqueId: string | undefined;
 }
 
+/** On whose behalf tokens of an account are made. What one may, another may not: their tokens are kept apart. */
+export interface MintAuthority {
+  /** Tells authorities apart. */
+  readonly id: string;
+  /** @throws where it may not */
+  authorize(): Promise<void>;
+}
+
 export interface Tokens {
   /** The token is in the answer, and nowhere else. @throws INVALID_ARGUMENT for a scope that is no scope */
   mint(request: TokenRequest): Promise<{ token: string; expireTime: Micros | null }>;
@@ -64,9 +72,10 @@ export interface Tokens {
    * For the metadata server: the same token again until five minutes before it ends. Tokens go by account, its unique id and the
    * set of scopes: tasks of one account share them as they do at Google, and no other account's task can ever be handed one.
    * They live in memory in plain form, so a restart makes new ones; those handed out before stay good until they end.
-   * @throws INVALID_ARGUMENT for a scope that is no scope, RESOURCE_EXHAUSTED for more than 64 sets of scopes in an hour
+   * @param mint asked before each new token, and never for one that is there already
+   * @throws INVALID_ARGUMENT for a scope that is no scope, RESOURCE_EXHAUSTED for more than 64 sets of scopes in an hour, and what `mint.authorize` throws
    */
-  forServiceAccount(email: string, scopes: readonly string[], uniqueId?: string): Promise<{ token: string; expiresInSeconds: number }>;
+  forServiceAccount(email: string, scopes: readonly string[], uniqueId?: string, mint?: MintAuthority): Promise<{ token: string; expiresInSeconds: number }>;
   revoke(token: string): Promise<void>;
   /** Forgets tokens that ended more than a day ago; until then they are answered as expired. To be called now and then. @returns how many went */
   deleteExpired(): Promise<number>;
@@ -138,7 +147,8 @@ export function createTokens(options: { readonly store: TokenStore; readonly clo
     return undefined;
   };
 
-  const issue = async (email: string, scopes: readonly string[], uniqueId: string | undefined): Promise<Issued> => {
+  const issue = async (email: string, scopes: readonly string[], uniqueId: string | undefined, authority: MintAuthority | undefined): Promise<Issued> => {
+    await authority?.authorize();
     const { token, expireTime } = await mint({ member: `serviceAccount:${email}`, scopes, ...(uniqueId === undefined ? {} : { uniqueId }) });
     return { token, expireTime: expireTime ?? Number.MAX_SAFE_INTEGER };
   };
@@ -155,9 +165,9 @@ export function createTokens(options: { readonly store: TokenStore; readonly clo
       cache.set(key, hit);
       return atNow(hit.verified);
     },
-    async forServiceAccount(email, scopes, uniqueId) {
+    async forServiceAccount(email, scopes, uniqueId, authority) {
       const wanted = [...new Set(checkScopes(scopes))].sort();
-      const account = `${email} ${uniqueId ?? ''}`;
+      const account = `${email} ${uniqueId ?? ''} ${authority?.id ?? ''}`;
       const key = wanted.join(' ');
       const ofAccount = issued.get(account) ?? new Map<string, Promise<Issued>>();
       issued.set(account, ofAccount);
@@ -169,7 +179,7 @@ export function createTokens(options: { readonly store: TokenStore; readonly clo
         if (ofAccount.get(key) === pending) {
           if (pending === undefined && ofAccount.size >= MAX_SCOPE_SETS) await dropStale(ofAccount, isFresh);
           if (!ofAccount.has(key) && ofAccount.size >= MAX_SCOPE_SETS) throw resourceExhausted(`More than ${MAX_SCOPE_SETS} sets of scopes are in use for ${email}.`);
-          const renewed = issue(email, wanted, uniqueId);
+          const renewed = issue(email, wanted, uniqueId, authority);
           renewed.catch(() => {
             if (ofAccount.get(key) === renewed) ofAccount.delete(key);
           });

@@ -11,6 +11,8 @@ export interface Credentials {
   readonly idTokens: Pick<IdTokens, 'mint'>;
   /** False for an account that is disabled or gone: it gets no new tokens. */
   isActive(email: string): Promise<boolean>;
+  /** Whether the service agent of a project may make tokens of this kind for the account, now. Asked for each that is made, not for those handed out again. */
+  canMint(account: string, project: { readonly id: string; readonly number: string }, kind: 'access' | 'id'): Promise<boolean>;
   readonly log: Log;
 }
 
@@ -23,7 +25,8 @@ export async function tokenAnswer(credentials: Credentials, task: TaskIdentity, 
     .flatMap((list) => list.split(/[\s,]+/))
     .filter((scope) => scope !== '');
   try {
-    const { token, expiresInSeconds } = await credentials.tokens.forServiceAccount(email, asked.length === 0 ? DEFAULT_SCOPES : asked, uniqueId);
+    const authority = { id: task.projectId, authorize: () => authorizeMint(credentials, task, 'access') };
+    const { token, expiresInSeconds } = await credentials.tokens.forServiceAccount(email, asked.length === 0 ? DEFAULT_SCOPES : asked, uniqueId, authority);
     credentials.log.debug({ attempt: task.attemptId, serviceAccount: email }, 'Handed out an access token.');
     const body = { access_token: token, expires_in: expiresInSeconds, token_type: 'Bearer' };
     if (query.get('alt') === 'text')
@@ -34,6 +37,7 @@ export async function tokenAnswer(credentials: Credentials, task: TaskIdentity, 
       );
     return json(body);
   } catch (error) {
+    if (error instanceof MintRefused) return refused(error);
     if (!isApiError(error)) throw error;
     return { status: STATUS[error.status].http, type: 'text/html', body: page(STATUS[error.status].http, escape(error.message)) };
   }
@@ -45,10 +49,35 @@ export async function identityAnswer(credentials: Credentials, task: TaskIdentit
   const audience = query.get('audience') ?? '';
   if (audience === '') return { status: 400, type: 'text/html', body: 'non-empty audience parameter required\n' };
   if (!(await credentials.isActive(email))) return inactive(email);
+  try {
+    await authorizeMint(credentials, task, 'id');
+  } catch (error) {
+    if (error instanceof MintRefused) return refused(error);
+    throw error;
+  }
   // Cloud Run's tokens have the e-mail in either format; the claims about a Compute Engine machine have nothing to say here.
   const token = await credentials.idTokens.mint({ audience, email, uniqueId, includeEmail: true });
   credentials.log.debug({ attempt: task.attemptId, serviceAccount: email }, 'Handed out an ID token.');
   return query.get('alt') === 'json' ? json(token) : { status: 200, type: 'text/html', body: token };
+}
+
+/** The agent of the task's project may make no token: a grant is missing, or the account's project keeps its accounts to itself. */
+class MintRefused extends Error {}
+
+async function authorizeMint(credentials: Credentials, task: TaskIdentity, kind: 'access' | 'id'): Promise<void> {
+  const { email } = task.serviceAccount;
+  if (await credentials.canMint(email, { id: task.projectId, number: task.projectNumber }, kind)) return;
+  const permission = kind === 'access' ? 'iam.serviceAccounts.getAccessToken' : 'iam.serviceAccounts.getOpenIdToken';
+  credentials.log.warn({ attempt: task.attemptId, serviceAccount: email, permission }, "The service agent of a task's project may not make tokens of its service account.");
+  throw new MintRefused(
+    `Google Cloud Run Service Agent of project ${task.projectId} cannot make tokens of the service account ${email}: it lacks permission ${permission} on it, ` +
+      'or the account is of another project, and constraint iam.disableCrossProjectServiceAccountUsage is enforced there. Deploying or running the job again says which, and what mends it.',
+  );
+}
+
+/** Clients were seen to get 500 where the platform may not make the token. */
+function refused(error: MintRefused): Answer {
+  return { status: 500, type: 'text/html', body: page(500, escape(error.message)) };
 }
 
 /** What Google's answers for a disabled account is not on record; clients were seen to get an error with a text. 403, as no retry would help. */

@@ -40,6 +40,8 @@ const clock = { now: () => now };
 let tasks: Map<string, TaskIdentity>;
 let hosts: Map<string, TaskIdentity>;
 let disabled: Set<string>;
+let unmintable: Set<string>;
+const asked: string[] = [];
 const logged: string[] = [];
 const log = (fields: object, message: string): void => {
   logged.push(JSON.stringify({ ...fields, message }));
@@ -56,6 +58,10 @@ beforeAll(async () => {
     tokens,
     idTokens,
     isActive: (email) => Promise.resolve(!disabled.has(email)),
+    canMint: (account, project, kind) => {
+      asked.push(`${account} ${project.id} ${project.number} ${kind}`);
+      return Promise.resolve(!unmintable.has(project.id));
+    },
     log: { debug: log, info: log, warn: log, error: log },
     onRequest: (request) => counted.push(request),
   });
@@ -74,6 +80,8 @@ beforeEach(() => {
   tasks = new Map([['127.0.0.1', TASK]]);
   hosts = new Map();
   disabled = new Set();
+  unmintable = new Set();
+  asked.length = 0;
   relayed = undefined;
 });
 
@@ -293,6 +301,43 @@ describe('tokens', () => {
     expect(await ask(`${ACCOUNTS}/default/token`)).toMatchObject({ status: 200 });
   });
 
+  it('are made by leave of the agent, and handed out again without asking', async () => {
+    const project = { ...TASK, projectId: 'asking', projectNumber: '42' };
+    tasks.set('127.0.0.1', project);
+    const first = JSON.parse((await ask(`${ACCOUNTS}/default/token`)).body) as { access_token: string };
+    expect(asked).toEqual([`${EMAIL} asking 42 access`]);
+    unmintable.add('asking');
+    expect(JSON.parse((await ask(`${ACCOUNTS}/default/token`)).body)).toMatchObject(first);
+    expect(asked).toHaveLength(1);
+    const warned = logged.length;
+    now += 56 * 60_000_000;
+    for (let count = 0; count < 2; count++)
+      expect(await ask(`${ACCOUNTS}/default/token`)).toMatchObject({
+        status: 500,
+        headers: { 'metadata-flavor': 'Google' },
+        body: expect.stringContaining(`cannot make tokens of the service account ${EMAIL}: it lacks permission iam.serviceAccounts.getAccessToken`),
+      });
+    // What was handed out is good until it ends.
+    expect(await tokens.verify(first.access_token)).toMatchObject({ expired: false });
+    expect(logged.slice(warned).join()).toContain('iam.serviceAccounts.getAccessToken');
+    unmintable.clear();
+    expect(await ask(`${ACCOUNTS}/default/token`)).toMatchObject({ status: 200 });
+  });
+
+  it("one project's are not handed to the task of another, whose agent may have no grant", async () => {
+    expect(await ask(`${ACCOUNTS}/default/token`)).toMatchObject({ status: 200 });
+    tasks.set('127.0.0.1', { ...TASK, attemptId: 'attempt-2', projectId: 'elsewhere', projectNumber: '43' });
+    unmintable.add('elsewhere');
+    expect(await ask(`${ACCOUNTS}/default/token`)).toMatchObject({ status: 500 });
+  });
+
+  it('an ID token is asked about each time, by its own permission', async () => {
+    expect(await ask(`${ACCOUNTS}/default/identity?audience=x`)).toMatchObject({ status: 200 });
+    unmintable.add(TASK.projectId);
+    expect(await ask(`${ACCOUNTS}/default/identity?audience=x`)).toMatchObject({ status: 500, body: expect.stringContaining('iam.serviceAccounts.getOpenIdToken') });
+    expect(asked).toEqual(Array(2).fill(`${EMAIL} ${TASK.projectId} ${TASK.projectNumber} id`));
+  });
+
   it('an ID token needs an audience', async () => {
     for (const query of ['', '?audience='])
       expect(await ask(`${ACCOUNTS}/default/identity${query}`)).toMatchObject({ status: 400, body: 'non-empty audience parameter required\n' });
@@ -375,6 +420,7 @@ it('never fails on any path, header or method', async () => {
     )
     .map((pairs) => pairs.map(([key, value]) => `${key}=${value}`).join('&'));
   const agent = new Agent({ keepAlive: true, maxSockets: 2 });
+  counted.length = 0;
   await fc.assert(
     fc.asyncProperty(path, query, fc.constantFrom('GET', 'HEAD', 'POST'), async (where, search, method) => {
       const reply = await ask(`${where}?${search}`, { method, agent });

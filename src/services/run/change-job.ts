@@ -45,7 +45,7 @@ export function createJob(deps: RunDeps): Unary<typeof CreateJobRequestSchema, t
       const parts = parseLocationName(request.parent, 'parent');
       const project = await requirePlace(store.read, parts);
       const desired = desiredJob(request.job, 'CreateJobRequest', defaultServiceAccountEmail(project.number));
-      await checkDeploy(desired.task, project, store.read, call);
+      await checkDeploy(desired.task, project, deps, call);
       const name = `projects/${project.project_id}/locations/${parts.locations}/jobs/${request.jobId}`;
       const operation = newOperationName(name);
       const job = newJob(desired.job, name, call);
@@ -71,7 +71,7 @@ export function updateJobMethod(deps: RunDeps): Unary<typeof UpdateJobRequestSch
       const parts = parseJobName(request.job?.name ?? '', 'job.name');
       const project = await requirePlace(store.read, parts);
       const desired = desiredJob(request.job, 'UpdateJobRequest', defaultServiceAccountEmail(project.number));
-      await checkDeploy(desired.task, project, store.read, call);
+      await checkDeploy(desired.task, project, deps, call);
       const name = `projects/${project.project_id}/locations/${parts.locations}/jobs/${parts.jobs}`;
       const etag = request.job?.etag ?? '';
       const operation = newOperationName(name);

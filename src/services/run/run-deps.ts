@@ -1,9 +1,12 @@
 import type { RoleCatalogue } from '../../policy/catalogue.ts';
+import type { OrgPolicies } from '../../policy/org-policy.ts';
 import type { Store } from '../../store/database.ts';
 
 /** What the Cloud Run services are built from. */
 export interface RunDeps {
   readonly store: Store;
+  /** Asked whether a project's accounts may be used in others. */
+  readonly orgPolicies: Pick<OrgPolicies, 'isEnforced'>;
   /** Warns of roles in a job's policy that it lacks; without it nobody is warned. */
   readonly catalogue?: Pick<RoleCatalogue, 'role'>;
   /** Quotas that are off unless given. The real ones are 1000 each. */

@@ -28,6 +28,10 @@ export interface Fixture {
   readonly checked: string[];
   /** `permission`, or `member permission`: denied from now on. */
   readonly denied: Set<string>;
+  /** `constraint resource`: not enforced there. All others are. */
+  readonly lifted: Set<string>;
+  /** What `Call.warn` said. */
+  readonly warnings: string[];
   /** Decodes, checks access, calls: what dispatch does. */
   call<D extends DescService, M extends keyof D['method'] & string>(
     desc: D,
@@ -45,7 +49,7 @@ export interface Fixture {
 type InputOf<D extends DescService, M extends keyof D['method']> = D['method'][M] extends DescMethodUnary<infer I> ? I : never;
 type OutputOf<D extends DescService, M extends keyof D['method']> = D['method'][M] extends DescMethodUnary<DescMessage, infer O> ? O : never;
 
-export async function createFixture(options: Omit<RunDeps, 'store'> = {}): Promise<Fixture> {
+export async function createFixture(options: Omit<RunDeps, 'store' | 'orgPolicies'> = {}): Promise<Fixture> {
   const dir = mkdtempSync(join(tmpdir(), 'actas-run-'));
   const store = await openStore(dir);
   await store.write(async (tx) => {
@@ -72,8 +76,10 @@ export async function createFixture(options: Omit<RunDeps, 'store'> = {}): Promi
     ] as const)
       await insertServiceAccount(tx.db, { projectId, email, displayName: '', description: '', createTime: 1 });
   });
-  const services = createRunServices({ store, ...options });
+  const lifted = new Set<string>();
+  const services = createRunServices({ store, orgPolicies: { isEnforced: async (constraint, resource) => !lifted.has(`${constraint} ${resource}`) }, ...options });
   const checked: string[] = [];
+  const warnings: string[] = [];
   const denied = new Set<string>();
   const ask = (who: string, { permission, resource }: Check) => {
     checked.push(`${who}${permission} ${resource}`);
@@ -87,6 +93,8 @@ export async function createFixture(options: Omit<RunDeps, 'store'> = {}): Promi
     store,
     checked,
     denied,
+    lifted,
+    warnings,
     now: Date.UTC(2026, 0, 1) * 1000,
     async call(desc, method, request, { signal } = {}) {
       const service = services.find((candidate) => candidate.desc.typeName === desc.typeName);
@@ -100,7 +108,7 @@ export async function createFixture(options: Omit<RunDeps, 'store'> = {}): Promi
         signal: signal ?? new AbortController().signal,
         log: { debug() {}, info() {}, warn() {}, error() {} },
         now: () => (fixture.now += 1000),
-        warn() {},
+        warn: (message) => void warnings.push(message),
       };
       const { input, output } = desc.method[method] ?? {};
       if (input === undefined || output === undefined) throw new Error(method);

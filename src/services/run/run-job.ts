@@ -18,10 +18,11 @@ import { findJob, jobFromRow, jobToRow, updateJob } from '../../store/jobs.ts';
 import { insertTasks, isTaskNameTaken } from '../../store/tasks.ts';
 import { toTimestamp } from '../../timestamp.ts';
 import type { Call, Unary } from '../service.ts';
+import { checkAccountOfRun } from './account-checks.ts';
 import { beginOperation, doneOperation, newOperationName } from './begin-operation.ts';
 import { refuseStale } from './etag.ts';
 import { hasOverrides, newExecution, newTasks, randomSuffix, taskName, validateOverrides } from './new-execution.ts';
-import { missing, parseJobName, resource, storedName } from './places.ts';
+import { missing, parseJobName, requirePlace, resource, storedName } from './places.ts';
 import type { RunDeps } from './run-deps.ts';
 
 export function runJob(deps: RunDeps): Unary<typeof RunJobRequestSchema, typeof OperationSchema> {
@@ -37,17 +38,17 @@ export function runJob(deps: RunDeps): Unary<typeof RunJobRequestSchema, typeof 
     async handle(request, call) {
       const name = await storedName(store.read, request.name);
       if (request.overrides !== undefined) validateOverrides(request.overrides);
-      if (request.validateOnly) {
-        const row = await findJob(store.read, name);
-        if (row === undefined) throw missing(name);
-        const job = jobFromRow(row);
-        refuseUnrunnable(job, request.etag);
-        return doneOperation(
-          newOperationName(name),
-          newExecution(job, request.overrides, { name: `${name}/executions/${lastId(name)}-${nextSuffix(deps)}`, creator: call.principal.email, now: call.now() }),
-        );
-      }
-      return store.write((tx) => start(tx, name, request, deps, call));
+      const row = await findJob(store.read, name);
+      if (row === undefined) throw missing(name);
+      const job = jobFromRow(row);
+      refuseUnrunnable(job, request.etag);
+      // Whoever changes the account meanwhile is asked the same.
+      await checkAccountOfRun(job.template?.template?.serviceAccount ?? '', await requirePlace(store.read, parseJobName(name, 'name')), deps, call);
+      if (!request.validateOnly) return store.write((tx) => start(tx, name, request, deps, call));
+      return doneOperation(
+        newOperationName(name),
+        newExecution(job, request.overrides, { name: `${name}/executions/${lastId(name)}-${nextSuffix(deps)}`, creator: call.principal.email, now: call.now() }),
+      );
     },
   };
 }
