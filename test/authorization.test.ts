@@ -15,6 +15,10 @@ const NOBODY = 'user:nobody@elsewhere.example';
 const WITHOUT_ROLE: readonly string[] = [
   'actas.v1.Control.GetStatus',
   'actas.v1.Control.IssueToken', // denied by itself: not by a permission
+  'google.iam.admin.v1.IAM.GetRole', // the sample is a predefined role, which everybody may read
+  'google.iam.admin.v1.IAM.QueryGrantableRoles', // predefined roles are no secret; custom ones are shown to who may list them
+  'google.iam.admin.v1.IAM.QueryTestablePermissions', // from the resource's name alone
+  'google.iam.admin.v1.IAM.QueryAuditableServices', // the same for every resource
   'google.longrunning.Operations.GetOperation', // of Resource Manager: only the operation knows the project whose permission is needed, and the sample's does not exist
 ];
 /** testIamPermissions asks what the caller may do; it needs no permission (google/iam/v1/iam_policy.proto). Searches show what the caller may see. */

@@ -54,18 +54,33 @@ export async function movePolicy(db: Db, from: string, to: string): Promise<void
 
 /** Writes `to` wherever a policy names `from`. @param from, to policy members */
 export async function renameMember(db: Db, from: string, to: string, now: Micros): Promise<void> {
-  // Members stand in the protobuf as plain text, so the database can leave out most rows unread.
-  const rows = await db
-    .selectFrom('policies')
-    .select('resource')
-    .where(sql<boolean>`instr(body, ${Buffer.from(from)}) > 0`)
-    .execute();
-  for (const { resource } of rows) {
+  for (const resource of await listResourcesNaming(db, from)) {
     const policy = await findPolicy(db, resource);
     if (policy === undefined || !rewriteMembers(policy, (member) => (member === from ? to : member))) continue;
     policy.etag = new Uint8Array();
     await updatePolicy(db, resource, policy, now);
   }
+}
+
+/** Removes the bindings of a role that is forgotten for good, wherever they stand. */
+export async function deleteRoleBindings(db: Db, role: string, now: Micros): Promise<void> {
+  for (const resource of await listResourcesNaming(db, role)) {
+    const policy = await findPolicy(db, resource);
+    if (policy === undefined || !policy.bindings.some((binding) => binding.role === role)) continue;
+    policy.bindings = policy.bindings.filter((binding) => binding.role !== role);
+    policy.etag = new Uint8Array();
+    await updatePolicy(db, resource, policy, now);
+  }
+}
+
+/** Members and roles stand in the protobuf as plain text, so the database can leave out most rows unread. */
+async function listResourcesNaming(db: Db, text: string): Promise<string[]> {
+  const rows = await db
+    .selectFrom('policies')
+    .select('resource')
+    .where(sql<boolean>`instr(body, ${Buffer.from(text)}) > 0`)
+    .execute();
+  return rows.map(({ resource }) => resource);
 }
 
 /** Applies `rewrite` to every member of the policy, in place. @returns whether any changed */

@@ -1,11 +1,12 @@
 /**
  * What is forgotten for good: deleted jobs, executions with their tasks and service accounts when their `expireTime` has come, 30 days after the
- * deletion, and operations 30 days after they were made, if they have ended. In small transactions, so that no other writer waits for long.
+ * deletion, operations 30 days after they were made, if they have ended, and deleted roles after 37 days. In small transactions, so that no other writer waits for long.
  */
 import type { Micros } from '../timestamp.ts';
-import type { Db, Store } from './database.ts';
+import type { Db, Store, Tx } from './database.ts';
 import { DELETED_KEPT_MICROS } from './jobs.ts';
 import { deletePolicy } from './policies.ts';
+import { deleteRole, listExpiredRoles } from './roles.ts';
 import { serviceAccountResource } from './service-accounts.ts';
 
 /** Rows in one transaction: a few milliseconds. */
@@ -23,7 +24,7 @@ export async function deleteExpired(store: Pick<Store, 'write'>, now: Micros): P
       total += gone;
     } while (gone === AT_ONCE);
   }
-  return total;
+  return total + (await store.write((tx) => deleteRoles(tx, now)));
 }
 
 async function deleteTasks(db: Db, before: Micros): Promise<number> {
@@ -58,6 +59,14 @@ async function deleteServiceAccounts(db: Db, before: Micros): Promise<number> {
     await deletePolicy(db, serviceAccountResource(row));
     await db.deleteFrom('service_accounts').where('unique_id', '=', row.unique_id).execute();
   }
+  return expired.length;
+}
+
+/** At most a few hundred in a project or organization: the rest waits for the next call. */
+async function deleteRoles(tx: Tx, now: Micros): Promise<number> {
+  const expired = await listExpiredRoles(tx.db, now, AT_ONCE);
+  for (const name of expired) await deleteRole(tx.db, name, now);
+  if (expired.length > 0) tx.touch('policies');
   return expired.length;
 }
 

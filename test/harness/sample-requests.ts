@@ -22,6 +22,10 @@ const FIELDS: Record<string, JsonObject> = {
   'google.cloud.resourcemanager.v3.Projects.ListProjects': { parent: 'folders/222222222222' },
   'google.cloud.resourcemanager.v3.Projects.CreateProject': { project: { projectId: 'sample-project', parent: 'folders/222222222222' } },
   'google.cloud.resourcemanager.v2.Folders.ListFolders': { parent: 'organizations/111111111111' },
+  'google.iam.admin.v1.IAM.ListRoles': { parent: 'projects/demo' },
+  'google.iam.admin.v1.IAM.QueryGrantableRoles': { fullResourceName: '//cloudresourcemanager.googleapis.com/projects/demo' },
+  'google.iam.admin.v1.IAM.QueryTestablePermissions': { fullResourceName: '//cloudresourcemanager.googleapis.com/projects/demo' },
+  'google.iam.admin.v1.IAM.QueryAuditableServices': { fullResourceName: '//cloudresourcemanager.googleapis.com/projects/demo' },
   'google.logging.v2.LoggingServiceV2.ListLogEntries': { resourceNames: ['projects/demo'] },
 };
 

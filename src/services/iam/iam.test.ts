@@ -31,7 +31,7 @@ beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), 'iam-'));
   store = await openStore(dir);
   clock = createFakeClock();
-  service = createIamService({ store });
+  service = createIamService({ store, catalogue: CATALOGUE });
   const authorizer = createAuthorizer({ source: createPolicySource(store.read), catalogue: CATALOGUE });
   decide = async (member, { permission, resource }) => {
     authorizer.invalidate();

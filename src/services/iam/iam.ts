@@ -1,5 +1,5 @@
 /**
- * google.iam.admin.v1: service accounts and their allow policies. Keys, roles and the deprecated signing methods answer
+ * google.iam.admin.v1: service accounts and their allow policies, roles and permissions. Keys and the deprecated signing methods answer
  * UNIMPLEMENTED by name.
  *
  * Invariants: an address has at most one living account; the grants of a deleted one are not those of its successor; what a caller
@@ -8,16 +8,20 @@
  */
 import { IAM } from '../../gen/google/iam/admin/v1/iam_pb.js';
 import { type AnyService, defineService } from '../service.ts';
+import { createKnownPermissions } from './known-permissions.ts';
+import { permissionQueries } from './permission-queries.ts';
 import { type IamDeps, policyMethods } from './policies.ts';
+import { roleDenied, roleMethods } from './roles.ts';
 import { accountMethods } from './service-accounts.ts';
 
 export function createIamService(deps: IamDeps): AnyService {
+  const roles = { store: deps.store, catalogue: deps.catalogue, known: createKnownPermissions(deps.catalogue) };
   return defineService<typeof IAM>({
     desc: IAM,
     host: 'iam.googleapis.com',
     legacyErrors: true,
-    // This API's denials name no resource: facts on `iam.serviceAccounts.create` and `getAccessToken` agree.
-    denied: ({ permission }) => `Permission '${permission}' denied on resource (or it may not exist).`,
+    // Denials on accounts name no resource: facts on `iam.serviceAccounts.create` and `getAccessToken` agree.
+    denied: (check) => roleDenied(check) ?? `Permission '${check.permission}' denied on resource (or it may not exist).`,
     methods: {
       ...accountMethods(deps.store),
       ...policyMethods(deps),
@@ -30,15 +34,8 @@ export function createIamService(deps: IamDeps): AnyService {
       enableServiceAccountKey: 'unimplemented',
       signBlob: 'unimplemented',
       signJwt: 'unimplemented',
-      queryGrantableRoles: 'unimplemented',
-      listRoles: 'unimplemented',
-      getRole: 'unimplemented',
-      createRole: 'unimplemented',
-      updateRole: 'unimplemented',
-      deleteRole: 'unimplemented',
-      undeleteRole: 'unimplemented',
-      queryTestablePermissions: 'unimplemented',
-      queryAuditableServices: 'unimplemented',
+      ...roleMethods(roles),
+      ...permissionQueries(roles),
       lintPolicy: 'unimplemented',
     },
   });

@@ -10,8 +10,7 @@ import { accountCheck, getAccount } from './service-accounts.ts';
 
 export interface IamDeps {
   readonly store: Store;
-  /** Where given, `setIamPolicy` warns of roles that are kept but not evaluated. */
-  readonly catalogue?: Pick<RoleCatalogue, 'role'>;
+  readonly catalogue: Pick<RoleCatalogue, 'role' | 'roles'>;
 }
 
 type PolicyMethods = Pick<Methods<typeof IAM>, 'getIamPolicy' | 'setIamPolicy' | 'testIamPermissions'>;
