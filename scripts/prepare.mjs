@@ -25,12 +25,13 @@ export function prepare(say = (line) => console.error(line)) {
     fail(
       'The npm package `node` did not bring its binary: its install script did not run. Run `npm rebuild node` with scripts allowed (npm config get ignore-scripts must be false), then try again.',
     );
-  const sources = [join(root, 'buf.gen.yaml'), join(root, 'package-lock.json'), ...walk(join(root, 'protos'))];
+  const sources = [join(root, 'buf.gen.yaml'), join(root, 'package-lock.json'), join(root, 'scripts', 'service-table.mjs'), ...walk(join(root, 'protos'))];
   const generated = digest(sources);
   const genStamp = join(root, 'src', 'gen', '.stamp');
   if (read(genStamp) !== generated) {
     say('Generating code from the API definitions...');
     run(join(root, 'node_modules', '.bin', 'buf'), ['generate', '--include-imports']);
+    run(node, [join(root, 'scripts', 'service-table.mjs')]);
     mkdirSync(dirname(genStamp), { recursive: true });
     writeFileSync(genStamp, generated);
   }

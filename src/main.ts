@@ -12,7 +12,7 @@ import { createIdentity, taskLookup } from './compose/identity.ts';
 import { createMintPermission } from './compose/minting.ts';
 import { createPolicy } from './compose/policy.ts';
 import { readSeed, seedOnStart } from './compose/seed-on-start.ts';
-import { createServices } from './compose/services.ts';
+import { createApis } from './compose/services.ts';
 import { openState, startHousekeeping, type Undo } from './compose/state.ts';
 import type { Config } from './config.ts';
 import { unavailable } from './errors.ts';
@@ -29,7 +29,7 @@ import { createMetrics } from './server/metrics.ts';
 import { createPeers } from './server/peer.ts';
 import { announce, retract, writePrivate } from './server/status-file.ts';
 import type { StatusFacts } from './services/control/control.ts';
-import type { AnyService } from './services/service.ts';
+import type { Api } from './services/service.ts';
 import { accessTokenStore } from './store/access-tokens.ts';
 import { findSetting, updateSetting } from './store/settings.ts';
 import { systemClock } from './timestamp.ts';
@@ -41,8 +41,8 @@ export interface RunningServer {
   readonly url: string;
   /** Holds the owner's token, mode 0600. */
   readonly tokenFile: string;
-  /** Everything that is served, for tools that walk the API. */
-  readonly services: readonly AnyService[];
+  /** Everything that is served, for tools that walk the APIs. */
+  readonly apis: readonly Api[];
   /** Ends requests and lets go of the engine; with `killOnStop` running containers are killed, else the next start adopts them. */
   close(): Promise<void>;
 }
@@ -90,12 +90,12 @@ async function build(config: Config, log: Logger, givenDriver: Driver | undefine
   const driver = givenDriver ?? (await createDriver(config, instanceId, seed, log, process.env));
   // The three that know each other only when all are built: status reads the runner, the runner's network serves the door.
   const late: { runner?: Runner; listener?: Listener; facts?: StatusFacts } = {};
-  const services = createServices({ store, logs, catalogue, authorizer, orgPolicies, identity }, () => {
+  const apis = createApis({ store, logs, catalogue, authorizer, orgPolicies, identity }, () => {
     const now = late.runner?.status();
     if (late.facts === undefined || now === undefined) throw unavailable('The server is starting.');
     return { ...late.facts, runningAttempts: now.attempts, openExecutions: now.executions, driver: { ...late.facts.driver, available: now.available } };
   });
-  await seedOnStart(config, seed, store, services, deps);
+  await seedOnStart(config, seed, store, apis, deps);
   await refuseWideAnonymity(config, store, authorizer, log);
   const tokenFile = join(config.dataDir, OWNER_TOKEN_FILE);
   const last = { find: () => findSetting(store.read, 'owner-token'), update: (hash: string) => store.write(({ db }) => updateSetting(db, 'owner-token', hash)) };
@@ -118,7 +118,7 @@ async function build(config: Config, log: Logger, givenDriver: Driver | undefine
   const names = new Set([config.host.toLowerCase(), ...config.allowedHost.map((name) => name.toLowerCase())]);
   const handler = createApiDoor({
     names,
-    services,
+    apis,
     dispatch,
     keys: identity.keys,
     metrics,
@@ -166,5 +166,5 @@ async function build(config: Config, log: Logger, givenDriver: Driver | undefine
   undo.push(() => retract(config));
   announce(config, { url, tokenFile, pid: process.pid });
   log.info({ url, driver: driver.name, dataDir: config.dataDir }, `actas ${version()} serves on ${url} (${info.description})`);
-  return { url, tokenFile, services };
+  return { url, tokenFile, apis };
 }

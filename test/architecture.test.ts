@@ -92,6 +92,20 @@ describe('architecture', () => {
     expect(wrong).toEqual([]);
   });
 
+  test('an API is loaded by its first request: nothing imports its folder but by import(), its types and its outline', () => {
+    const folder = (path: string) => /^services\/[^/]+\//.exec(path)?.[0];
+    // A seed is applied by few starts, and loaded by those.
+    const early = shipped.filter((m) => room(m.path) !== 'seed');
+    const wrong = early.flatMap((m) =>
+      [...m.text.matchAll(/^(?:import|export) (type )?[^;]*?from '(\.{1,2}\/[^']+)'/gm)]
+        .filter(([, isType]) => isType === undefined)
+        .map((found) => relative(SRC, resolve(SRC, dirname(m.path), found[2] ?? '')))
+        .filter((target) => folder(target) !== undefined && folder(target) !== folder(m.path) && !target.endsWith('-outline.ts'))
+        .map((target) => `${m.path} -> ${target}`),
+    );
+    expect(wrong).toEqual([]);
+  });
+
   test('SQL stands in store/ alone, container clients in their driver, connect in server/', () => {
     const uses = (name: RegExp, where: (path: string) => boolean) => shipped.filter((m) => name.test(m.text) && !where(m.path)).map((m) => m.path);
     expect(uses(/from 'kysely'|from 'node:sqlite'/, (p) => p.startsWith('store/'))).toEqual([]);

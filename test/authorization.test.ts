@@ -6,7 +6,7 @@
 import type { DescMethodUnary } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Sample, sampleRequests } from './harness/sample-requests.ts';
+import { allServices, type Sample, sampleRequests } from './harness/sample-requests.ts';
 import { startTestServer, type TestServer } from './harness/server.ts';
 
 const NOBODY = 'user:nobody@elsewhere.example';
@@ -28,7 +28,7 @@ let server: TestServer;
 let samples: readonly Sample[];
 beforeAll(async () => {
   server = await startTestServer();
-  samples = sampleRequests(server.services);
+  samples = await sampleRequests(server.apis);
 });
 afterAll(() => server.close());
 
@@ -45,10 +45,10 @@ async function grpcCode(sample: Sample, as: string | null): Promise<Code | 'ok'>
 }
 
 describe('authorisation of every RPC', () => {
-  test('sees them all', () => {
+  test('sees them all', async () => {
     expect(samples.filter(isServed).length).toBeGreaterThan(55);
     const served = new Set(samples.map((s) => s.name));
-    const missing = server.services
+    const missing = (await allServices(server.apis))
       .flatMap((service) =>
         service.desc.methods.filter((method) => service.methods[method.localName] !== 'unimplemented').map((method) => `${service.desc.typeName}.${method.name}`),
       )

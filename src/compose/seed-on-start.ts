@@ -5,7 +5,7 @@ import { JobSchema, Jobs, UpdateJobRequestSchema } from '../gen/google/cloud/run
 import { parsePrincipal } from '../identity/principal.ts';
 import type { Seed } from '../seed/seed.ts';
 import { createDispatch, type DispatchDeps } from '../server/dispatch.ts';
-import type { AnyService } from '../services/service.ts';
+import type { Api } from '../services/service.ts';
 import type { Store } from '../store/database.ts';
 import { listOrganizations } from '../store/organizations.ts';
 import { listProjects } from '../store/projects.ts';
@@ -24,7 +24,7 @@ export async function readSeed(config: Config): Promise<Seed | undefined> {
 }
 
 /** What a data directory holds at its start: the seed's declarations, or organization, folder and project of the default. Applied once each. */
-export async function seedOnStart(config: Config, seed: Seed | undefined, store: Store, services: readonly AnyService[], deps: DispatchDeps): Promise<void> {
+export async function seedOnStart(config: Config, seed: Seed | undefined, store: Store, apis: readonly Api[], deps: DispatchDeps): Promise<void> {
   const isNew = (await listOrganizations(store.read, { limit: 1 })).length === 0 && (await listProjects(store.read, { limit: 1 })).length === 0;
   if (seed === undefined && !isNew) return;
   const [{ applySeed }, { defaultSeed }] = await Promise.all([import('../seed/apply.ts'), import('../seed/seed.ts')]);
@@ -35,7 +35,8 @@ export async function seedOnStart(config: Config, seed: Seed | undefined, store:
     authorizer: { decide: () => ({ allowed: true, unevaluatedRoles: [] }), invalidate: () => undefined },
     audit: () => undefined,
   });
-  const jobs = services.find((service) => service.desc.typeName === Jobs.typeName);
+  const api = apis.find(({ services }) => services.some(({ typeName }) => typeName === Jobs.typeName));
+  const jobs = (await api?.load())?.find(({ desc }) => desc.typeName === Jobs.typeName);
   if (jobs === undefined) throw new Error('the Cloud Run jobs service is missing');
   await applySeed(seed ?? defaultSeed(config.owner), {
     store,

@@ -2,16 +2,14 @@ import { issueToken } from '../identity/issue.ts';
 import type { Authorizer } from '../policy/authorizer.ts';
 import type { RoleCatalogue } from '../policy/catalogue.ts';
 import type { OrgPolicies } from '../policy/org-policy.ts';
-import { createControlService, type StatusFacts } from '../services/control/control.ts';
-import { createIamService } from '../services/iam/iam.ts';
-import { createLoggingService } from '../services/logging/logging.ts';
-import { createResourceManagerServices } from '../services/resourcemanager/resource-manager.ts';
-import { createRunServices } from '../services/run/run.ts';
-import type { AnyService } from '../services/service.ts';
-import { createUnservedServices } from '../services/unserved.ts';
+import type { StatusFacts } from '../services/control/control.ts';
+import { RESOURCE_MANAGER_OPERATIONS } from '../services/resourcemanager/operations-outline.ts';
+import { RUN_OPERATIONS } from '../services/run/operations-outline.ts';
+import type { Api } from '../services/service.ts';
 import type { Store } from '../store/database.ts';
 import type { LogStore } from '../store/log-store.ts';
 import { findProject } from '../store/projects.ts';
+import { type ApiDeclaration, defineApi } from './api.ts';
 import type { Identity } from './identity.ts';
 
 /** What services are made of: each takes what it needs. */
@@ -24,15 +22,64 @@ export interface ServiceParts {
   readonly identity: Identity;
 }
 
-/** Every API, a line each. */
-export function createServices(parts: ServiceParts, status: () => StatusFacts): readonly AnyService[] {
+/**
+ * Every API: its host, the services of the protos that it serves, and where they are made. What `load` imports is loaded by the first
+ * request that wants it; nothing else may import a folder of services, or the start pays for it.
+ */
+export function createApis(parts: ServiceParts, status: () => StatusFacts): readonly Api[] {
   const { store, logs, identity } = parts;
-  return [
-    ...createRunServices(parts),
-    createIamService(parts),
-    ...createResourceManagerServices(parts),
-    createLoggingService({ logs, findProjectId: async (project) => (await findProject(store.read, project))?.project_id }),
-    createControlService({ mint: (principal) => issueToken(principal, identity), status }),
-    ...createUnservedServices(),
+  const declarations: readonly ApiDeclaration[] = [
+    {
+      host: 'run.googleapis.com',
+      serves: ['google.cloud.run.v2.Jobs', 'google.cloud.run.v2.Executions', 'google.cloud.run.v2.Tasks'],
+      operations: RUN_OPERATIONS,
+      load: async () => (await import('../services/run/run.ts')).createRunServices(parts),
+    },
+    {
+      host: 'iam.googleapis.com',
+      serves: ['google.iam.admin.v1.IAM'],
+      load: async () => [(await import('../services/iam/iam.ts')).createIamService(parts)],
+    },
+    {
+      host: 'cloudresourcemanager.googleapis.com',
+      serves: [
+        'google.cloud.resourcemanager.v3.Projects',
+        'google.cloud.resourcemanager.v3.Folders',
+        'google.cloud.resourcemanager.v3.Organizations',
+        'google.cloud.resourcemanager.v2.Folders',
+        'google.cloudresourcemanager.v1.Projects',
+        'google.cloudresourcemanager.v1.Organizations',
+      ],
+      operations: RESOURCE_MANAGER_OPERATIONS,
+      load: async () => (await import('../services/resourcemanager/resource-manager.ts')).createResourceManagerServices(parts),
+    },
+    {
+      host: 'logging.googleapis.com',
+      serves: ['google.logging.v2.LoggingServiceV2'],
+      load: async () => [
+        (await import('../services/logging/logging.ts')).createLoggingService({ logs, findProjectId: async (project) => (await findProject(store.read, project))?.project_id }),
+      ],
+    },
+    {
+      host: 'actas.internal',
+      serves: ['actas.v1.Control'],
+      load: async () => [(await import('../services/control/control.ts')).createControlService({ mint: (principal) => issueToken(principal, identity), status })],
+    },
+    {
+      host: 'run.googleapis.com',
+      serves: ['google.cloud.run.v2.Services', 'google.cloud.run.v2.Revisions', 'google.cloud.run.v2.WorkerPools', 'google.cloud.run.v2.Instances', 'google.cloud.run.v2.Builds'],
+      load: async () => (await import('../services/unserved.ts')).createUnservedRunServices(),
+    },
+    {
+      host: 'cloudresourcemanager.googleapis.com',
+      serves: [
+        'google.cloud.resourcemanager.v3.TagKeys',
+        'google.cloud.resourcemanager.v3.TagValues',
+        'google.cloud.resourcemanager.v3.TagBindings',
+        'google.cloud.resourcemanager.v3.TagHolds',
+      ],
+      load: async () => (await import('../services/unserved.ts')).createUnservedTagServices(),
+    },
   ];
+  return declarations.map(defineApi);
 }

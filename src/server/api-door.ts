@@ -1,21 +1,23 @@
 /** The door of the whole API as the program opens it: every service over REST and gRPC, and the documents beside them (health, metrics, keys). */
 import type { IncomingMessage } from 'node:http';
+import { createRegistry } from '@bufbuild/protobuf';
 import { file_google_rpc_error_details } from '../gen/google/rpc/error_details_pb.js';
 import { discoveryDocument, type SigningKeys } from '../identity/signing-keys.ts';
-import type { AnyService, Log } from '../services/service.ts';
+import type { Api, Log } from '../services/service.ts';
 import { createAddressing } from './address.ts';
+import { createApiMethods } from './api-methods.ts';
 import type { Dispatch } from './dispatch.ts';
 import { createDoor, type Document } from './door.ts';
 import { createLazyGrpcDoor } from './grpc-status.ts';
 import type { Handler } from './listen.ts';
 import type { Metrics } from './metrics.ts';
 import type { PeerOf } from './peer.ts';
-import { createRestDoor, registryOf } from './rest.ts';
+import { createRestDoor } from './rest.ts';
 
 export interface ApiDoorDeps {
   /** Names under which this server may be addressed, in lower case; more may join while it serves. */
   readonly names: ReadonlySet<string>;
-  readonly services: readonly AnyService[];
+  readonly apis: readonly Api[];
   readonly dispatch: Dispatch;
   readonly keys: Pick<SigningKeys, 'jwks' | 'certificates'>;
   readonly metrics: Pick<Metrics, 'text'>;
@@ -27,15 +29,15 @@ export interface ApiDoorDeps {
 }
 
 export function createApiDoor(deps: ApiDoorDeps): Handler {
-  const { services, dispatch, peerOf, log } = deps;
-  const registry = registryOf(services, [file_google_rpc_error_details]);
-  const rest = createRestDoor(services, dispatch, registry, peerOf, log);
+  const { apis, dispatch, peerOf, log } = deps;
+  const registry = createRegistry(file_google_rpc_error_details);
+  const rest = createRestDoor(apis, createApiMethods([file_google_rpc_error_details]), dispatch, registry, peerOf, log);
   const documents = documentsOf(deps);
-  const hosts = new Set([...rest.hosts, ...documents.flatMap((document) => (document.host === undefined ? [] : [document.host]))]);
+  const hosts = new Set([...apis.map(({ host }) => host), ...documents.flatMap((document) => (document.host === undefined ? [] : [document.host]))]);
   return createDoor({
     addressing: createAddressing(hosts, deps.names),
     rest,
-    grpc: createLazyGrpcDoor(services, dispatch, peerOf, log),
+    grpc: createLazyGrpcDoor(apis, dispatch, peerOf, log),
     documents,
     dispatch,
     peerOf,

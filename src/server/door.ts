@@ -50,7 +50,7 @@ export function createDoor(deps: DoorDeps): Handler {
     const target = deps.addressing.resolve(authority, request.url ?? '/');
     if (isGrpc(request)) {
       if (!deps.grpc.serves(target.path)) throw unimplemented(`The method ${target.path.slice(1, 200)}`);
-      return deps.grpc.handle(request, response);
+      return deps.grpc.handle(request, response, target.path);
     }
     const document =
       request.method === 'GET' || request.method === 'HEAD'

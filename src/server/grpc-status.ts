@@ -4,14 +4,15 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type ApiError, STATUS } from '../errors.ts';
-import type { AnyService, Log } from '../services/service.ts';
+import type { Api, Log } from '../services/service.ts';
 import type { Dispatch } from './dispatch.ts';
 import type { PeerOf } from './peer.ts';
 
 export interface GrpcDoor {
   /** Whether some service has this path, `/google.cloud.run.v2.Jobs/GetJob`. */
   serves(path: string): boolean;
-  handle(request: IncomingMessage, response: ServerResponse): void | Promise<void>;
+  /** @param path one that is served */
+  handle(request: IncomingMessage, response: ServerResponse, path: string): void | Promise<void>;
 }
 
 /**
@@ -20,14 +21,14 @@ export interface GrpcDoor {
 const MAX_MESSAGE_BYTES = 1000;
 
 /** The gRPC door, not yet loaded. */
-export function createLazyGrpcDoor(services: readonly AnyService[], dispatch: Dispatch, peerOf: PeerOf, log: Log): GrpcDoor {
-  const paths = new Set(services.flatMap(({ desc }) => desc.methods.map((method) => `/${desc.typeName}/${method.name}`)));
+export function createLazyGrpcDoor(apis: readonly Api[], dispatch: Dispatch, peerOf: PeerOf, log: Log): GrpcDoor {
+  const paths = new Set(apis.flatMap(({ services }) => services.flatMap(({ typeName, methods }) => Object.keys(methods).map((rpc) => `/${typeName}/${rpc}`))));
   let loaded: GrpcDoor['handle'] | undefined;
   let loading: Promise<GrpcDoor['handle']> | undefined;
-  const load = (): Promise<GrpcDoor['handle']> => (loading ??= import('./grpc.ts').then(({ createGrpcHandler }) => (loaded = createGrpcHandler(services, dispatch, peerOf, log))));
+  const load = (): Promise<GrpcDoor['handle']> => (loading ??= import('./grpc.ts').then(({ createGrpcHandler }) => (loaded = createGrpcHandler(apis, dispatch, peerOf, log))));
   return {
     serves: (path) => paths.has(path),
-    handle: (request, response) => (loaded === undefined ? load().then((handle) => handle(request, response)) : loaded(request, response)),
+    handle: (request, response, path) => (loaded === undefined ? load().then((handle) => handle(request, response, path)) : loaded(request, response, path)),
   };
 }
 

@@ -1,6 +1,6 @@
 /**
- * The gRPC door (h2c; gRPC-Web too): connect's adapter over the same `dispatch` as REST. It registers every service's descriptor
- * once; where several APIs share one (google.longrunning.Operations), the request's name tells which is meant.
+ * The gRPC door (h2c; gRPC-Web too): connect's adapter over the same `dispatch` as REST. A service is registered by the first call for it;
+ * where several APIs share one (google.longrunning.Operations), the request's name tells which is meant.
  */
 import type { IncomingMessage } from 'node:http';
 import type { DescMethod, DescService } from '@bufbuild/protobuf';
@@ -8,7 +8,7 @@ import { create, type Message } from '@bufbuild/protobuf';
 import { Code, ConnectError, type ConnectRouter, createContextKey, createContextValues, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import { type ApiError, deadlineExceeded, STATUS } from '../errors.ts';
-import type { AnyService, Log } from '../services/service.ts';
+import type { AnyService, Api, Log, ServiceOutline } from '../services/service.ts';
 import type { Dispatch } from './dispatch.ts';
 import { cutMessage, type GrpcDoor } from './grpc-status.ts';
 import type { Peer, PeerOf } from './peer.ts';
@@ -22,45 +22,68 @@ const MAX_DETAIL_BYTES = 2400;
 const STRANGER: Peer = { address: '', isLocal: false };
 const PEER = createContextKey(STRANGER, { description: 'who is at the other end' });
 
-export function createGrpcHandler(services: readonly AnyService[], dispatch: Dispatch, peerOf: PeerOf, log: Log): GrpcDoor['handle'] {
-  const groups = Map.groupBy(services, (service) => service.desc.typeName);
-  return connectNodeAdapter({
-    routes: (router) => {
-      for (const sharing of groups.values()) register(router, sharing, dispatch, log);
-    },
-    grpc: true,
-    grpcWeb: true,
-    connect: false,
-    // HTTP/2 requests of node's compatibility layer have the socket's addresses as well; connect's type does not say so.
-    contextValues: (request) => createContextValues().set(PEER, peerOf(request as IncomingMessage)),
-    readMaxBytes: MAX_BODY_BYTES,
-    writeMaxBytes: 64 * 1024 * 1024,
-  });
+type NodeHandler = ReturnType<typeof connectNodeAdapter>;
+
+/** One API's part in a service of the protos. */
+interface Share {
+  readonly api: Api;
+  readonly outline: ServiceOutline;
 }
 
-function register(router: ConnectRouter, sharing: readonly AnyService[], dispatch: Dispatch, log: Log): void {
-  const [first] = sharing;
-  if (first === undefined) return;
-  const { desc } = first;
+export function createGrpcHandler(apis: readonly Api[], dispatch: Dispatch, peerOf: PeerOf, log: Log): GrpcDoor['handle'] {
+  const shares = Map.groupBy(
+    apis.flatMap((api) => api.services.map((outline): Share => ({ api, outline }))),
+    ({ outline }) => outline.typeName,
+  );
+  const handlers = new Map<string, NodeHandler>();
+  const open = async (typeName: string): Promise<NodeHandler> => {
+    const sharing = shares.get(typeName) ?? [];
+    const { desc } = await load(sharing[0], typeName);
+    const handler = connectNodeAdapter({
+      routes: (router) => register(router, desc, sharing, dispatch, log),
+      grpc: true,
+      grpcWeb: true,
+      connect: false,
+      // HTTP/2 requests of node's compatibility layer have the socket's addresses as well; connect's type does not say so.
+      contextValues: (request) => createContextValues().set(PEER, peerOf(request as IncomingMessage)),
+      readMaxBytes: MAX_BODY_BYTES,
+      writeMaxBytes: 64 * 1024 * 1024,
+    });
+    handlers.set(typeName, handler);
+    return handler;
+  };
+  return (request, response, path) => {
+    const typeName = path.split('/')[1] ?? '';
+    const handler = handlers.get(typeName);
+    return handler === undefined ? open(typeName).then((opened) => opened(request, response)) : handler(request, response);
+  };
+}
+
+async function load(share: Share | undefined, typeName: string): Promise<AnyService> {
+  const service = (await share?.api.load())?.find(({ desc }) => desc.typeName === typeName);
+  if (service === undefined) throw new Error(`${typeName} is served by no API`);
+  return service;
+}
+
+function register(router: ConnectRouter, desc: DescService, sharing: readonly Share[], dispatch: Dispatch, log: Log): void {
   const entries = desc.methods.map((method) => {
-    if (method.methodKind !== 'unary') return [method.localName, refuseStream(first, method, dispatch, log)] as const;
-    return [method.localName, (request: Message, context: HandlerContext) => answer(() => pick(sharing, request), method, request, context, dispatch, log)] as const;
+    if (method.methodKind !== 'unary') return [method.localName, refuseStream(() => load(sharing[0], desc.typeName), method, dispatch, log)] as const;
+    const handle = (request: Message, context: HandlerContext) => answer(() => load(pick(sharing, request), desc.typeName), method, request, context, dispatch, log);
+    return [method.localName, handle] as const;
   });
   // The implementation is built from the descriptor itself, so it has exactly its methods.
   router.service(desc, Object.fromEntries(entries) as Partial<ServiceImpl<DescService>>);
 }
 
 /** The API that a name belongs to; where it is nobody's, the first answers, as it would to any caller of it: who are you, may you, not found. */
-function pick(sharing: readonly AnyService[], request: Message): AnyService {
+function pick(sharing: readonly Share[], request: Message): Share | undefined {
   const name = 'name' in request && typeof request.name === 'string' ? request.name : '';
-  const owner = sharing.find((service) => service.owns?.(name) === true) ?? sharing[0];
-  if (owner === undefined) throw new Error('a descriptor was registered without a service');
-  return owner;
+  return sharing.find(({ outline }) => outline.owns?.(name) === true) ?? sharing[0];
 }
 
-async function answer(choose: () => AnyService, method: DescMethod, request: Message, context: HandlerContext, dispatch: Dispatch, log: Log): Promise<Message> {
+async function answer(choose: () => Promise<AnyService>, method: DescMethod, request: Message, context: HandlerContext, dispatch: Dispatch, log: Log): Promise<Message> {
   try {
-    return await dispatch.unary(choose(), method, () => request, {
+    return await dispatch.unary(await choose(), method, () => request, {
       door: 'grpc',
       authorization: context.requestHeader.get('authorization') ?? undefined,
       peer: context.values.get(PEER),
@@ -85,9 +108,9 @@ function withDeadline(context: HandlerContext): AbortSignal {
 }
 
 /** A stream that we do not serve: dispatch says so, to those who are known, and audits it. */
-function refuseStream(service: AnyService, method: DescMethod, dispatch: Dispatch, log: Log) {
+function refuseStream(choose: () => Promise<AnyService>, method: DescMethod, dispatch: Dispatch, log: Log) {
   return async function* (_request: unknown, context: HandlerContext): AsyncGenerator<Message> {
-    yield await answer(() => service, method, create(method.input), context, dispatch, log);
+    yield await answer(choose, method, create(method.input), context, dispatch, log);
   };
 }
 

@@ -6,46 +6,46 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { create, createRegistry, type DescFile, type DescMethod, fromJson, getOption, hasOption, type JsonValue, type Message, type Registry, toJson } from '@bufbuild/protobuf';
-import { ApiError, cancelled, internal, invalidRequest, isApiError, notFound, STATUS, toRpcStatus } from '../errors.ts';
-import { http as httpOption } from '../gen/google/api/annotations_pb.js';
-import type { HttpRule } from '../gen/google/api/http_pb.js';
+import { create, type DescMethod, fromJson, type JsonValue, type Message, type Registry, toJson } from '@bufbuild/protobuf';
+import { ApiError, cancelled, internal, invalidRequest, isApiError, STATUS, toRpcStatus } from '../errors.ts';
 import { StatusSchema } from '../gen/google/rpc/status_pb.js';
-import type { AnyService, HttpBinding, Log } from '../services/service.ts';
+import type { Api, Log } from '../services/service.ts';
+import type { ApiMethod, ApiMethods } from './api-methods.ts';
 import type { Dispatch, Transport } from './dispatch.ts';
-import { compilePath, type PathMatcher } from './http-rule.ts';
 import { checkJson } from './json-check.ts';
-import { createJsonText, jsonBytes } from './json-text.ts';
+import { createJsonText, type JsonText, jsonBytes } from './json-text.ts';
 import { applyFields, parseFields } from './partial-response.ts';
 import type { PeerOf } from './peer.ts';
 import { assignPath, type JsonObject, mergeQuery, type SystemParameters, systemParameters } from './query-params.ts';
+import { createRoutes, type Match, type Route } from './routes.ts';
 
 /** Google's limit for JSON requests. */
 export const MAX_BODY_BYTES = 10 * 1024 * 1024;
 
-interface Route {
-  readonly verb: string;
-  readonly path: PathMatcher;
-  readonly body: string;
-  readonly service: AnyService;
-  readonly method: DescMethod;
-}
-
 export interface RestDoor {
   /** @param host which API is meant, or undefined where only the path can tell */
   handle(request: IncomingMessage, response: ServerResponse, target: { host: string | undefined; region: string | undefined; path: string; query: URLSearchParams }): Promise<void>;
-  /** Hosts that some service answers for. */
-  readonly hosts: ReadonlySet<string>;
 }
 
-export function createRestDoor(services: readonly AnyService[], dispatch: Dispatch, registry: Registry, peerOf: PeerOf, log: Log): RestDoor {
-  const routes = services.flatMap(routesOf);
-  // The most particular first: a plain `*` would take a `:verb`, or a literal such as `namespaced`, for a part of the name.
-  routes.sort((a, b) => Number(/:\w+$/.test(b.path.template)) - Number(/:\w+$/.test(a.path.template)) || wildcards(a) - wildcards(b));
-  const texts = createJsonText(registry);
-  const byHost = Map.groupBy(routes, (route) => route.service.host);
+/** A route whose API is loaded. */
+interface Loaded extends ApiMethod {
+  readonly texts: JsonText;
+}
+
+/** @param registry of the messages that an error may carry */
+export function createRestDoor(apis: readonly Api[], methods: ApiMethods, dispatch: Dispatch, registry: Registry, peerOf: PeerOf, log: Log): RestDoor {
+  const routes = createRoutes(apis);
+  const texts = new WeakMap<Registry, JsonText>();
+  const loaded = new WeakMap<Route, Loaded>();
+  const load = async (route: Route): Promise<Loaded> => {
+    const method = await methods.load(route.api, route.service.typeName, route.rpc);
+    const text = texts.get(method.registry) ?? createJsonText(method.registry);
+    texts.set(method.registry, text);
+    const made = { ...method, texts: text };
+    loaded.set(route, made);
+    return made;
+  };
   return {
-    hosts: new Set(byHost.keys()),
     async handle(request, response, target) {
       const warnings: string[] = [];
       const abort = new AbortController();
@@ -65,18 +65,19 @@ export function createRestDoor(services: readonly AnyService[], dispatch: Dispat
       try {
         parameters = systemParameters(target.query);
         const mask = parameters.fields === undefined ? undefined : parseFields(parameters.fields);
-        const { route, variables } = find(routes, byHost, request.method ?? '', target);
-        legacy = route.service.legacyErrors;
+        const match = routes.find(request.method ?? '', target);
+        const { service, method, registry: types, texts: text } = loaded.get(match.route) ?? (await load(match.route));
+        legacy = service.legacyErrors;
         isKnown = true;
         const read = async (): Promise<Message> => {
-          checkRegion(target.region, variables, route);
-          return decode(route, variables, target.query, await readBody(request, response), registry);
+          checkRegion(target.region, match);
+          return decode(match, method, target.query, await readBody(request, response), types);
         };
-        const answer = await dispatch.unary(route.service, route.method, read, transport);
+        const answer = await dispatch.unary(service, method, read, transport);
         const body =
           mask === undefined
-            ? texts.bytes(route.method.output, answer, parameters)
-            : jsonBytes(applyFields(mask, toJson(route.method.output, answer, { registry, enumAsInteger: parameters.enumsAsNumbers })), parameters.prettyPrint);
+            ? text.bytes(method.output, answer, parameters)
+            : jsonBytes(applyFields(mask, toJson(method.output, answer, { registry: types, enumAsInteger: parameters.enumsAsNumbers })), parameters.prettyPrint);
         send(response, 200, body, warnings);
       } catch (error) {
         const shaped = asApiError(error, log);
@@ -87,78 +88,21 @@ export function createRestDoor(services: readonly AnyService[], dispatch: Dispat
   };
 }
 
-function routesOf(service: AnyService): Route[] {
-  return service.desc.methods.flatMap((method) => {
-    const own = service.http?.[method.localName];
-    const bindings: readonly HttpBinding[] = own ?? (hasOption(method, httpOption) ? bindingsOf(getOption(method, httpOption)) : []);
-    return bindings.map((binding) => ({
-      verb: binding.verb,
-      path: compilePath(binding.path),
-      body: binding.body ?? '',
-      service,
-      method,
-    }));
-  });
-}
-
-function wildcards(route: Route): number {
-  return route.path.template.split('*').length;
-}
-
-function bindingsOf(rule: HttpRule): HttpBinding[] {
-  // No API of ours has one; the next that does will say so at start.
-  if (rule.responseBody !== '') throw new Error('google.api.HttpRule.response_body is not served');
-  const { pattern } = rule;
-  const rest = rule.additionalBindings.flatMap(bindingsOf);
-  if (pattern.case === undefined || pattern.case === 'custom') return rest;
-  // The names of the oneof's cases are the verbs in lower case (google/api/http.proto).
-  const verb = pattern.case.toUpperCase() as HttpBinding['verb'];
-  return [{ verb, path: pattern.value, body: rule.body }, ...rest];
-}
-
-function find(
-  all: readonly Route[],
-  byHost: ReadonlyMap<string, readonly Route[]>,
-  verb: string,
-  target: { host: string | undefined; path: string },
-): { route: Route; variables: ReadonlyMap<string, string> } {
-  const candidates = target.host === undefined ? all : (byHost.get(target.host) ?? []);
-  const found: { route: Route; variables: ReadonlyMap<string, string> }[] = [];
-  const otherVerbs = new Set<string>();
-  for (const route of candidates) {
-    const variables = route.path.match(target.path);
-    if (variables === undefined) continue;
-    if (route.verb !== verb) otherVerbs.add(route.verb);
-    else if (!found.some((f) => f.route.service.host === route.service.host)) found.push({ route, variables });
-  }
-  const [first, second] = found;
-  if (first === undefined) {
-    const where = target.host ?? 'this server';
-    const hint = otherVerbs.size > 0 ? ` The path exists for ${[...otherVerbs].sort().join(', ')}.` : '';
-    throw notFound(`Method not found: ${verb} ${target.path} is no method of ${where}.${hint}`);
-  }
-  if (second !== undefined)
-    throw notFound(
-      `Method not found: ${verb} ${target.path} could mean ${found.map((f) => f.route.service.host).join(' or ')}. Name the API in the Host header, or put it before the path: /${first.route.service.host}${target.path}`,
-    );
-  return first;
-}
-
 /** A regional host serves its own region alone. Google answers 501 without saying why. Deviation: we say why. */
-function checkRegion(region: string | undefined, variables: ReadonlyMap<string, string>, route: Route): void {
+function checkRegion(region: string | undefined, { route, variables }: Match): void {
   if (region === undefined) return;
   for (const value of variables.values()) {
     const location = /(?:^|\/)locations\/([^/]+)/.exec(value)?.[1];
     if (location !== undefined && location !== region && location !== '-')
       throw new ApiError(
         'UNIMPLEMENTED',
-        `Operation is not implemented, or supported, or enabled. The host is that of ${region}, but the path names location ${location}: use https://${location}-${route.service.host} or https://${route.service.host}.`,
+        `Operation is not implemented, or supported, or enabled. The host is that of ${region}, but the path names location ${location}: use https://${location}-${route.api.host} or https://${route.api.host}.`,
       );
   }
 }
 
-function decode(route: Route, variables: ReadonlyMap<string, string>, query: URLSearchParams, text: string, registry: Registry): Message {
-  const desc = route.method.input;
+function decode({ route, variables }: Match, method: DescMethod, query: URLSearchParams, text: string, registry: Registry): Message {
+  const desc = method.input;
   let json: JsonObject = {};
   let skip: string | undefined;
   if (text !== '' && route.body !== '') {
@@ -285,9 +229,4 @@ export function sendError(response: ServerResponse, shaped: ApiError, options: {
   const errors = options.legacy ? { errors: [{ message: shaped.message, domain: 'global', reason }] } : {};
   const details = json.details === undefined ? {} : { details: json.details };
   send(response, http, jsonBytes({ error: { code: http, message: shaped.message, ...errors, status: shaped.status, ...details } }, options.prettyPrint), options.warnings);
-}
-
-/** All message types that may stand in an Any of ours, for JSON. */
-export function registryOf(services: readonly AnyService[], extra: readonly DescFile[]): Registry {
-  return createRegistry(...services.map((service) => service.desc.file), ...extra);
 }

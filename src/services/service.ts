@@ -1,7 +1,7 @@
 /**
  * The contract between doors and services. A service declares, per RPC, who may call and what happens; the doors decode,
  * `server/dispatch` authenticates, authorises, audits and shapes errors. A service never sees HTTP, gRPC or a token.
- * Adding an API is one folder under services/ and one line in main.ts: see docs/add-an-api.md.
+ * Adding an API is one folder under services/ and one entry in compose/services.ts: see docs/add-an-api.md.
  */
 import type { DescMessage, DescMethod, DescMethodServerStreaming, DescMethodUnary, DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import type { Principal } from '../identity/principal.ts';
@@ -67,14 +67,6 @@ export type MethodFor<M extends DescMethod> =
 /** One entry per RPC in the proto; a method we do not serve says so by name. A forgotten RPC, or one without `access`, does not compile. */
 export type Methods<S extends DescService> = { readonly [K in keyof S['method']]: MethodFor<S['method'][K]> | 'unimplemented' };
 
-/** An HTTP binding in the syntax of google.api.HttpRule, for the RPCs whose proto carries none of this API's (google.longrunning.Operations). */
-export interface HttpBinding {
-  readonly verb: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
-  readonly path: string;
-  /** `*`, the name of a field, or nothing. */
-  readonly body?: string;
-}
-
 export interface Service<S extends DescService> {
   readonly desc: S;
   /** The API's host, `run.googleapis.com`. Regional hosts (`us-central1-run.googleapis.com`) lead here as well. */
@@ -84,16 +76,11 @@ export interface Service<S extends DescService> {
   denied(check: Required<Check>): string;
   /** Whether the JSON error envelope carries the legacy list `errors[]` (recorded for IAM and Resource Manager v1, not for Cloud Run). */
   readonly legacyErrors: boolean;
-  /** Replaces the bindings of the proto, by RPC. */
-  readonly http?: { readonly [K in keyof S['method']]?: readonly HttpBinding[] };
-  /** Tells which API a request belongs to where several share one gRPC service (google.longrunning.Operations): the operation's or parent's name. */
-  owns?(name: string): boolean;
 }
 
 /** A service with its types forgotten, as the doors handle it. */
-export interface AnyService extends Omit<Service<DescService>, 'methods' | 'http'> {
+export interface AnyService extends Omit<Service<DescService>, 'methods'> {
   readonly methods: { readonly [method: string]: AnyMethod | 'unimplemented' };
-  readonly http?: { readonly [method: string]: readonly HttpBinding[] | undefined };
 }
 export interface AnyMethod {
   readonly access: Access<DescMessage>;
@@ -116,4 +103,31 @@ export function unimplementedService(desc: DescService, host: string): AnyServic
     denied: (check) => `Permission '${check.permission}' denied.`,
     methods: Object.fromEntries(desc.methods.map((method) => [method.localName, 'unimplemented' as const])),
   };
+}
+
+/**
+ * An API before it is loaded: what finds the request that is for it. Its services, and the descriptors that they bring, are loaded by the
+ * first request that wants one, so that a start takes no longer for every API that is served.
+ */
+export interface Api {
+  /** `run.googleapis.com`. */
+  readonly host: string;
+  readonly services: readonly ServiceOutline[];
+  /** The services themselves, loaded once. A failure is of who asked; the next one tries again. */
+  load(): Promise<readonly AnyService[]>;
+}
+
+/** A service by its names, without a descriptor. */
+export interface ServiceOutline {
+  /** `google.cloud.run.v2.Jobs`. */
+  readonly typeName: string;
+  /** RPC (`GetJob`) -> its bindings, each `VERB PATH` or `VERB PATH BODY` in the syntax of google.api.HttpRule; BODY is `*` or the name of a field. */
+  readonly methods: { readonly [rpc: string]: readonly string[] };
+  /** Tells which API a request belongs to where several share one gRPC service (google.longrunning.Operations): the operation's or parent's name. */
+  owns?(name: string): boolean;
+}
+
+/** google.longrunning.Operations as one API has it. Its proto leaves the paths to each API. */
+export interface OperationsOutline extends Pick<Required<ServiceOutline>, 'owns'> {
+  readonly methods: { readonly [rpc in 'GetOperation' | 'ListOperations' | 'DeleteOperation' | 'WaitOperation' | 'CancelOperation']?: readonly string[] };
 }

@@ -10,9 +10,10 @@ import { Services } from '../gen/google/cloud/run/v2/service_pb.js';
 import { WorkerPools } from '../gen/google/cloud/run/v2/worker_pool_pb.js';
 import { type AnyService, unimplementedService } from './service.ts';
 
-export function createUnservedServices(): readonly AnyService[] {
-  return [
-    ...[Services, Revisions, WorkerPools, Instances, Builds].map((desc) => unimplementedService(desc, 'run.googleapis.com')),
-    ...[TagKeys, TagValues, TagBindings, TagHolds].map((desc) => unimplementedService(desc, 'cloudresourcemanager.googleapis.com')),
-  ];
+export function createUnservedRunServices(): readonly AnyService[] {
+  return [Services, Revisions, WorkerPools, Instances, Builds].map((desc) => unimplementedService(desc, 'run.googleapis.com'));
+}
+
+export function createUnservedTagServices(): readonly AnyService[] {
+  return [TagKeys, TagValues, TagBindings, TagHolds].map((desc) => unimplementedService(desc, 'cloudresourcemanager.googleapis.com'));
 }

@@ -1,7 +1,6 @@
 /** For every RPC with an HTTP binding: a request whose names are of the right form, so that authorisation is what answers. */
-import { type DescMethod, fromJson, getOption, hasOption, type JsonObject, type JsonValue, type Message } from '@bufbuild/protobuf';
-import { http as httpOption } from '../../src/gen/google/api/annotations_pb.js';
-import type { AnyService, HttpBinding } from '../../src/services/service.ts';
+import { type DescMethod, fromJson, type JsonObject, type JsonValue, type Message } from '@bufbuild/protobuf';
+import type { AnyService, Api } from '../../src/services/service.ts';
 
 export interface Sample {
   readonly service: AnyService;
@@ -38,43 +37,46 @@ const SEGMENTS: Record<string, string> = {
   operations: 'cp.123',
 };
 
-export function sampleRequests(services: readonly AnyService[]): Sample[] {
-  return services.flatMap((service) =>
-    service.desc.methods.flatMap((method) => {
-      const own = service.http?.[method.localName];
-      const binding = own === undefined ? protoBinding(method) : own[0];
-      if (binding === undefined) return [];
-      const json: Record<string, unknown> = {};
-      const path = binding.path.replace(/\{([a-zA-Z0-9_.]+)(?:=([^}]+))?\}/g, (_match, field: string, pattern: string | undefined) => {
-        const value = sampleName(pattern ?? '*', service);
-        assign(json, field.split('.'), value);
-        return value;
-      });
-      const name = `${service.desc.typeName}.${method.name}`;
-      const fields = FIELDS[name] ?? {};
-      // Names of fields and text: JSON by construction.
-      const request = fromJson(method.input, { ...(json as JsonObject), ...fields });
-      const hasBody = binding.body !== undefined && binding.body !== '';
-      // A body that is one field holds that field's value; a GET carries fields in its query.
-      const body = !hasBody ? undefined : binding.body === '*' ? fields : (fields[binding.body ?? ''] ?? {});
-      const query =
-        binding.body === '*'
-          ? ''
-          : new URLSearchParams(
-              Object.entries(fields)
-                .filter(([key]) => key !== binding.body)
-                .map(([key, value]): [string, string] => [key, typeof value === 'string' ? value : JSON.stringify(value)]),
-            ).toString();
-      return [{ service, method, name, verb: binding.verb, path: `/${service.host}${path}${query === '' ? '' : `?${query}`}`, body, request }];
-    }),
-  );
+/** Every service that is served, loaded. */
+export async function allServices(apis: readonly Api[]): Promise<readonly AnyService[]> {
+  return (await Promise.all(apis.map((api) => api.load()))).flat();
 }
 
-function protoBinding(method: DescMethod): HttpBinding | undefined {
-  if (!hasOption(method, httpOption)) return undefined;
-  const { pattern, body } = getOption(method, httpOption);
-  if (pattern.case === undefined || pattern.case === 'custom') return undefined;
-  return { verb: pattern.case.toUpperCase() as HttpBinding['verb'], path: pattern.value, body };
+export async function sampleRequests(apis: readonly Api[]): Promise<Sample[]> {
+  const samples = await Promise.all(apis.map(async (api) => (await api.load()).flatMap((service) => samplesOf(api, service))));
+  return samples.flat();
+}
+
+function samplesOf(api: Api, service: AnyService): Sample[] {
+  const outline = api.services.find(({ typeName }) => typeName === service.desc.typeName);
+  return service.desc.methods.flatMap((method) => {
+    const [first] = outline?.methods[method.name] ?? [];
+    if (first === undefined) return [];
+    const [verb = '', pattern = '', bodyField] = first.split(' ');
+    const binding = { verb, path: pattern, body: bodyField };
+    const json: Record<string, unknown> = {};
+    const path = binding.path.replace(/\{([a-zA-Z0-9_.]+)(?:=([^}]+))?\}/g, (_match, field: string, pattern: string | undefined) => {
+      const value = sampleName(pattern ?? '*', service);
+      assign(json, field.split('.'), value);
+      return value;
+    });
+    const name = `${service.desc.typeName}.${method.name}`;
+    const fields = FIELDS[name] ?? {};
+    // Names of fields and text: JSON by construction.
+    const request = fromJson(method.input, { ...(json as JsonObject), ...fields });
+    const hasBody = binding.body !== undefined && binding.body !== '';
+    // A body that is one field holds that field's value; a GET carries fields in its query.
+    const body = !hasBody ? undefined : binding.body === '*' ? fields : (fields[binding.body ?? ''] ?? {});
+    const query =
+      binding.body === '*'
+        ? ''
+        : new URLSearchParams(
+            Object.entries(fields)
+              .filter(([key]) => key !== binding.body)
+              .map(([key, value]): [string, string] => [key, typeof value === 'string' ? value : JSON.stringify(value)]),
+          ).toString();
+    return [{ service, method, name, verb: binding.verb, path: `/${service.host}${path}${query === '' ? '' : `?${query}`}`, body, request }];
+  });
 }
 
 function sampleName(pattern: string, service: AnyService): string {

@@ -12,11 +12,11 @@ import { findOperation, insertOperation, operationFromRow, operationToRow } from
 import type { Micros } from '../../timestamp.ts';
 import { type AnyService, defineService } from '../service.ts';
 import { nodeResource } from './names.ts';
+import { RESOURCE_MANAGER_OPERATIONS } from './operations-outline.ts';
 import { plainDenied } from './words.ts';
 
 /** cp, up, dp, ud: create, update, delete, undelete in v3. pc: create in v1. */
 export type OperationKind = 'cp' | 'up' | 'dp' | 'ud' | 'pc';
-const OWN = /^operations\/(?:cp|up|dp|ud|pc)\.\d{1,20}$/;
 
 /** Stores the finished operation. @returns the first answer: the name with empty metadata, in v1 the name alone */
 export async function recordOperation<M extends DescMessage, R extends DescMessage>(
@@ -40,13 +40,6 @@ export function createProjectOperationsService(deps: { readonly store: Store }):
     host: 'cloudresourcemanager.googleapis.com',
     legacyErrors: false,
     denied: plainDenied,
-    owns: (name) => OWN.test(name),
-    http: {
-      getOperation: [
-        { verb: 'GET', path: '/v3/{name=operations/*}' },
-        { verb: 'GET', path: '/v1/{name=operations/*}' },
-      ],
-    },
     methods: {
       getOperation: {
         access: {
@@ -55,7 +48,7 @@ export function createProjectOperationsService(deps: { readonly store: Store }):
         },
         async handle({ name }, call) {
           const row = await findOperation(deps.store.read, name);
-          if (row === undefined || !OWN.test(name)) throw notFound(`Operation ${name} was not found.`);
+          if (row === undefined || !RESOURCE_MANAGER_OPERATIONS.owns(name)) throw notFound(`Operation ${name} was not found.`);
           await call.authorize({ permission: 'resourcemanager.projects.get', resource: row.target });
           return operationFromRow(row);
         },

@@ -18,6 +18,7 @@ import { isServiceAccountActive, listServiceAccounts } from '../../store/service
 import { callUnary, createFakeCall, createFakeClock, type Decide, type FakeCall, type FakeClock } from '../fake-call.ts';
 import type { AnyService } from '../service.ts';
 import { createProject } from './create-project.ts';
+import { RESOURCE_MANAGER_OPERATIONS } from './operations-outline.ts';
 import { createResourceManagerServices } from './resource-manager.ts';
 
 const ORGANIZATION = '//cloudresourcemanager.googleapis.com/organizations/111111111111';
@@ -209,8 +210,7 @@ describe('projects v3', () => {
     const { name } = await run('v3.Projects.createProject', { project: { projectId: 'fourth-one' } });
     await expect(run('longrunning.Operations.getOperation', { name }, 'user:stranger@example.com')).rejects.toMatchObject({ status: 'PERMISSION_DENIED' });
     await expect(run('longrunning.Operations.getOperation', { name: 'operations/cp.1' })).rejects.toMatchObject({ status: 'NOT_FOUND' });
-    const operations = services.find(({ desc }) => desc.typeName === 'google.longrunning.Operations');
-    expect([operations?.owns?.(name), operations?.owns?.('projects/p/locations/l/operations/o')]).toEqual([true, false]);
+    expect([RESOURCE_MANAGER_OPERATIONS.owns(name), RESOURCE_MANAGER_OPERATIONS.owns('projects/p/locations/l/operations/o')]).toEqual([true, false]);
   });
 
   test('creating takes projects.create on the parent', async () => {

@@ -12,11 +12,10 @@ import type {
   WaitOperationRequestSchema,
 } from '../../gen/google/longrunning/operations_pb.js';
 import { decodePageToken, encodePageToken, pageSize } from '../../page-token.ts';
-import { parseName } from '../../resource-name.ts';
 import type { Store } from '../../store/database.ts';
 import { deleteOperation, findOperation, listOperations, operationFromRow } from '../../store/operations.ts';
 import { fromDuration } from '../../timestamp.ts';
-import type { HttpBinding, Methods, Unary } from '../service.ts';
+import type { Methods, Unary } from '../service.ts';
 import { ANY, parseLocationName, parseOperationName, projectId, requireLocation, resource, storedName } from './places.ts';
 import type { RunDeps } from './run-deps.ts';
 
@@ -24,21 +23,6 @@ const MAX_PAGE = 100;
 /** Without a timeout, and at most: long enough to save polls, short enough for proxies between us and the caller. */
 const DEFAULT_WAIT_MS = 30_000;
 const MAX_WAIT_MS = 300_000;
-
-const ONE = '/v2/{name=projects/*/locations/*/operations/*}';
-/** The proto has only the generic paths of google.longrunning; these are Cloud Run's. */
-export const OPERATION_BINDINGS: { readonly [K in keyof (typeof Operations)['method']]: readonly HttpBinding[] } = {
-  getOperation: [{ verb: 'GET', path: ONE }],
-  listOperations: [{ verb: 'GET', path: '/v2/{name=projects/*/locations/*}/operations' }],
-  deleteOperation: [{ verb: 'DELETE', path: ONE }],
-  waitOperation: [{ verb: 'POST', path: `${ONE}:wait`, body: '*' }],
-  cancelOperation: [{ verb: 'POST', path: `${ONE}:cancel`, body: '*' }],
-};
-
-/** @param name of an operation, or the parent of a list */
-export function isRunOperation(name: string): boolean {
-  return parseName(['projects', 'locations', 'operations'], name) !== undefined || parseName(['projects', 'locations'], name) !== undefined;
-}
 
 export function operationMethods(deps: RunDeps): Methods<typeof Operations> {
   return { getOperation: getOperation(deps), listOperations: list(deps), deleteOperation: remove(deps), waitOperation: waitOperation(deps), cancelOperation: 'unimplemented' };

@@ -13,7 +13,7 @@ import { Operations } from '../../gen/google/longrunning/operations_pb.js';
 import { type AnyService, type Check, defineService } from '../service.ts';
 import { executionMethods } from './executions.ts';
 import { jobMethods } from './jobs.ts';
-import { isRunOperation, OPERATION_BINDINGS, operationMethods } from './operations.ts';
+import { operationMethods } from './operations.ts';
 import type { RunDeps } from './run-deps.ts';
 import { taskMethods } from './tasks.ts';
 
@@ -28,6 +28,6 @@ export function createRunServices(deps: RunDeps): readonly AnyService[] {
     defineService({ ...api, desc: Jobs, methods: jobMethods(deps) }),
     defineService({ ...api, desc: Executions, methods: executionMethods(deps) }),
     defineService({ ...api, desc: Tasks, methods: taskMethods(deps) }),
-    defineService({ ...api, desc: Operations, methods: operationMethods(deps), http: OPERATION_BINDINGS, owns: isRunOperation }),
+    defineService({ ...api, desc: Operations, methods: operationMethods(deps) }),
   ];
 }
