@@ -142,6 +142,34 @@ export function unauthenticated(reason: 'CREDENTIALS_MISSING' | 'ACCESS_TOKEN_EX
   return new ApiError('UNAUTHENTICATED', message, [anyPack(ErrorInfoSchema, create(ErrorInfoSchema, { reason, domain: 'googleapis.com', metadata: info }))]);
 }
 
+/** The token is good, but was not given for this API. @param info the API's host and the RPC */
+export function insufficientScopes(info: { service: string; method: string }): ApiError {
+  const reason = 'ACCESS_TOKEN_SCOPE_INSUFFICIENT';
+  return new ApiError('PERMISSION_DENIED', 'Request had insufficient authentication scopes.', [
+    anyPack(ErrorInfoSchema, create(ErrorInfoSchema, { reason, domain: 'googleapis.com', metadata: info })),
+  ]);
+}
+
+/** In the domain of `ErrorInfo` whose reasons are error codes of OAuth 2.0. */
+export const OAUTH_DOMAIN = 'oauth2.googleapis.com';
+
+/** Error codes of OAuth 2.0. Sources: RFC 6749 section 5.2, RFC 6750 section 3.1; `invalid_scope` and the rest as Google's token endpoint answers them. */
+export type OAuthCode =
+  | 'invalid_request'
+  | 'invalid_grant'
+  | 'invalid_client'
+  | 'invalid_scope'
+  | 'invalid_token'
+  | 'unauthorized_client'
+  | 'unsupported_grant_type'
+  | 'invalid_target';
+
+/** A refusal of a token endpoint, which answers `{error, error_description}` over REST. `invalid_client` and `unauthorized_client` are 401, as at Google. */
+export function oauthError(code: OAuthCode, description: string): ApiError {
+  const status = code === 'invalid_client' || code === 'unauthorized_client' ? 'UNAUTHENTICATED' : 'INVALID_ARGUMENT';
+  return new ApiError(status, description, [anyPack(ErrorInfoSchema, create(ErrorInfoSchema, { reason: code, domain: OAUTH_DOMAIN }))]);
+}
+
 /** A bug of ours, as the wire sees it: no cause, no stack, an id under which the log has both. */
 export function internal(requestId: string): ApiError {
   return new ApiError('INTERNAL', `Internal error encountered. The server's log has it under request id ${requestId}.`);

@@ -79,7 +79,8 @@ async function build(config: Config, log: Logger, givenDriver: Driver | undefine
   const seed = await readSeed(config);
   const { store, logs, logsOpened, instanceId } = await openState(config, log, undo);
   retract(config);
-  const identity = createIdentity(store);
+  const names = new Set([config.host.toLowerCase(), ...config.allowedHost.map((name) => name.toLowerCase())]);
+  const identity = createIdentity(store, names);
   undo.push(startHousekeeping(store, identity.tokens, log));
   const { authorizer, catalogue, orgPolicies } = createPolicy(store);
   const metrics = createMetrics();
@@ -115,7 +116,6 @@ async function build(config: Config, log: Logger, givenDriver: Driver | undefine
     api: (socket) => (late.listener === undefined ? socket.destroy() : late.listener.connect(socket)),
     isLeased: (address) => leases.isLeased(address),
   };
-  const names = new Set([config.host.toLowerCase(), ...config.allowedHost.map((name) => name.toLowerCase())]);
   const handler = createApiDoor({
     names,
     apis,

@@ -2,7 +2,6 @@
 
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
-import { createAuthenticator } from '../identity/authenticator.ts';
 import { parsePrincipal } from '../identity/principal.ts';
 import type { Authorizer } from '../policy/authorizer.ts';
 import type { RoleCatalogue } from '../policy/catalogue.ts';
@@ -31,7 +30,7 @@ export function dispatchDeps(parts: {
   const { config, store, logs, identity, authorizer, catalogue, metrics, log } = parts;
   const [anonymous, again] = config.anonymousAs;
   return {
-    authenticate: createAuthenticator(identity),
+    authenticate: (token, host) => identity.authenticator.authenticate(token, host),
     ...(anonymous === undefined ? {} : { anonymous: { principal: { ...parsePrincipal(anonymous), anonymous: true }, maySetPolicies: again !== undefined } }),
     authorizer,
     catalogue,
@@ -40,14 +39,15 @@ export function dispatchDeps(parts: {
     log,
     audit(entry: AuditEntry) {
       metrics.observe(entry);
-      const { time: timeMicros, principal = '', method, checks, status, latencyMs, requestId, door } = entry;
-      logs.audit({ timeMicros, principal, method, resource: checks[0]?.resource ?? '', permissions: checks, status, latencyMs, requestId, door });
+      const { time: timeMicros, principal = '', delegation, method, checks, status, latencyMs, requestId, door } = entry;
+      logs.audit({ timeMicros, principal, delegation, method, resource: checks[0]?.resource ?? '', permissions: checks, status, latencyMs, requestId, door });
       // IAM keeps an entry of its own of each attachment, where the account is (https://docs.cloud.google.com/iam/docs/attach-service-accounts).
       for (const check of checks)
         if (check.permission === ACT_AS)
           logs.audit({
             timeMicros,
             principal,
+            delegation,
             method: ACT_AS,
             resource: check.resource,
             permissions: [check],

@@ -1,5 +1,8 @@
 /** Who callers and tasks are: tokens, keys, the states of accounts, and the task behind a connection. */
+import { createAccountKeys } from '../identity/account-keys.ts';
 import { type AccountStatuses, createAccountStatuses } from '../identity/account-status.ts';
+import { createAssertions } from '../identity/assertion.ts';
+import { createAuthenticator } from '../identity/authenticator.ts';
 import { createIdTokens } from '../identity/id-tokens.ts';
 import { createSigningKeys } from '../identity/signing-keys.ts';
 import { createTokens } from '../identity/tokens.ts';
@@ -8,23 +11,37 @@ import type { LeaseTable } from '../runner/lease-table.ts';
 import { accessTokenStore } from '../store/access-tokens.ts';
 import type { Store } from '../store/database.ts';
 import { findProject } from '../store/projects.ts';
+import { accountKeyStore } from '../store/service-account-keys.ts';
 import { findServiceAccount, isServiceAccountActive } from '../store/service-accounts.ts';
 import { signingKeyStore } from '../store/signing-keys.ts';
 import { systemClock } from '../timestamp.ts';
 
 export type Identity = ReturnType<typeof createIdentity>;
 
-export function createIdentity(store: Store) {
+/** @param names under which this server may be addressed, without ports; more may join while it serves */
+export function createIdentity(store: Store, names: ReadonlySet<string>) {
   const tokens = createTokens({ store: accessTokenStore(store), clock: systemClock });
   const keys = createSigningKeys({ store: signingKeyStore(store), clock: systemClock });
   const accounts = createAccountStatuses(async (email) => ({
     active: await isServiceAccountActive(store.read, email),
     uniqueId: (await findServiceAccount(store.read, email))?.unique_id,
   }));
+  const accountKeys = createAccountKeys({ store: accountKeyStore(store), clock: systemClock });
+  const assertions = createAssertions({ keys: accountKeys, accounts, clock: systemClock });
+  const isOwnHost = (host: string): boolean => isLoopback(host) || names.has(host.replace(/:\d+$/, ''));
+  const authenticator = createAuthenticator({ tokens, accounts, clock: systemClock, assertions, isOwnHost });
+  const invalidate = (): void => {
+    accounts.invalidate();
+    accountKeys.invalidate();
+    authenticator.invalidate();
+  };
   // A project's deletion ends its accounts as well.
-  store.onCommit('serviceAccounts', () => accounts.invalidate());
-  store.onCommit('hierarchy', () => accounts.invalidate());
-  return { tokens, keys, accounts, idTokens: createIdTokens({ keys, clock: systemClock }) };
+  for (const topic of ['serviceAccounts', 'serviceAccountKeys', 'hierarchy'] as const) store.onCommit(topic, invalidate);
+  return { tokens, keys, accounts, accountKeys, assertions, authenticator, isOwnHost, idTokens: createIdTokens({ keys, clock: systemClock }) };
+}
+
+function isLoopback(host: string): boolean {
+  return /^(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?$/.test(host);
 }
 
 /** The task behind a connection to the metadata server: by its leased address, or by its random host name. */

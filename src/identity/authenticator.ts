@@ -1,29 +1,106 @@
-/** From a bearer token to the principal that it stands for now: the token is good, and the account behind it is active and still the same one. */
+/**
+ * From a bearer token to the principal that it stands for now: the token is good, and the account behind it is active and still the
+ * same one. A bearer is an access token of ours, or a JWT that a key of a service account signed for one API.
+ */
+import type { Clock } from '../timestamp.ts';
+import { MICROS_PER_SECOND } from '../timestamp.ts';
 import type { AccountStatus, AccountStatuses } from './account-status.ts';
+import type { Assertion, Assertions } from './assertion.ts';
 import { type Principal, parsePrincipal } from './principal.ts';
-import type { Tokens, VerifiedToken } from './tokens.ts';
+import { hashToken, type Tokens, type VerifiedToken } from './tokens.ts';
 
 /** Who a bearer token stands for; a reason (of google.api.ErrorReason) where it stands for nobody. */
 export type Authentication = { readonly principal: Principal } | { readonly refused: 'ACCESS_TOKEN_EXPIRED' | 'ACCESS_TOKEN_TYPE_UNSUPPORTED' };
 
-/** The hot path of every request: no promise where everything is cached. */
-export function createAuthenticator({ tokens, accounts }: { readonly tokens: Pick<Tokens, 'verify'>; readonly accounts: Pick<AccountStatuses, 'get'> }) {
+export interface AuthenticatorDeps {
+  readonly tokens: Pick<Tokens, 'verify'>;
+  readonly accounts: Pick<AccountStatuses, 'get'>;
+  readonly clock: Clock;
+  readonly assertions: Assertions;
+  /** Whether a host (with or without a port) is this server itself, by which a JWT may name it too. */
+  isOwnHost(host: string): boolean;
+}
+
+export interface Authenticator {
+  /** The hot path of every request: no promise where everything is cached. @param host of the API that is called */
+  authenticate(token: string, host: string): Authentication | Promise<Authentication>;
+  /** Keys changed: every JWT is verified anew. */
+  invalidate(): void;
+}
+
+const NOBODY: Authentication = { refused: 'ACCESS_TOKEN_TYPE_UNSUPPORTED' };
+const EXPIRED: Authentication = { refused: 'ACCESS_TOKEN_EXPIRED' };
+const JWT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
+/** JWTs that were verified; past it the cache starts over. */
+const MAX_CACHED = 10_000;
+
+export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
+  const { tokens, accounts, clock, assertions } = deps;
+  let verified = new Map<string, Assertion>();
+
   const judge = (found: VerifiedToken | undefined): Authentication | Promise<Authentication> => {
-    if (found === undefined) return { refused: 'ACCESS_TOKEN_TYPE_UNSUPPORTED' };
-    if (found.expired) return { refused: 'ACCESS_TOKEN_EXPIRED' };
-    const principal: Principal = { ...parsePrincipal(found.member), ...(found.administrator ? { administrator: true } : {}) };
+    if (found === undefined) return NOBODY;
+    if (found.expired) return EXPIRED;
+    const { scopes, delegation } = found;
+    const principal: Principal = {
+      ...parsePrincipal(found.member),
+      scopes,
+      ...(delegation.length === 0 ? {} : { delegation }),
+      ...(found.administrator ? { administrator: true } : {}),
+    };
     if (principal.kind === 'user') return { principal };
     const status = accounts.get(principal.email);
-    return status instanceof Promise ? status.then((known) => withStatus(known, found, principal)) : withStatus(status, found, principal);
+    return status instanceof Promise ? status.then((known) => withStatus(known, found.uniqueId, principal)) : withStatus(status, found.uniqueId, principal);
   };
-  return (token: string): Authentication | Promise<Authentication> => {
-    const found = tokens.verify(token);
-    return found instanceof Promise ? found.then(judge) : judge(found);
+
+  const judgeJwt = async (jwt: string, host: string): Promise<Authentication> => {
+    const key = hashToken(jwt).toString('base64');
+    let assertion = verified.get(key);
+    if (assertion === undefined) {
+      const mine = verified;
+      const answer = await assertions.verify(jwt);
+      if ('refused' in answer) return answer.expired === true ? EXPIRED : NOBODY;
+      assertion = answer;
+      if (mine === verified) {
+        if (verified.size >= MAX_CACHED) verified.clear();
+        verified.set(key, assertion);
+      }
+    }
+    const { email, uniqueId, claims } = assertion;
+    if (claims.exp * MICROS_PER_SECOND <= clock.now()) return EXPIRED;
+    const scopes = scopesOf(claims, (audience) => names(audience, host) || deps.isOwnHost(audience));
+    if (scopes === 'none' || (claims.sub !== undefined && claims.sub !== claims.iss)) return NOBODY;
+    const principal: Principal = { ...parsePrincipal(`serviceAccount:${email}`), ...(scopes === 'all' ? {} : { scopes }) };
+    return withStatus(await accounts.get(email), uniqueId, principal);
+  };
+
+  return {
+    authenticate(token, host) {
+      if (JWT.test(token)) return judgeJwt(token, host);
+      const found = tokens.verify(token);
+      return found instanceof Promise ? found.then(judge) : judge(found);
+    },
+    invalidate() {
+      verified = new Map();
+    },
   };
 }
 
-function withStatus(status: AccountStatus, found: VerifiedToken, principal: Principal): Authentication {
+/** A JWT is for its scopes where it names some, else for the API that is its audience. Source: https://google.aip.dev/auth/4111 */
+function scopesOf(claims: Assertion['claims'], isMeant: (host: string) => boolean): readonly string[] | 'all' | 'none' {
+  const scope = claims['scope'];
+  if (typeof scope === 'string' && scope.trim() !== '') return scope.trim().split(/\s+/);
+  const { aud } = claims;
+  return typeof aud === 'string' && URL.canParse(aud) && isMeant(new URL(aud).host) ? 'all' : 'none';
+}
+
+/** An API's own host, or its host in a region. */
+function names(audience: string, host: string): boolean {
+  return audience === host || (audience.endsWith(`-${host}`) && /^[a-z]+-[a-z]+\d+$/.test(audience.slice(0, -host.length - 1)));
+}
+
+function withStatus(status: AccountStatus, uniqueId: string | undefined, principal: Principal): Authentication {
   // A token of an account that was deleted and made again under the same e-mail is nobody's.
-  const isSame = found.uniqueId === undefined || found.uniqueId === status.uniqueId;
-  return status.active && isSame ? { principal } : { refused: 'ACCESS_TOKEN_EXPIRED' };
+  const isSame = uniqueId === undefined || uniqueId === status.uniqueId;
+  return status.active && isSame ? { principal } : EXPIRED;
 }

@@ -11,6 +11,10 @@ export interface Principal {
   readonly kind: 'user' | 'serviceAccount';
   /** Holds the token of this data directory's owner: may mint tokens for anybody, and stop the server. */
   readonly administrator?: boolean;
+  /** What the caller's token was given for; undefined: for everything (a name that was lent, the seed). */
+  readonly scopes?: readonly string[];
+  /** On whose behalf the token was made: the members of the chain, who asked first. */
+  readonly delegation?: readonly string[];
   /** True where nobody proved anything and `--anonymous-as` lent this name. */
   readonly anonymous?: boolean;
 }

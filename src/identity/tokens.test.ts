@@ -40,7 +40,16 @@ describe('tokens', () => {
     const { token, expireTime } = await tokens.mint({ member: 'user:alice@example.com' });
     expect(token).toMatch(/^actas_at_[A-Za-z0-9_-]{43}$/);
     expect(expireTime).toBe(now + 60 * MINUTE);
-    const expected = { member: 'user:alice@example.com', scopes: [CLOUD_PLATFORM_SCOPE], expireTime, expired: false, administrator: false, uniqueId: undefined };
+    const expected = {
+      member: 'user:alice@example.com',
+      scopes: [CLOUD_PLATFORM_SCOPE],
+      expireTime,
+      expired: false,
+      administrator: false,
+      uniqueId: undefined,
+      delegation: [],
+      grant: null,
+    };
     expect(await tokens.verify(token)).toEqual(expected);
     expect(tokens.verify(token)).toEqual(expected);
     expect(finds).toBe(1);

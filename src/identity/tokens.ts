@@ -20,12 +20,17 @@ export interface TokenRow {
   readonly issueTime: Micros;
   /** Null: never. */
   readonly expireTime: Micros | null;
+  /** Members on whose behalf it was made, who asked first. */
+  readonly delegation: readonly string[];
+  /** Hash of the refresh token that it was made from; the two end together. */
+  readonly grant: Uint8Array | null;
 }
 
 /** Where tokens are kept; `store/access-tokens.ts` implements it. */
 export interface TokenStore {
   insert(row: TokenRow): Promise<void>;
   find(hash: Uint8Array): Promise<Omit<TokenRow, 'hash'> | undefined>;
+  /** And what was made from it, where it is a refresh token's. */
   delete(hash: Uint8Array): Promise<void>;
   /** @returns how many went */
   deleteExpired(before: Micros): Promise<number>;
@@ -42,6 +47,10 @@ export interface TokenRequest {
   readonly administrator?: boolean;
   /** Numeric id of the service account, so that an account made later under the same e-mail is not served by this token. */
   readonly uniqueId?: string;
+  /** Members on whose behalf it is made, who asked first: the audit trail names them whenever the token is used. */
+  readonly delegation?: readonly string[];
+  /** The refresh token that it is made from. */
+  readonly refreshToken?: string;
 }
 
 export interface VerifiedToken {
@@ -53,6 +62,9 @@ export interface VerifiedToken {
   readonly expired: boolean;
   readonly administrator: boolean;
   readonly uniqueId: string | undefined;
+  readonly delegation: readonly string[];
+  /** Hash of the refresh token that it was made from. */
+  readonly grant: Uint8Array | null;
 }
 
 /** On whose behalf tokens of an account are made. What one may, another may not: their tokens are kept apart. */
@@ -76,7 +88,12 @@ export interface Tokens {
    * @throws INVALID_ARGUMENT for a scope that is no scope, RESOURCE_EXHAUSTED for more than 64 sets of scopes in an hour, and what `mint.authorize` throws
    */
   forServiceAccount(email: string, scopes: readonly string[], uniqueId?: string, mint?: MintAuthority): Promise<{ token: string; expiresInSeconds: number }>;
-  revoke(token: string): Promise<void>;
+  /** A name that makes access tokens for a member until it is revoked. No API takes it as an access token. */
+  mintRefreshToken(member: string, scopes: readonly string[]): Promise<string>;
+  /** Who a refresh token stands for; undefined: nobody (any more). */
+  verifyRefreshToken(token: string): Promise<Pick<VerifiedToken, 'member' | 'scopes'> | undefined>;
+  /** Ends a token of either kind; with a refresh token end those that were made from it. @returns whether it was one of ours */
+  revoke(token: string): Promise<boolean>;
   /** Forgets tokens that ended more than a day ago; until then they are answered as expired. To be called now and then. @returns how many went */
   deleteExpired(): Promise<number>;
 }
@@ -85,6 +102,8 @@ export const CLOUD_PLATFORM_SCOPE = 'https://www.googleapis.com/auth/cloud-platf
 
 const PREFIX = 'actas_at_';
 const TOKEN = /^actas_at_[A-Za-z0-9_-]{43}$/;
+const REFRESH_PREFIX = 'actas_rt_';
+const REFRESH_TOKEN = /^actas_rt_[A-Za-z0-9_-]{43}$/;
 /** RFC 6749 section 3.3, less what would need quoting in a list with commas. */
 const SCOPE = /^[!#-+\--[\]-~]{1,256}$/;
 const OWN_SCOPE = 'actas:';
@@ -136,7 +155,8 @@ export function createTokens(options: { readonly store: TokenStore; readonly clo
     const issueTime = clock.now();
     const lifetimeMs = request.lifetimeMs === undefined ? LIFETIME_MS : request.lifetimeMs;
     const expireTime = lifetimeMs === null ? null : issueTime + lifetimeMs * MICROS_PER_MILLI;
-    await store.insert({ hash: hashToken(token), member: request.member, scopes, issueTime, expireTime });
+    const grant = request.refreshToken === undefined ? null : hashToken(request.refreshToken);
+    await store.insert({ hash: hashToken(token), member: request.member, scopes, issueTime, expireTime, delegation: request.delegation ?? [], grant });
     return { token, expireTime };
   };
 
@@ -191,12 +211,23 @@ export function createTokens(options: { readonly store: TokenStore; readonly clo
       if (current === undefined) throw resourceExhausted('The token was revoked while it was being made. Retry.');
       return { token: current.token, expiresInSeconds: Math.floor((current.expireTime - clock.now()) / MICROS_PER_SECOND) };
     },
+    async mintRefreshToken(member, scopes) {
+      const token = REFRESH_PREFIX + randomBytes(32).toString('base64url');
+      await store.insert({ hash: hashToken(token), member, scopes: checkScopes(scopes), issueTime: clock.now(), expireTime: null, delegation: [], grant: null });
+      return token;
+    },
+    async verifyRefreshToken(token) {
+      return REFRESH_TOKEN.test(token) ? store.find(hashToken(token)) : undefined;
+    },
     async revoke(token) {
-      if (!TOKEN.test(token)) return;
+      if (!TOKEN.test(token) && !REFRESH_TOKEN.test(token)) return false;
       const hash = hashToken(token);
+      const isKnown = (await store.find(hash)) !== undefined;
       await store.delete(hash);
       cache.delete(hash.toString('base64'));
-      for (const ofAccount of issued.values()) for (const [key, pending] of ofAccount) if ((await pending).token === token) ofAccount.delete(key);
+      for (const [key, { verified }] of cache) if (verified.grant !== null && hash.equals(verified.grant)) cache.delete(key);
+      for (const ofAccount of issued.values()) for (const [key, pending] of ofAccount) if ((await pending.catch(() => undefined))?.token === token) ofAccount.delete(key);
+      return isKnown;
     },
     async deleteExpired() {
       for (const [account, ofAccount] of issued) {
@@ -230,6 +261,8 @@ function toVerified(row: Omit<TokenRow, 'hash'>): VerifiedToken {
     expired: false,
     administrator: row.scopes.includes(ADMINISTRATOR),
     uniqueId: row.scopes.find((scope) => scope.startsWith(UNIQUE_ID))?.slice(UNIQUE_ID.length),
+    delegation: row.delegation,
+    grant: row.grant,
   };
 }
 

@@ -1,6 +1,6 @@
 /**
- * A minimal self-signed X.509 certificate (RFC 5280) around an RSA key: the form in which `/oauth2/v1/certs` has always published
- * Google's keys, and which older verifiers insist on. Deterministic: the same key gives the same bytes after every restart.
+ * A minimal self-signed X.509 certificate (RFC 5280) around an RSA key: the form in which Google has always published its keys and
+ * those of service accounts, and which older verifiers insist on. Deterministic: the same key gives the same bytes after every restart.
  */
 import { createPublicKey, type KeyObject, sign } from 'node:crypto';
 import type { Micros } from '../timestamp.ts';
@@ -12,12 +12,15 @@ const YEARS = 30;
 const SHA256_WITH_RSA = Buffer.from('06092a864886f70d01010b', 'hex');
 const COMMON_NAME = Buffer.from('0603550403', 'hex');
 
-/** @param options.serial hexadecimal digits @returns PEM */
-export function selfSignedCertificate(privateKey: KeyObject, options: { readonly serial: string; readonly notBefore: Micros }): string {
+/** @param options.serial hexadecimal digits @param options.notAfter 30 years later where absent @returns PEM */
+export function selfSignedCertificate(
+  privateKey: KeyObject,
+  options: { readonly serial: string; readonly subject?: string; readonly notBefore: Micros; readonly notAfter?: Micros },
+): string {
   const algorithm = der(0x30, SHA256_WITH_RSA, Buffer.from('0500', 'hex'));
-  const name = der(0x30, der(0x31, der(0x30, COMMON_NAME, der(0x0c, Buffer.from(SUBJECT)))));
+  const name = der(0x30, der(0x31, der(0x30, COMMON_NAME, der(0x0c, Buffer.from(options.subject ?? SUBJECT)))));
   const from = new Date(Math.floor(options.notBefore / 1000));
-  const until = new Date(Date.UTC(from.getUTCFullYear() + YEARS, from.getUTCMonth(), 1));
+  const until = options.notAfter === undefined ? new Date(Date.UTC(from.getUTCFullYear() + YEARS, from.getUTCMonth(), 1)) : new Date(Math.floor(options.notAfter / 1000));
   const body = der(
     0x30,
     // Version 3; the serial's first byte is fixed so that it is positive and of 20 bytes, the most that is allowed.

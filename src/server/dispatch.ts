@@ -7,7 +7,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { create, type DescMethod, type Message } from '@bufbuild/protobuf';
-import { type ApiError, cancelled, forbidden, internal, isApiError, permissionDenied, type StatusName, unauthenticated, unimplemented } from '../errors.ts';
+import { type ApiError, cancelled, forbidden, insufficientScopes, internal, isApiError, permissionDenied, type StatusName, unauthenticated, unimplemented } from '../errors.ts';
 import type { Authentication } from '../identity/authenticator.ts';
 import type { Principal } from '../identity/principal.ts';
 import type { Authorizer, Decision } from '../policy/authorizer.ts';
@@ -16,6 +16,7 @@ import { remedyFor } from '../policy/remedy.ts';
 import type { AnyMethod, AnyService, Call, Check, Log, Lookup } from '../services/service.ts';
 import type { Clock, Micros } from '../timestamp.ts';
 import type { Peer } from './peer.ts';
+import { createScopeRule } from './scopes.ts';
 
 /** What a door knows about a request beside the message. */
 export interface Transport {
@@ -35,6 +36,8 @@ export interface AuditedCheck {
   readonly permission: string;
   readonly resource: string;
   readonly granted: boolean;
+  /** About whom it was asked, where not about the caller. */
+  readonly member?: string;
 }
 export interface AuditEntry {
   readonly time: Micros;
@@ -45,6 +48,8 @@ export interface AuditEntry {
   readonly userAgent: string | undefined;
   /** Policy member; undefined where nobody was recognised. */
   readonly principal: string | undefined;
+  /** On whose behalf the principal's token was made: members, who asked first. Empty where the principal itself called. */
+  readonly delegation: readonly string[];
   readonly service: string;
   /** Full RPC name, `google.cloud.run.v2.Jobs.GetJob`. */
   readonly method: string;
@@ -54,7 +59,8 @@ export interface AuditEntry {
 }
 
 export interface DispatchDeps {
-  authenticate(token: string): Authentication | Promise<Authentication>;
+  /** @param host of the API that is called: a token that a key signed names it */
+  authenticate(token: string, host: string): Authentication | Promise<Authentication>;
   /** Set by `--anonymous-as`: who a caller of this machine is without a token; containers always need one. */
   readonly anonymous?: { readonly principal: Principal; readonly maySetPolicies: boolean };
   readonly authorizer: Authorizer;
@@ -78,13 +84,14 @@ export interface Dispatch {
 }
 
 export function createDispatch(deps: DispatchDeps): Dispatch {
+  const scopes = createScopeRule();
   const identify = async (service: string, method: string, transport: Transport): Promise<Principal> => {
     const token = bearer(transport.authorization);
     if (token === undefined) {
       if (deps.anonymous !== undefined && transport.peer.isLocal && transport.authorization === undefined) return deps.anonymous.principal;
       throw unauthenticated(transport.authorization === undefined ? 'CREDENTIALS_MISSING' : 'ACCESS_TOKEN_TYPE_UNSUPPORTED', { service, method });
     }
-    const found = await deps.authenticate(token);
+    const found = await deps.authenticate(token, service);
     if ('refused' in found) throw unauthenticated(found.refused, { service, method });
     return found.principal;
   };
@@ -99,6 +106,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
         peer: transport.peer.address,
         userAgent: transport.userAgent,
         principal: undefined,
+        delegation: [],
         service: '',
         method: NO_METHOD,
         checks: [],
@@ -121,7 +129,10 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
           principal = await identify(service.host, name, transport);
           throw unimplemented(name);
         }
-        if (!('public' in definition.access)) principal = await identify(service.host, name, transport);
+        if (!('public' in definition.access)) {
+          principal = await identify(service.host, name, transport);
+          if (!scopes.isOpen(service, method, principal.scopes)) throw insufficientScopes({ service: service.host, method: name });
+        }
         const request = await read();
         const call = createCall(deps, service, principal ?? NOBODY, transport, { requestId, name }, checks);
         if ('checks' in definition.access) for (const check of await definition.access.checks(request, deps.look)) await call.authorize(check);
@@ -138,6 +149,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
           peer: transport.peer.address,
           userAgent: transport.userAgent,
           principal: principal?.member,
+          delegation: principal?.delegation ?? [],
           service: service.host,
           method: name,
           checks,
@@ -169,7 +181,7 @@ function createCall(
   const decide = async (member: string, check: Check, record: boolean): Promise<Decision> => {
     const asked = await deps.authorizer.decide({ member, permission: check.permission, resource: check.resource });
     const decision = isTooMuchFor(principal, member, check, deps.anonymous) ? { ...asked, allowed: false } : asked;
-    if (record) audited.push({ permission: check.permission, resource: check.resource, granted: decision.allowed });
+    if (record) audited.push({ permission: check.permission, resource: check.resource, granted: decision.allowed, ...(member === principal.member ? {} : { member }) });
     if (!decision.allowed && decision.unevaluatedRoles.length > 0)
       deps.log.warn(
         { ...about, member, permission: check.permission, resource: check.resource, notEvaluated: decision.unevaluatedRoles },
@@ -183,12 +195,12 @@ function createCall(
     log: deps.log,
     now: () => deps.clock.now(),
     warn: (message) => transport.warn(message),
-    async authorize(check, message) {
-      const { allowed } = await decide(principal.member, check, true);
+    async authorize(check, message, member = principal.member) {
+      const { allowed } = await decide(member, check, true);
       if (allowed) return;
-      if (isTooMuchFor(principal, principal.member, check, deps.anonymous))
+      if (isTooMuchFor(principal, member, check, deps.anonymous))
         throw forbidden('A caller without a token cannot set IAM policies here. Call with a token, or repeat --anonymous-as at the start of the server.');
-      throw denial(service, principal, check, deps.catalogue, message);
+      throw denial(service, member, check, deps.catalogue, message);
     },
     isAllowed: async (check) => (await decide(principal.member, check, false)).allowed,
     isMemberAllowed: async (member, check) => (await decide(member, check, false)).allowed,
@@ -201,7 +213,7 @@ function isTooMuchFor(principal: Principal, member: string, check: Check, anonym
 }
 
 /** The words depend on the request, the permission and the catalogue alone: the same to the byte whether the resource exists or not. */
-function denial(service: AnyService, principal: Principal, check: Check, catalogue: RoleCatalogue, message: string | undefined): ApiError {
+function denial(service: AnyService, member: string, check: Check, catalogue: RoleCatalogue, message: string | undefined): ApiError {
   const bare = check.resource.replace(/^\/\/[^/]+\//, '');
   const asked = check.asked ?? bare;
   // The remedy is for the name as it was asked for, not for what a look-up found.
@@ -209,7 +221,7 @@ function denial(service: AnyService, principal: Principal, check: Check, catalog
   return permissionDenied(
     message ?? service.denied({ ...check, asked }),
     { permission: check.permission, resource: asked, domain: service.host },
-    remedyFor({ member: principal.member, permission: check.permission, resource: named }, catalogue),
+    remedyFor({ member, permission: check.permission, resource: named }, catalogue),
   );
 }
 

@@ -9,11 +9,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { create, type DescMethod, fromJson, type JsonValue, type Message, type Registry, toJson } from '@bufbuild/protobuf';
 import { ApiError, cancelled, internal, invalidRequest, isApiError, STATUS, toRpcStatus } from '../errors.ts';
 import { StatusSchema } from '../gen/google/rpc/status_pb.js';
-import type { Api, Log } from '../services/service.ts';
+import type { AnyService, Api, Log } from '../services/service.ts';
 import type { ApiMethod, ApiMethods } from './api-methods.ts';
 import type { Dispatch, Transport } from './dispatch.ts';
 import { checkJson } from './json-check.ts';
 import { createJsonText, type JsonText, jsonBytes } from './json-text.ts';
+import { isForm, oauthAnswer, oauthParameters } from './oauth.ts';
 import { applyFields, parseFields } from './partial-response.ts';
 import type { PeerOf } from './peer.ts';
 import { assignPath, type JsonObject, mergeQuery, type SystemParameters, systemParameters } from './query-params.ts';
@@ -61,6 +62,7 @@ export function createRestDoor(apis: readonly Api[], methods: ApiMethods, dispat
       };
       let parameters: SystemParameters = { prettyPrint: true, enumsAsNumbers: false, fields: undefined };
       let legacy = false;
+      let dialect: AnyService['dialect'];
       let isKnown = false;
       try {
         parameters = systemParameters(target.query);
@@ -68,10 +70,13 @@ export function createRestDoor(apis: readonly Api[], methods: ApiMethods, dispat
         const match = routes.find(request.method ?? '', target);
         const { service, method, registry: types, texts: text } = loaded.get(match.route) ?? (await load(match.route));
         legacy = service.legacyErrors;
+        dialect = service.dialect;
         isKnown = true;
         const read = async (): Promise<Message> => {
           checkRegion(target.region, match);
-          return decode(match, method, target.query, await readBody(request, response), types);
+          const body = await readBody(request, response, dialect);
+          if (dialect !== 'oauth') return decode(match, method, target.query, body, types);
+          return decode(match, method, oauthParameters(method, target.query, request, body), isForm(request) ? '' : body, types);
         };
         const answer = await dispatch.unary(service, method, read, transport);
         const body =
@@ -82,7 +87,10 @@ export function createRestDoor(apis: readonly Api[], methods: ApiMethods, dispat
       } catch (error) {
         const shaped = asApiError(error, log);
         if (!isKnown) dispatch.refused(shaped, transport);
-        sendError(response, shaped, { prettyPrint: parameters.prettyPrint, legacy, warnings, registry });
+        if (dialect === 'oauth') {
+          const { http, json } = oauthAnswer(shaped);
+          send(response, http, jsonBytes(json, parameters.prettyPrint), warnings);
+        } else sendError(response, shaped, { prettyPrint: parameters.prettyPrint, legacy, warnings, registry });
       }
     },
   };
@@ -149,12 +157,12 @@ function parse(text: string): unknown {
   }
 }
 
-async function readBody(request: IncomingMessage, response: ServerResponse): Promise<string> {
+async function readBody(request: IncomingMessage, response: ServerResponse, dialect: AnyService['dialect']): Promise<string> {
   if (request.method === 'GET') {
     request.resume();
     return '';
   }
-  checkContent(request);
+  checkContent(request, dialect);
   const chunks: Buffer[] = [];
   let size = 0;
   try {
@@ -181,10 +189,11 @@ async function readBody(request: IncomingMessage, response: ServerResponse): Pro
   }
 }
 
-/** Before a byte of the body is read. A form of a foreign page can leave the body empty, but not the content type. */
-function checkContent({ headers }: IncomingMessage): void {
+/** Before a byte of the body is read. A form of a foreign page can leave the body empty, but not the content type; where OAuth wants forms, nothing in one but its own token proves anything. */
+function checkContent(request: IncomingMessage, dialect: AnyService['dialect']): void {
+  const { headers } = request;
   const type = headers['content-type'];
-  if (type !== undefined && !/^application\/(?:[\w.+-]+\+)?json\b/i.test(type)) throw notJson(JSON.stringify(type));
+  if (type !== undefined && !(dialect === 'oauth' && isForm(request)) && !/^application\/(?:[\w.+-]+\+)?json\b/i.test(type)) throw notJson(JSON.stringify(type));
   const encoding = headers['content-encoding'] ?? 'identity';
   if (encoding !== 'identity')
     throw invalidRequest(`content-encoding: must be identity, but is ${JSON.stringify(encoding)}.`, [{ field: 'content-encoding', description: 'must be identity' }]);
@@ -224,6 +233,7 @@ export function sendError(response: ServerResponse, shaped: ApiError, options: {
   const status = create(StatusSchema, { ...toRpcStatus(shaped), code });
   // A Status of ours is always an object in JSON.
   const json = toJson(StatusSchema, status, { registry: options.registry }) as { details?: unknown };
+  if (shaped.message.startsWith('Request had insufficient')) response.setHeader('WWW-Authenticate', 'Bearer realm="https://accounts.google.com/", error="insufficient_scope"');
   if (shaped.status === 'UNAUTHENTICATED')
     response.setHeader('WWW-Authenticate', `Bearer realm="https://accounts.google.com/"${shaped.message.startsWith('Request is missing') ? '' : ', error="invalid_token"'}`);
   const errors = options.legacy ? { errors: [{ message: shaped.message, domain: 'global', reason }] } : {};

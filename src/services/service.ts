@@ -38,8 +38,11 @@ export interface Log {
 /** The one context of a call. */
 export interface Call {
   readonly principal: Principal;
-  /** Extra checks beside the effect, `iam.serviceAccounts.actAs` above all. @throws PERMISSION_DENIED with the remedy, in the service's wording unless `message` gives another */
-  authorize(check: Check, message?: string): Promise<void>;
+  /**
+   * Extra checks beside the effect, `iam.serviceAccounts.actAs` above all.
+   * @param member about whom, where not about the caller: a link of a delegation chain @throws PERMISSION_DENIED with the remedy, in the service's wording unless `message` gives another
+   */
+  authorize(check: Check, message?: string, member?: string): Promise<void>;
   /** The same question without an error, for testIamPermissions and for lists that show only what the caller may see. */
   isAllowed(check: Check): Promise<boolean>;
   /** The same question about somebody else (the service agent). @param member policy member */
@@ -76,6 +79,10 @@ export interface Service<S extends DescService> {
   denied(check: Required<Check>): string;
   /** Whether the JSON error envelope carries the legacy list `errors[]` (recorded for IAM and Resource Manager v1, not for Cloud Run). */
   readonly legacyErrors: boolean;
+  /** How REST speaks here: `oauth` takes forms beside JSON and answers errors as `{error, error_description}` (RFC 6749 section 5.2). Google's JSON envelope where absent. */
+  readonly dialect?: 'oauth';
+  /** Scopes of a token, any of which opens this API; where absent those of the proto (google.api.oauth_scopes), else cloud-platform. */
+  readonly scopes?: readonly string[];
 }
 
 /** A service with its types forgotten, as the doors handle it. */

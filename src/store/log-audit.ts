@@ -15,11 +15,24 @@ export interface AuditTable {
 
 /** @param raw a database with the schema of `log-database.ts` */
 export function createAuditTable(raw: DatabaseSync): AuditTable {
-  const insert = raw.prepare('INSERT INTO audit (time, principal, method, resource, permissions, status, latency_ms, request_id, door) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
+  const insert = raw.prepare(
+    'INSERT INTO audit (time, principal, method, resource, permissions, status, latency_ms, request_id, door, delegation) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+  );
   return {
     insert(entries) {
       for (const entry of entries)
-        insert.run(entry.timeMicros, entry.principal, entry.method, entry.resource, JSON.stringify(entry.permissions), entry.status, entry.latencyMs, entry.requestId, entry.door);
+        insert.run(
+          entry.timeMicros,
+          entry.principal,
+          entry.method,
+          entry.resource,
+          JSON.stringify(entry.permissions),
+          entry.status,
+          entry.latencyMs,
+          entry.requestId,
+          entry.door,
+          JSON.stringify(entry.delegation),
+        );
     },
     list(query) {
       const clauses = ['1'];
@@ -55,6 +68,7 @@ export function createAuditTable(raw: DatabaseSync): AuditTable {
         latencyMs: Number(row['latency_ms']),
         requestId: String(row['request_id']),
         door: String(row['door']),
+        delegation: JSON.parse(String(row['delegation'])) as AuditEntry['delegation'],
       }));
     },
   };

@@ -16,7 +16,7 @@ import { matches, narrow } from './log-condition.ts';
 import type { LogCursor, LogEntry, LogLine, LogPosition, LogQuery, LogSource, LogStream } from './log-entry.ts';
 import { parseLine, SEVERITIES } from './log-line.ts';
 
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS sources (id INTEGER PRIMARY KEY AUTOINCREMENT, attempt_id TEXT NOT NULL UNIQUE, body TEXT NOT NULL, update_time INTEGER NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS cursors (source INTEGER NOT NULL, container TEXT NOT NULL, time_ns INTEGER NOT NULL, count INTEGER NOT NULL, splits TEXT, PRIMARY KEY (source, container)) STRICT, WITHOUT ROWID;
@@ -26,7 +26,7 @@ const SCHEMA = `
   CREATE INDEX IF NOT EXISTS entries_job ON entries (job, time_ns, id);
   CREATE INDEX IF NOT EXISTS entries_execution ON entries (execution, time_ns, id);
   CREATE TABLE IF NOT EXISTS audit (id INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL, principal TEXT NOT NULL, method TEXT NOT NULL, resource TEXT NOT NULL, permissions TEXT NOT NULL,
-    status TEXT NOT NULL, latency_ms REAL NOT NULL, request_id TEXT NOT NULL, door TEXT NOT NULL) STRICT;
+    status TEXT NOT NULL, latency_ms REAL NOT NULL, request_id TEXT NOT NULL, door TEXT NOT NULL, delegation TEXT NOT NULL DEFAULT '[]') STRICT;
   CREATE INDEX IF NOT EXISTS audit_principal ON audit (principal, id);
   PRAGMA user_version = ${SCHEMA_VERSION};`;
 
@@ -58,6 +58,7 @@ export function openLogDatabase(file: string): LogDatabase {
     raw.close();
     throw new Error(`The database ${file} was written by a newer actas; nothing was changed.`);
   }
+  if (version === 1) raw.exec(`ALTER TABLE audit ADD COLUMN delegation TEXT NOT NULL DEFAULT '[]'`);
   raw.exec(SCHEMA);
   const sources = createSources(raw);
   return {

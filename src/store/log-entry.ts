@@ -110,9 +110,11 @@ export interface AuditEntry {
   readonly timeMicros: Micros;
   /** Policy member, or empty where nobody was proven. */
   readonly principal: string;
+  /** Members on whose behalf the principal's token was made, who asked first. */
+  readonly delegation: readonly string[];
   readonly method: string;
   readonly resource: string;
-  readonly permissions: readonly { readonly permission: string; readonly resource: string; readonly granted: boolean }[];
+  readonly permissions: readonly { readonly permission: string; readonly resource: string; readonly granted: boolean; readonly member?: string }[];
   /** Name of the google.rpc.Code. */
   readonly status: string;
   readonly latencyMs: number;

@@ -318,6 +318,7 @@ describe('retention', () => {
 const AUDIT = {
   timeMicros: 1,
   principal: 'user:a@example.com',
+  delegation: ['user:first@example.com'],
   method: 'google.cloud.run.v2.Jobs.GetJob',
   resource: '//run.googleapis.com/projects/demo/locations/l/jobs/j',
   permissions: [{ permission: 'run.jobs.get', resource: '//run.googleapis.com/projects/demo/locations/l/jobs/j', granted: true }],

@@ -65,8 +65,12 @@ export interface AccessTokensTable {
   /** JSON array. */
   scopes: string;
   issue_time: Micros;
-  /** Null: never (the owner's token). */
+  /** Null: never (the owner's token, refresh tokens). */
   expire_time: Micros | null;
+  /** JSON array of policy members: on whose behalf it was made, who asked first. */
+  delegation: Generated<string>;
+  /** SHA-256 of the refresh token that it was made from: the two are revoked together. */
+  grant_hash: Generated<Uint8Array | null>;
 }
 export interface SigningKeysTable {
   kid: string;
