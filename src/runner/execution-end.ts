@@ -97,15 +97,27 @@ async function judge(
 async function tellJob(tx: Tx, row: ExecutionRow, execution: Execution, status: ExecutionReference_CompletionStatus): Promise<void> {
   const jobRow = await findJobByUid(tx.db, row.job_uid);
   if (jobRow === undefined) return;
-  // A deletion may have waited for this end.
-  if (jobRow.reconciling === 1) tx.touch('work');
   const job = jobFromRow(jobRow);
+  // A deletion may have waited for this end, or the change that started this execution.
+  if (job.reconciling) tx.touch('work');
   const latest = job.latestCreatedExecution;
-  if (latest === undefined || lastId(latest.name) !== lastId(execution.name)) return;
-  latest.completionStatus = status;
-  if (execution.completionTime !== undefined) latest.completionTime = execution.completionTime;
-  if (execution.deleteTime !== undefined) latest.deleteTime = execution.deleteTime;
-  await updateJob(tx.db, jobToRow(job, jobRow.operation));
+  const isLatest = latest !== undefined && lastId(latest.name) === lastId(execution.name);
+  if (isLatest) {
+    latest.completionStatus = status;
+    if (execution.completionTime !== undefined) latest.completionTime = execution.completionTime;
+    if (execution.deleteTime !== undefined) latest.deleteTime = execution.deleteTime;
+  }
+  if (isLatest || job.reconciling) await updateJob(tx.db, jobToRow(job, jobRow.operation));
+}
+
+/** Wakes the loop for a job that waits for an execution of its own (`parkedJobToRow`). */
+export async function wakeParkedJob(tx: Tx, uid: string): Promise<void> {
+  const row = await findJobByUid(tx.db, uid);
+  if (row === undefined || row.reconciling === 1) return;
+  const job = jobFromRow(row);
+  if (!job.reconciling) return;
+  await updateJob(tx.db, jobToRow(job, row.operation));
+  tx.touch('work');
 }
 
 /** Every operation that waits for this execution: RunJob's ends as the execution did, those of cancel and delete have done their work. */

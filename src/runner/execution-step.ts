@@ -18,7 +18,7 @@ import { attemptId } from './attempt-spec.ts';
 import { findCondition, setCondition } from './conditions.ts';
 import type { RunnerContext } from './context.ts';
 import type { AttemptExit } from './driver.ts';
-import { endExecution, showCounts } from './execution-end.ts';
+import { endExecution, showCounts, wakeParkedJob } from './execution-end.ts';
 import { goDuration } from './go-duration.ts';
 import { type Outcome, readOutcome, type StopCause } from './outcome.ts';
 import type { Preparation, Refusal } from './preparation.ts';
@@ -153,6 +153,7 @@ async function markStarted(step: Step, taskUid: string, at: Micros): Promise<voi
   if (execution.startTime !== undefined) return;
   step.isChanged = true;
   execution.startTime = toTimestamp(at);
+  await wakeParkedJob(step.tx, step.row.job_uid);
   setCondition(
     execution.conditions,
     { type: 'Started', state: Condition_State.CONDITION_SUCCEEDED, message: `Started deployed execution in ${goDuration(at - step.row.create_time)}.` },

@@ -8,11 +8,15 @@ import { type Condition, Condition_State, ConditionSchema } from '../gen/google/
 import { type Job, JobSchema } from '../gen/google/cloud/run/v2/job_pb.js';
 import type { Operation } from '../gen/google/longrunning/operations_pb.js';
 import { StatusSchema } from '../gen/google/rpc/status_pb.js';
+import { lastId } from '../resource-name.ts';
 import type { Tx } from '../store/database.ts';
-import { findJobByUid, type JobRow, jobFromRow, jobMetadata, jobToRow, resourceEtag, updateJob } from '../store/jobs.ts';
+import { executionFromRow, findExecutionOfJob } from '../store/executions.ts';
+import { findJobByUid, type JobRow, jobFromRow, jobMetadata, jobToRow, parkedJobToRow, resourceEtag, updateJob } from '../store/jobs.ts';
 import { completeOperation, listOpenOperations, updateOperation } from '../store/operations.ts';
-import { countOpenExecutionsOfJob } from '../store/work.ts';
+import { taskFromRow } from '../store/tasks.ts';
+import { countOpenExecutionsOfJob, listTasksInState } from '../store/work.ts';
 import { fromDuration, MICROS_PER_MILLI, toTimestamp } from '../timestamp.ts';
+import { findCondition } from './conditions.ts';
 import type { RunnerContext } from './context.ts';
 import { ImageError } from './driver.ts';
 import { imageFailure, imageHints } from './preparation.ts';
@@ -109,12 +113,17 @@ async function findImages(context: RunnerContext, job: Job): Promise<Finding> {
   return { kind: 'ready' };
 }
 
-async function settle(context: RunnerContext, tx: Tx, uid: string, generation: number, finding: Finding): Promise<void> {
+async function settle(context: RunnerContext, tx: Tx, uid: string, generation: number, found: Finding): Promise<void> {
   const row = await findJobByUid(tx.db, uid);
   // Changed or deleted meanwhile: that change made its own operation, and is looked at for itself.
   if (row === undefined || row.reconciling === 0 || row.generation !== generation) return;
   const job = jobFromRow(row);
   if (job.deleteTime !== undefined) return;
+  const finding = found.kind === 'ready' ? await findAwaited(tx, job) : found;
+  if (finding === 'open') {
+    await updateJob(tx.db, parkedJobToRow(job, row.operation));
+    return;
+  }
   const now = toTimestamp(context.clock.now());
   job.reconciling = false;
   job.observedGeneration = job.generation;
@@ -126,6 +135,23 @@ async function settle(context: RunnerContext, tx: Tx, uid: string, generation: n
   context.counters.jobsReconciled++;
   // Terraform prints `Error code 5, message: Image '...' not found.` for a job whose image is missing, and the job is there nevertheless.
   await endOperations(tx, row, job, finding.kind === 'ready' ? undefined : { case: 'error', value: create(StatusSchema, { code: finding.code, message: finding.message }) });
+}
+
+/** A job that came with a token is ready when the token's execution is: started, or completed. Whoever takes that execution so far wakes us. */
+async function findAwaited(tx: Tx, job: Job): Promise<Finding | 'open'> {
+  const { case: kind, value: token } = job.createExecution;
+  if (kind === undefined || token === '') return { kind: 'ready' };
+  const row = await findExecutionOfJob(tx.db, job.name, `${job.name}/executions/${lastId(job.name)}-${token}`);
+  // Of one that was forgotten long ago there is nothing to wait for.
+  if (row === undefined) return { kind: 'ready' };
+  const execution = executionFromRow(row);
+  if (kind === 'startExecutionToken' && execution.startTime !== undefined) return { kind: 'ready' };
+  if (row.phase !== 'done') return 'open';
+  const completed = findCondition(execution.conditions, 'Completed');
+  if (completed?.state !== Condition_State.CONDITION_FAILED) return { kind: 'ready' };
+  const [failed] = await listTasksInState(tx.db, row.uid, 'failed', 1);
+  const code = failed === undefined ? 1 : (taskFromRow(failed).lastAttemptResult?.status?.code ?? 10);
+  return { kind: 'failed', code, message: completed.message, reasons: completed.reasons };
 }
 
 /** A job that is being deleted first stops its executions; when the last has ended, it is gone. */

@@ -48,6 +48,11 @@ export async function findExecution(db: Db, name: string): Promise<ExecutionRow 
   return db.selectFrom('executions').selectAll().where('name', '=', name).where('delete_time', 'is', null).executeTakeFirst();
 }
 
+/** The one of this job and name, deleted or not: no name is given twice. */
+export async function findExecutionOfJob(db: Db, job: string, name: string): Promise<ExecutionRow | undefined> {
+  return (await findExecution(db, name)) ?? db.selectFrom('executions').selectAll().where('job', '=', job).where('name', '=', name).executeTakeFirst();
+}
+
 export async function findExecutionByUid(db: Db, uid: string): Promise<ExecutionRow | undefined> {
   return db.selectFrom('executions').selectAll().where('uid', '=', uid).executeTakeFirst();
 }

@@ -65,6 +65,11 @@ export function jobToRow(job: Job, operation: string | null): JobRow {
   };
 }
 
+/** A job that waits for an execution of its own before it is at rest: its message says reconciling, but the loop has nothing to do. Any other row of it wakes the loop. */
+export function parkedJobToRow(job: Job, operation: string | null): JobRow {
+  return { ...jobToRow(job, operation), reconciling: 0 };
+}
+
 export function jobFromRow(row: Pick<JobRow, 'body'>): Job {
   return fromBinary(JobSchema, row.body);
 }

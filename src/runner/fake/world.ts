@@ -54,6 +54,8 @@ export interface World {
   /** Leaves a loop to itself, as one whose process was killed. */
   forget(runner: Runner): void;
   insertJob(image: string, change?: (job: Job) => void): Promise<{ readonly uid: string; readonly name: string; readonly operation: string }>;
+  /** One that ends when its target does. @returns its name */
+  insertOperation(target: string): Promise<string>;
   /** Of a job of its own. */
   insertExecution(wish?: NewExecution): Promise<string>;
   request(uid: string, what: 'cancel_requested' | 'delete_requested'): Promise<string>;
@@ -127,6 +129,11 @@ export async function createWorld(): Promise<World> {
         tx.touch('work');
       });
       return { uid: job.uid, name, operation };
+    },
+    async insertOperation(target) {
+      const operation = `${PARENT}/operations/${randomUUID()}`;
+      await store.write((tx) => insertOperation(tx.db, operationToRow(create(OperationSchema, { name: operation }), target, time.now())));
+      return operation;
     },
     async insertExecution(wish = {}) {
       const now = time.now();

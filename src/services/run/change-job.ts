@@ -23,33 +23,45 @@ import type { Call, Unary } from '../service.ts';
 import { beginOperation, doneOperation, newOperationName } from './begin-operation.ts';
 import { checkDeploy } from './deploy-checks.ts';
 import { refuseStale } from './etag.ts';
+import { startByToken, tokenChecks, validateToken } from './execution-token.ts';
 import { missing, parseJobName, parseLocationName, requirePlace, resource, storedName } from './places.ts';
 import type { RunDeps } from './run-deps.ts';
 import { desiredJob, validateJobId } from './validate-job.ts';
 
 /** Fields that a caller may set; an update replaces all of them. */
-const SETTABLE = ['labels', 'annotations', 'client', 'clientVersion', 'launchStage', 'binaryAuthorization', 'template'] as const satisfies readonly (keyof Job)[];
+const SETTABLE = [
+  'labels',
+  'annotations',
+  'client',
+  'clientVersion',
+  'launchStage',
+  'binaryAuthorization',
+  'template',
+  'createExecution',
+] as const satisfies readonly (keyof Job)[];
 
 export function createJob(deps: RunDeps): Unary<typeof CreateJobRequestSchema, typeof OperationSchema> {
   const { store } = deps;
   return {
     access: {
-      checks: ({ parent, jobId }) => {
+      checks: ({ parent, jobId, job }) => {
         parseLocationName(parent, 'parent');
         validateJobId(jobId, 'CreateJobRequest');
         // Decided on the parent: what does not exist yet has no policy of its own.
-        return [{ permission: 'run.jobs.create', resource: resource(parent), asked: `${parent}/jobs/${jobId}` }];
+        const asked = `${parent}/jobs/${jobId}`;
+        return [{ permission: 'run.jobs.create', resource: resource(parent), asked }, ...tokenChecks(job, resource(parent), asked)];
       },
     },
     async handle(request, call) {
       const parts = parseLocationName(request.parent, 'parent');
       const project = await requirePlace(store.read, parts);
+      validateToken(request.job, request.jobId, 'CreateJobRequest');
       const desired = desiredJob(request.job, 'CreateJobRequest', defaultServiceAccountEmail(project.number));
       await checkDeploy(desired.task, project, deps, call);
       const name = `projects/${project.project_id}/locations/${parts.locations}/jobs/${request.jobId}`;
       const operation = newOperationName(name);
       const job = newJob(desired.job, name, call);
-      if (!request.validateOnly) return store.write((tx) => insertNewJob(tx, job, operation, deps, call.now()));
+      if (!request.validateOnly) return store.write((tx) => insertNewJob(tx, job, operation, deps, call));
       if ((await findJob(store.read, name)) !== undefined) throw exists(name);
       return doneOperation(operation, job);
     },
@@ -64,12 +76,13 @@ export function updateJobMethod(deps: RunDeps): Unary<typeof UpdateJobRequestSch
         const name = job?.name ?? '';
         validateJobId(parseJobName(name, 'job.name').jobs, 'UpdateJobRequest');
         const check = (permission: string) => ({ permission, resource: resource(name) });
-        return allowMissing ? [check('run.jobs.create'), check('run.jobs.update')] : [check('run.jobs.update')];
+        return [...(allowMissing ? [check('run.jobs.create')] : []), check('run.jobs.update'), ...tokenChecks(job, resource(name), name)];
       },
     },
     async handle(request, call) {
       const parts = parseJobName(request.job?.name ?? '', 'job.name');
       const project = await requirePlace(store.read, parts);
+      validateToken(request.job, parts.jobs, 'UpdateJobRequest');
       const desired = desiredJob(request.job, 'UpdateJobRequest', defaultServiceAccountEmail(project.number));
       await checkDeploy(desired.task, project, deps, call);
       const name = `projects/${project.project_id}/locations/${parts.locations}/jobs/${parts.jobs}`;
@@ -82,9 +95,9 @@ export function updateJobMethod(deps: RunDeps): Unary<typeof UpdateJobRequestSch
       }
       return store.write(async (tx) => {
         const row = await findJob(tx.db, name);
-        if (row !== undefined) return replaceJob(tx, changedJob(checkedJob(row, etag), desired.job, call), operation, call.now());
+        if (row !== undefined) return replaceJob(tx, checkedJob(row, etag), desired.job, operation, deps, call);
         if (!request.allowMissing) throw missing(name);
-        return insertNewJob(tx, newJob(desired.job, name, call), operation, deps, call.now());
+        return insertNewJob(tx, newJob(desired.job, name, call), operation, deps, call);
       });
     },
   };
@@ -203,21 +216,24 @@ function pending(before: Condition | undefined): Condition {
   return condition;
 }
 
-async function insertNewJob(tx: Tx, job: Job, operation: string, deps: RunDeps, now: Micros): Promise<Operation> {
-  const row = jobToRow(job, operation);
-  if ((await findJob(tx.db, job.name)) !== undefined) throw exists(job.name);
-  // Deviation: the real limit of 1000 jobs per project and region is off unless it is configured.
+async function insertNewJob(tx: Tx, desired: Job, operation: string, deps: RunDeps, call: Call): Promise<Operation> {
+  if ((await findJob(tx.db, desired.name)) !== undefined) throw exists(desired.name);
+  // Deviation: the real quota of 1000 jobs per project and region holds only where it is configured (max-jobs).
   const most = deps.limits?.jobsPerRegion;
-  if (most !== undefined && (await countJobs(tx.db, row.project_id, row.location)) >= most)
-    throw resourceExhausted(`Quota exceeded for jobs in project '${row.project_id}' and region '${row.location}': the limit is ${most}.`);
-  await insertJob(tx.db, row);
+  const [, project = '', , location = ''] = desired.name.split('/');
+  if (most !== undefined && (await countJobs(tx.db, project, location)) >= most)
+    throw resourceExhausted(`Quota exceeded for jobs in project '${project}' and region '${location}': the limit is ${most}.`);
+  const job = await startByToken(tx, desired, undefined, deps, call);
+  await insertJob(tx.db, jobToRow(job, operation));
   tx.touch('work');
-  return beginOperation(tx, operation, job, now);
+  return beginOperation(tx, operation, job, call.now());
 }
 
-async function replaceJob(tx: Tx, change: { readonly job: Job; readonly isSettled: boolean }, operation: string, now: Micros): Promise<Operation> {
-  if (change.isSettled) return beginOperation(tx, operation, change.job, now, true);
-  await updateJob(tx.db, jobToRow(change.job, operation));
+async function replaceJob(tx: Tx, stored: Job, desired: Job, operation: string, deps: RunDeps, call: Call): Promise<Operation> {
+  const change = changedJob(stored, desired, call);
+  if (change.isSettled) return beginOperation(tx, operation, change.job, call.now(), true);
+  const job = await startByToken(tx, change.job, stored, deps, call);
+  await updateJob(tx.db, jobToRow(job, operation));
   tx.touch('work');
-  return beginOperation(tx, operation, change.job, now);
+  return beginOperation(tx, operation, job, call.now());
 }

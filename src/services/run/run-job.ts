@@ -1,27 +1,18 @@
 /** Jobs.RunJob: from a job to an execution with its tasks and the operation that waits for its end, in one transaction. */
-import { clone, create } from '@bufbuild/protobuf';
-import { failedPrecondition, resourceExhausted } from '../../errors.ts';
+import { failedPrecondition } from '../../errors.ts';
 import { Condition_State } from '../../gen/google/cloud/run/v2/condition_pb.js';
-import {
-  ExecutionReference_CompletionStatus,
-  ExecutionReferenceSchema,
-  type Job,
-  JobSchema,
-  type RunJobRequest,
-  type RunJobRequestSchema,
-} from '../../gen/google/cloud/run/v2/job_pb.js';
+import type { Job, RunJobRequest, RunJobRequestSchema } from '../../gen/google/cloud/run/v2/job_pb.js';
 import type { Operation, OperationSchema } from '../../gen/google/longrunning/operations_pb.js';
 import { lastId } from '../../resource-name.ts';
 import type { Tx } from '../../store/database.ts';
-import { countOpenExecutions, executionToRow, insertExecution } from '../../store/executions.ts';
 import { findJob, jobFromRow, jobToRow, updateJob } from '../../store/jobs.ts';
-import { insertTasks, isTaskNameTaken } from '../../store/tasks.ts';
-import { toTimestamp } from '../../timestamp.ts';
+import { isTaskNameTaken } from '../../store/tasks.ts';
 import type { Call, Unary } from '../service.ts';
 import { checkAccountOfRun } from './account-checks.ts';
+import { addExecution, refuseTooMany } from './add-execution.ts';
 import { beginOperation, doneOperation, newOperationName } from './begin-operation.ts';
 import { refuseStale } from './etag.ts';
-import { hasOverrides, newExecution, newTasks, randomSuffix, taskName, validateOverrides } from './new-execution.ts';
+import { hasOverrides, newExecution, randomSuffix, taskName, validateOverrides } from './new-execution.ts';
 import { missing, parseJobName, requirePlace, resource, storedName } from './places.ts';
 import type { RunDeps } from './run-deps.ts';
 
@@ -62,30 +53,7 @@ async function start(tx: Tx, name: string, request: RunJobRequest, deps: RunDeps
   await refuseTooMany(tx, row, deps);
   const execution = newExecution(job, request.overrides, { name: await freeName(tx, name, deps), creator: call.principal.email, now });
   const operation = newOperationName(name);
-  await insertExecution(
-    tx.db,
-    executionToRow(execution, {
-      job_uid: job.uid,
-      phase: 'pending',
-      cancel_requested: 0,
-      delete_requested: 0,
-      operation,
-      lease_owner: null,
-      lease_expire_time: null,
-      delete_time: null,
-    }),
-  );
-  await insertTasks(tx.db, newTasks(execution, now));
-  const next = clone(JobSchema, job);
-  next.executionCount += 1;
-  next.latestCreatedExecution = create(ExecutionReferenceSchema, {
-    name: execution.name,
-    createTime: toTimestamp(now),
-    completionStatus: ExecutionReference_CompletionStatus.EXECUTION_RUNNING,
-  });
-  // Neither generation nor etag move: the definition is what it was.
-  await updateJob(tx.db, jobToRow(next, row.operation));
-  tx.touch('work');
+  await updateJob(tx.db, jobToRow(await addExecution(tx, job, execution, operation, now), row.operation));
   return beginOperation(tx, operation, execution, now);
 }
 
@@ -95,15 +63,9 @@ function refuseUnrunnable(job: Job, etag: string): void {
   const id = lastId(job.name);
   if (job.deleteTime !== undefined) throw failedPrecondition(`Resource '${id}' is being deleted.`);
   const ready = job.terminalCondition;
-  // A job that is still being looked at may run: its image is resolved again for the execution.
-  if (!job.reconciling && ready?.state === Condition_State.CONDITION_FAILED) throw failedPrecondition(`Job '${id}' is not ready and cannot be run: ${ready.message}`);
-}
-
-async function refuseTooMany(tx: Tx, job: { readonly project_id: string; readonly location: string }, deps: RunDeps): Promise<void> {
-  // Deviation: the real limit of 1000 running executions per project and region is off unless it is configured.
-  const most = deps.limits?.runningExecutionsPerRegion;
-  if (most !== undefined && (await countOpenExecutions(tx.db, job.project_id, job.location)) >= most)
-    throw resourceExhausted(`Quota exceeded for running executions in project '${job.project_id}' and region '${job.location}': the limit is ${most}.`);
+  // A job that is still being looked at may run: its image is resolved again for the execution. So may one that only its token's execution failed.
+  if (!job.reconciling && ready?.state === Condition_State.CONDITION_FAILED && ready.reasons.case !== 'executionReason')
+    throw failedPrecondition(`Job '${id}' is not ready and cannot be run: ${ready.message}`);
 }
 
 /**

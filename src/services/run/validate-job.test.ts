@@ -34,7 +34,6 @@ const REFUSED: readonly (readonly [string, JobInit | undefined, string])[] = [
   ['a bad image', withContainer({ image: 'Has Spaces' }), `${V}.${T}.containers[0].image: must be a container image path in the form [hostname/]repo-path[:tag and/or @digest]`],
   ['two ports', withContainer({ ports: [{ containerPort: 1 }, { containerPort: 2 }] }), `${V}.${T}.containers[0].ports: ports should contain 0 or 1 port.`],
   ['a port that is none', withContainer({ ports: [{ containerPort: 70_000 }] }), `${V}.${T}.containers[0].ports[0].container_port: must be between 1 and 65535`],
-  ['a start token', { ...withTask({}), createExecution: { case: 'startExecutionToken', value: 'x' } }, `${V}.start_execution_token: `],
   ['too many tasks', { template: { taskCount: 10_001, template: { containers: [{ image: 'a' }] } } }, `${V}.template.task_count: must be between 0 and 10000, but is 10001.`],
   ['parallelism above the tasks', { template: { parallelism: 2, template: { containers: [{ image: 'a' }] } } }, 'template.parallelism: '],
   ['too many retries', withTask({ retries: { case: 'maxRetries', value: 11 } }), `${V}.${T}.max_retries: must be between 0 and 10, but is 11.`],

@@ -55,7 +55,6 @@ export function desiredJob(sent: Job | undefined, request: 'CreateJobRequest' | 
   const template = clone(ExecutionTemplateSchema, sent.template);
   const task = template.template;
   if (task === undefined) throw refuse('template.template', REQUIRED);
-  refuseTokens(sent, refuse);
   validateLabels(sent.labels, 'labels');
   validateAnnotations(sent.annotations, 'annotations');
   validateLabels(template.labels, 'template.labels');
@@ -72,6 +71,7 @@ export function desiredJob(sent: Job | undefined, request: 'CreateJobRequest' | 
     clientVersion: sent.clientVersion,
     template,
     launchStage: launchStageOf(sent, task, refuse),
+    createExecution: sent.createExecution,
   });
   if (sent.binaryAuthorization !== undefined) job.binaryAuthorization = sent.binaryAuthorization;
   return { job, task };
@@ -82,13 +82,6 @@ export function validateTimeout(timeout: Duration, path: string, refuse: Refuse)
   const seconds = Number(timeout.seconds);
   if (timeout.nanos !== 0) throw refuse(path, 'must be a whole number of seconds.');
   if (seconds < 1 || seconds > MAX_TIMEOUT_SECONDS) throw refuse(path, `must be between 1s and ${MAX_TIMEOUT_SECONDS}s, but is ${timeout.seconds}s.`);
-}
-
-/** Deviation: the tokens that start an execution with a create or update are refused; run the job once it is ready. */
-function refuseTokens(sent: Job, refuse: Refuse): void {
-  if (sent.createExecution.case === undefined) return;
-  const field = sent.createExecution.case === 'startExecutionToken' ? 'start_execution_token' : 'run_execution_token';
-  throw refuse(field, 'starting an execution together with a change of the job is not implemented by actas. Call jobs.run when the operation is done.');
 }
 
 function validateCounts(template: ExecutionTemplate, refuse: Refuse): void {
