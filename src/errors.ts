@@ -4,10 +4,6 @@
  * answers INTERNAL with a request id and logs the cause chain.
  * Sources: google/rpc/code.proto, google/rpc/error_details.proto; the wordings are held against recordings by the tests.
  */
-import { create } from '@bufbuild/protobuf';
-import { type Any, anyPack } from '@bufbuild/protobuf/wkt';
-import { BadRequestSchema, ErrorInfoSchema, HelpSchema, LocalizedMessageSchema, PreconditionFailureSchema } from './gen/google/rpc/error_details_pb.js';
-import { type Status, StatusSchema } from './gen/google/rpc/status_pb.js';
 
 /** google.rpc.Code -> number on the gRPC wire, HTTP status, and the `reason` of the legacy `errors[]` list. */
 export const STATUS = {
@@ -30,12 +26,23 @@ export const STATUS = {
 } as const;
 export type StatusName = keyof typeof STATUS;
 
-/** An error that a caller is meant to read. `details` are packed google.rpc messages, in the order in which they are sent. */
+/** A message of google/rpc/error_details.proto with its fields, as plain data: `rpc-status.ts` packs it for the wire. */
+export type ErrorDetail =
+  | { readonly type: 'google.rpc.ErrorInfo'; readonly value: { readonly reason: string; readonly domain: string; readonly metadata: Readonly<Record<string, string>> } }
+  | { readonly type: 'google.rpc.BadRequest'; readonly value: { readonly fieldViolations: readonly { readonly field: string; readonly description: string }[] } }
+  | {
+      readonly type: 'google.rpc.PreconditionFailure';
+      readonly value: { readonly violations: readonly { readonly type: string; readonly subject: string; readonly description: string }[] };
+    }
+  | { readonly type: 'google.rpc.LocalizedMessage'; readonly value: { readonly locale: string; readonly message: string } }
+  | { readonly type: 'google.rpc.Help'; readonly value: { readonly links: readonly { readonly description: string; readonly url: string }[] } };
+
+/** An error that a caller is meant to read. `details` are in the order in which they are sent. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
   readonly status: StatusName;
-  readonly details: readonly Any[];
-  constructor(status: StatusName, message: string, details: readonly Any[] = [], cause?: unknown) {
+  readonly details: readonly ErrorDetail[];
+  constructor(status: StatusName, message: string, details: readonly ErrorDetail[] = [], cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });
     this.status = status;
     this.details = details;
@@ -44,11 +51,6 @@ export class ApiError extends Error {
 
 export function isApiError(error: unknown): error is ApiError {
   return error instanceof ApiError;
-}
-
-/** The form that a finished Operation and a Task's last attempt carry. */
-export function toRpcStatus(error: ApiError): Status {
-  return create(StatusSchema, { code: STATUS[error.status].code, message: error.message, details: [...error.details] });
 }
 
 /**
@@ -61,8 +63,7 @@ export function invalidArgument(field: string, description: string): ApiError {
 
 /** As `invalidArgument`, for the wordings that do not begin with the field. */
 export function invalidRequest(message: string, violations: readonly { field: string; description: string }[] = []): ApiError {
-  const details = violations.length === 0 ? [] : [anyPack(BadRequestSchema, create(BadRequestSchema, { fieldViolations: violations.map((v) => ({ ...v })) }))];
-  return new ApiError('INVALID_ARGUMENT', message, details);
+  return new ApiError('INVALID_ARGUMENT', message, violations.length === 0 ? [] : [{ type: 'google.rpc.BadRequest', value: { fieldViolations: violations } }]);
 }
 
 export function notFound(message: string): ApiError {
@@ -75,8 +76,8 @@ export function alreadyExists(message: string): ApiError {
 
 /** @param remedy what lifts it, where one command does */
 export function failedPrecondition(message: string, violation?: { type: string; subject: string; description: string }, remedy?: Remedy): ApiError {
-  const details = violation === undefined ? [] : [anyPack(PreconditionFailureSchema, create(PreconditionFailureSchema, { violations: [violation] }))];
-  return new ApiError('FAILED_PRECONDITION', message, remedy === undefined ? details : [...details, packRemedy(remedy)]);
+  const details: ErrorDetail[] = violation === undefined ? [] : [{ type: 'google.rpc.PreconditionFailure', value: { violations: [violation] } }];
+  return new ApiError('FAILED_PRECONDITION', message, remedy === undefined ? details : [...details, remedyDetail(remedy)]);
 }
 
 /** A concurrent change: the caller reads again and retries. */
@@ -117,20 +118,19 @@ export interface Remedy {
  * @param domain the service that refuses, for example `run.googleapis.com`
  */
 export function permissionDenied(message: string, info: { permission: string; resource: string; domain: string }, remedy?: Remedy): ApiError {
-  const details = [
-    anyPack(ErrorInfoSchema, create(ErrorInfoSchema, { reason: 'IAM_PERMISSION_DENIED', domain: info.domain, metadata: { permission: info.permission, resource: info.resource } })),
-  ];
-  if (remedy !== undefined) details.push(packRemedy(remedy));
+  const metadata = { permission: info.permission, resource: info.resource };
+  const details: ErrorDetail[] = [{ type: 'google.rpc.ErrorInfo', value: { reason: 'IAM_PERMISSION_DENIED', domain: info.domain, metadata } }];
+  if (remedy !== undefined) details.push(remedyDetail(remedy));
   return new ApiError('PERMISSION_DENIED', message, details);
 }
 
-function packRemedy({ sentence, command }: Remedy): Any {
-  return anyPack(LocalizedMessageSchema, create(LocalizedMessageSchema, { locale: 'en-US', message: `${sentence}\n  ${command}` }));
+function remedyDetail({ sentence, command }: Remedy): ErrorDetail {
+  return { type: 'google.rpc.LocalizedMessage', value: { locale: 'en-US', message: `${sentence}\n  ${command}` } };
 }
 
 /** A refusal that no grant would lift (a foreign browser page, a forbidden combination of settings). */
 export function forbidden(message: string, help?: { description: string; url: string }): ApiError {
-  return new ApiError('PERMISSION_DENIED', message, help === undefined ? [] : [anyPack(HelpSchema, create(HelpSchema, { links: [help] }))]);
+  return new ApiError('PERMISSION_DENIED', message, help === undefined ? [] : [{ type: 'google.rpc.Help', value: { links: [help] } }]);
 }
 
 /** @param reason `CREDENTIALS_MISSING` where none came, `ACCESS_TOKEN_EXPIRED` or `ACCESS_TOKEN_TYPE_UNSUPPORTED` where a bad one did (google.api.ErrorReason) */
@@ -139,14 +139,14 @@ export function unauthenticated(reason: 'CREDENTIALS_MISSING' | 'ACCESS_TOKEN_EX
     reason === 'CREDENTIALS_MISSING'
       ? 'Request is missing required authentication credential. Expected OAuth 2 access token, login cookie or other valid authentication credential. See https://developers.google.com/identity/sign-in/web/devconsole-project.'
       : 'Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other valid authentication credential. See https://developers.google.com/identity/sign-in/web/devconsole-project.';
-  return new ApiError('UNAUTHENTICATED', message, [anyPack(ErrorInfoSchema, create(ErrorInfoSchema, { reason, domain: 'googleapis.com', metadata: info }))]);
+  return new ApiError('UNAUTHENTICATED', message, [{ type: 'google.rpc.ErrorInfo', value: { reason, domain: 'googleapis.com', metadata: info } }]);
 }
 
 /** The token is good, but was not given for this API. @param info the API's host and the RPC */
 export function insufficientScopes(info: { service: string; method: string }): ApiError {
   const reason = 'ACCESS_TOKEN_SCOPE_INSUFFICIENT';
   return new ApiError('PERMISSION_DENIED', 'Request had insufficient authentication scopes.', [
-    anyPack(ErrorInfoSchema, create(ErrorInfoSchema, { reason, domain: 'googleapis.com', metadata: info })),
+    { type: 'google.rpc.ErrorInfo', value: { reason, domain: 'googleapis.com', metadata: info } },
   ]);
 }
 
@@ -167,7 +167,7 @@ export type OAuthCode =
 /** A refusal of a token endpoint, which answers `{error, error_description}` over REST. `invalid_client` and `unauthorized_client` are 401, as at Google. */
 export function oauthError(code: OAuthCode, description: string): ApiError {
   const status = code === 'invalid_client' || code === 'unauthorized_client' ? 'UNAUTHENTICATED' : 'INVALID_ARGUMENT';
-  return new ApiError(status, description, [anyPack(ErrorInfoSchema, create(ErrorInfoSchema, { reason: code, domain: OAUTH_DOMAIN }))]);
+  return new ApiError(status, description, [{ type: 'google.rpc.ErrorInfo', value: { reason: code, domain: OAUTH_DOMAIN, metadata: {} } }]);
 }
 
 /** A bug of ours, as the wire sees it: no cause, no stack, an id under which the log has both. */

@@ -1,9 +1,8 @@
 /**
  * Points in time as we keep them: whole microseconds since the epoch, in a JavaScript number (exact until the year 2255).
- * Google's answers carry microseconds; a `Date` would lose three digits of them.
+ * Google's answers carry microseconds; a `Date` would lose three digits of them. Every room imports this, so the messages are made without their descriptors.
  */
-import { create } from '@bufbuild/protobuf';
-import { type Duration, DurationSchema, type Timestamp, TimestampSchema } from '@bufbuild/protobuf/wkt';
+import type { Duration, Timestamp } from '@bufbuild/protobuf/wkt';
 
 /** Microseconds since 1970-01-01T00:00:00Z. */
 export type Micros = number;
@@ -29,7 +28,7 @@ export const MICROS_PER_MILLI = 1000;
 
 export function toTimestamp(micros: Micros): Timestamp {
   const seconds = Math.floor(micros / MICROS_PER_SECOND);
-  return create(TimestampSchema, { seconds: BigInt(seconds), nanos: (micros - seconds * MICROS_PER_SECOND) * 1000 });
+  return { $typeName: 'google.protobuf.Timestamp', seconds: BigInt(seconds), nanos: (micros - seconds * MICROS_PER_SECOND) * 1000 };
 }
 
 export function fromTimestamp(timestamp: Timestamp): Micros {
@@ -39,7 +38,7 @@ export function fromTimestamp(timestamp: Timestamp): Micros {
 /** @param ms whole or fractional milliseconds */
 export function toDuration(ms: number): Duration {
   const seconds = Math.trunc(ms / 1000);
-  return create(DurationSchema, { seconds: BigInt(seconds), nanos: Math.round((ms - seconds * 1000) * 1e6) });
+  return { $typeName: 'google.protobuf.Duration', seconds: BigInt(seconds), nanos: Math.round((ms - seconds * 1000) * 1e6) };
 }
 
 /** Milliseconds, fractional where the duration is finer. */

@@ -8,6 +8,7 @@ import { create, type Message } from '@bufbuild/protobuf';
 import { Code, ConnectError, type ConnectRouter, createContextKey, createContextValues, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import { type ApiError, deadlineExceeded, STATUS } from '../errors.ts';
+import { packDetails } from '../rpc-status.ts';
 import type { AnyService, Api, Log, ServiceOutline } from '../services/service.ts';
 import type { Dispatch } from './dispatch.ts';
 import { cutMessage, type GrpcDoor } from './grpc-status.ts';
@@ -120,7 +121,7 @@ export function toConnect(shaped: ApiError): ConnectError {
   const connect = new ConnectError(cutMessage(shaped.message), STATUS[shaped.status].code, undefined, undefined, shaped);
   let room = MAX_DETAIL_BYTES;
   // An answer that a client throws away for its length says nothing at all: what does not fit is left out.
-  const details = shaped.details.filter((any) => any.value.length <= room && (room -= any.value.length) >= 0);
+  const details = packDetails(shaped).filter((any) => any.value.length <= room && (room -= any.value.length) >= 0);
   connect.details = details.map((any) => ({ type: any.typeUrl.slice(any.typeUrl.lastIndexOf('/') + 1), value: any.value }));
   return connect;
 }

@@ -5,9 +5,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { DescMethod } from '@bufbuild/protobuf';
-import { anyUnpack } from '@bufbuild/protobuf/wkt';
 import { type ApiError, OAUTH_DOMAIN, oauthError, STATUS } from '../errors.ts';
-import { ErrorInfoSchema } from '../gen/google/rpc/error_details_pb.js';
 
 export function isForm(request: IncomingMessage): boolean {
   return /^application\/x-www-form-urlencoded\b/i.test(request.headers['content-type'] ?? '');
@@ -31,10 +29,7 @@ export function oauthAnswer(error: ApiError): { readonly http: number; readonly 
 }
 
 function codeOf(error: ApiError): string {
-  for (const detail of error.details) {
-    const info = anyUnpack(detail, ErrorInfoSchema);
-    if (info?.domain === OAUTH_DOMAIN) return info.reason;
-  }
+  for (const { type, value } of error.details) if (type === 'google.rpc.ErrorInfo' && value.domain === OAUTH_DOMAIN) return value.reason;
   // What other layers refuse (a body that is no form, a server that stops), in the words of RFC 6749.
   if (error.status === 'UNAVAILABLE') return 'temporarily_unavailable';
   return STATUS[error.status].http >= 500 ? 'server_error' : error.status === 'PERMISSION_DENIED' ? 'access_denied' : 'invalid_request';

@@ -6,9 +6,10 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { create, type DescMethod, fromJson, type JsonValue, type Message, type Registry, toJson } from '@bufbuild/protobuf';
-import { ApiError, cancelled, internal, invalidRequest, isApiError, STATUS, toRpcStatus } from '../errors.ts';
+import { type DescMethod, fromJson, type JsonValue, type Message, type Registry, toJson } from '@bufbuild/protobuf';
+import { ApiError, cancelled, internal, invalidRequest, isApiError, STATUS } from '../errors.ts';
 import { StatusSchema } from '../gen/google/rpc/status_pb.js';
+import { toRpcStatus } from '../rpc-status.ts';
 import type { AnyService, Api, Log } from '../services/service.ts';
 import type { ApiMethod, ApiMethods } from './api-methods.ts';
 import type { Dispatch, Transport } from './dispatch.ts';
@@ -229,10 +230,9 @@ export function asApiError(error: unknown, log: Log): ApiError {
 
 /** The error envelope of Google's JSON APIs. */
 export function sendError(response: ServerResponse, shaped: ApiError, options: { prettyPrint: boolean; legacy: boolean; warnings: readonly string[]; registry: Registry }): void {
-  const { code, http, reason } = STATUS[shaped.status];
-  const status = create(StatusSchema, { ...toRpcStatus(shaped), code });
+  const { http, reason } = STATUS[shaped.status];
   // A Status of ours is always an object in JSON.
-  const json = toJson(StatusSchema, status, { registry: options.registry }) as { details?: unknown };
+  const json = toJson(StatusSchema, toRpcStatus(shaped), { registry: options.registry }) as { details?: unknown };
   if (shaped.message.startsWith('Request had insufficient')) response.setHeader('WWW-Authenticate', 'Bearer realm="https://accounts.google.com/", error="insufficient_scope"');
   if (shaped.status === 'UNAUTHENTICATED')
     response.setHeader('WWW-Authenticate', `Bearer realm="https://accounts.google.com/"${shaped.message.startsWith('Request is missing') ? '' : ', error="invalid_token"'}`);

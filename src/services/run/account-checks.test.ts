@@ -1,5 +1,6 @@
 /** Which accounts a job may be given, and run as: another project's, disabled ones, those that are gone. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { isApiError } from '../../errors.ts';
 import { Jobs } from '../../gen/google/cloud/run/v2/job_pb.js';
 import { deleteServiceAccount, findServiceAccount, updateServiceAccount } from '../../store/service-accounts.ts';
 import { createFixture, DEFAULT_ACCOUNT, type Fixture, HELLO, PARENT } from './run-fixture.ts';
@@ -24,8 +25,8 @@ async function remedyOf(failing: Promise<unknown>): Promise<string> {
   try {
     await failing;
   } catch (error) {
-    const { details } = error as { details: readonly { typeUrl: string; value: Uint8Array }[] };
-    return Buffer.from(details.find(({ typeUrl }) => typeUrl.endsWith('LocalizedMessage'))?.value ?? []).toString();
+    if (!isApiError(error)) throw error;
+    return error.details.flatMap((detail) => (detail.type === 'google.rpc.LocalizedMessage' ? detail.value.message : [])).join();
   }
   throw new Error('nothing was refused');
 }

@@ -1,12 +1,10 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import { anyUnpack } from '@bufbuild/protobuf/wkt';
 import { describe, expect, it } from 'vitest';
 import { type ApiError, isApiError } from '../../errors.ts';
 import { JobSchema } from '../../gen/google/cloud/run/v2/job_pb.js';
 import type { ContainerSchema } from '../../gen/google/cloud/run/v2/k8s.min_pb.js';
 import type { TaskTemplateSchema } from '../../gen/google/cloud/run/v2/task_template_pb.js';
 import { ExecutionEnvironment } from '../../gen/google/cloud/run/v2/vendor_settings_pb.js';
-import { BadRequestSchema } from '../../gen/google/rpc/error_details_pb.js';
 import { parseBytes, parseCpuMillis } from '../../quantity.ts';
 import { desiredJob, validateJobId } from './validate-job.ts';
 
@@ -153,8 +151,8 @@ describe('refused', () => {
     const error = refusalOf(init);
     expect(error.status).toBe('INVALID_ARGUMENT');
     expect(error.message.slice(0, message.length)).toBe(message);
-    const [violation] = (error.details[0] === undefined ? undefined : anyUnpack(error.details[0], BadRequestSchema))?.fieldViolations ?? [];
-    expect(`${violation?.field}: ${violation?.description}`).toBe(error.message);
+    const violations = error.details.flatMap((detail) => (detail.type === 'google.rpc.BadRequest' ? detail.value.fieldViolations : []));
+    expect(violations.map(({ field, description }) => `${field}: ${description}`)).toEqual([error.message]);
   });
 
   it.each(['', 'Upper', '1a', 'a-', 'a_b', 'a'.repeat(64)])('the job id %j', (id) => {
