@@ -82,7 +82,7 @@ async function build(config: Config, log: Logger, givenDriver: Driver | undefine
   const names = new Set([config.host.toLowerCase(), ...config.allowedHost.map((name) => name.toLowerCase())]);
   const identity = createIdentity(store, names);
   undo.push(startHousekeeping(store, identity.tokens, log));
-  const { authorizer, catalogue, orgPolicies } = createPolicy(store);
+  const { authorizer, catalogue, orgPolicies } = createPolicy(store, logs);
   const metrics = createMetrics();
   const deps = dispatchDeps({ config, store, logs, identity, authorizer, catalogue, metrics, log });
   const dispatch = createDispatch(deps);

@@ -1,14 +1,23 @@
 /** The decision engine on the store. */
 import { createAuthorizer } from '../policy/authorizer.ts';
 import { loadCatalogue } from '../policy/catalogue.ts';
-import { defaultOrgPolicies } from '../policy/org-policy.ts';
+import { createOrgPolicies } from '../policy/org-policy.ts';
 import type { Store } from '../store/database.ts';
 import { createPolicySource } from '../store/hierarchy.ts';
+import type { LogStore } from '../store/log-store.ts';
+import { createOrgPolicyReader } from '../store/org-policies.ts';
+import { systemClock } from '../timestamp.ts';
+import { dryRunAudit } from './dry-run-audit.ts';
 
-export function createPolicy(store: Store) {
+export function createPolicy(store: Store, logs: Pick<LogStore, 'audit'>) {
   const catalogue = loadCatalogue();
   const authorizer = createAuthorizer({ source: createPolicySource(store.read), catalogue });
-  store.onCommit('policies', () => authorizer.invalidate());
-  store.onCommit('hierarchy', () => authorizer.invalidate());
-  return { catalogue, authorizer, orgPolicies: defaultOrgPolicies() };
+  const orgPolicies = createOrgPolicies({ source: createOrgPolicyReader(store.read), onDryRun: dryRunAudit(logs, systemClock) });
+  for (const topic of ['policies', 'hierarchy'] as const) {
+    store.onCommit(topic, () => {
+      authorizer.invalidate();
+      orgPolicies.invalidate();
+    });
+  }
+  return { catalogue, authorizer, orgPolicies };
 }

@@ -1,7 +1,7 @@
 import { issueToken } from '../identity/issue.ts';
 import type { Authorizer } from '../policy/authorizer.ts';
 import type { RoleCatalogue } from '../policy/catalogue.ts';
-import type { OrgPolicies } from '../policy/org-policy.ts';
+import type { OrgPolicyEngine } from '../policy/org-policy.ts';
 import type { StatusFacts } from '../services/control/control.ts';
 import { RESOURCE_MANAGER_OPERATIONS } from '../services/resourcemanager/operations-outline.ts';
 import { RUN_OPERATIONS } from '../services/run/operations-outline.ts';
@@ -18,7 +18,7 @@ export interface ServiceParts {
   readonly logs: LogStore;
   readonly catalogue: RoleCatalogue;
   readonly authorizer: Authorizer;
-  readonly orgPolicies: OrgPolicies;
+  readonly orgPolicies: OrgPolicyEngine;
   readonly identity: Identity;
 }
 
@@ -52,6 +52,11 @@ export function createApis(parts: ServiceParts, status: () => StatusFacts): read
       ],
       operations: RESOURCE_MANAGER_OPERATIONS,
       load: async () => (await import('../services/resourcemanager/resource-manager.ts')).createResourceManagerServices(parts),
+    },
+    {
+      host: 'orgpolicy.googleapis.com',
+      serves: ['google.cloud.orgpolicy.v2.OrgPolicy'],
+      load: async () => (await import('../services/orgpolicy/orgpolicy.ts')).createOrgPolicyServices(parts),
     },
     {
       host: 'logging.googleapis.com',

@@ -1,40 +1,190 @@
-/** What organization policies say about one resource, for the services that have to ask. */
+/**
+ * What organization policies say about one resource, for the services that have to ask. Hides the way up through the hierarchy,
+ * inheritance, conditions on tags, defaults, and dry runs.
+ * Invariants: where nothing is set, the constraint's default holds; a dry run never changes an answer, it is only reported.
+ * Must not know: the store, the services, the words of an API.
+ */
+import type { CustomConstraint } from '../gen/google/cloud/orgpolicy/v2/constraint_pb.js';
+import type { Policy, PolicySpec } from '../gen/google/cloud/orgpolicy/v2/orgpolicy_pb.js';
+import { BoundedMap } from './bounded-map.ts';
+import { findConstraint } from './constraint-catalogue.ts';
+import { type ConstraintValues, type Enforcement, effectiveSpec, enforcementOf, valuesOf } from './org-policy-evaluation.ts';
+import { matchesValue } from './org-policy-values.ts';
+import { carrierName, parseResource, rootName } from './resource.ts';
+import type { Tag } from './tag.ts';
 
-/** A list constraint's values where it is asked about. A denied value beats an allowed one; with `all` the sets are empty. */
-export interface ConstraintValues {
-  readonly all: 'allow' | 'deny' | undefined;
-  readonly allowed: ReadonlySet<string>;
-  readonly denied: ReadonlySet<string>;
+export type { ConstraintValues } from './org-policy-evaluation.ts';
+
+/** Who asks, for the report of a dry run: the policy member whose request it is. */
+export interface Asker {
+  readonly member: string;
 }
 
 export interface OrgPolicies {
   /**
-   * Whether a boolean or managed constraint is enforced.
+   * Whether a boolean or managed constraint is enforced. To be asked when what it forbids is about to happen: what a dry run would refuse is reported from here.
    * @param constraint without `constraints/`: `iam.disableServiceAccountCreation`
    * @param resource full resource name of a project, folder or organization, or of something in one; rules with conditions look at its own tags and those it inherits
    */
-  isEnforced(constraint: string, resource: string): Promise<boolean>;
-  /** Whether a list constraint lets a value be used. */
-  isValueAllowed(constraint: string, resource: string, value: string): Promise<boolean>;
+  isEnforced(constraint: string, resource: string, asker?: Asker): Promise<boolean>;
+  /** Whether a list constraint lets a value be used. To be asked as `isEnforced` is. */
+  isValueAllowed(constraint: string, resource: string, value: string, asker?: Asker): Promise<boolean>;
   values(constraint: string, resource: string): Promise<ConstraintValues>;
 }
 
-/**
- * Constraints that are enforced, or deny every value, where no policy says otherwise.
- * Source: https://docs.cloud.google.com/organization-policy/reference/org-policy-constraints
- */
-const DENIED_BY_DEFAULT: ReadonlySet<string> = new Set([
-  'iam.disableCrossProjectServiceAccountUsage',
-  'iam.allowServiceAccountCredentialLifetimeExtension',
-  'iam.managed.disableServiceAccountApiKeyCreation',
-]);
+/** Something that policies in dry run would have refused. */
+export interface DryRunFinding {
+  readonly constraint: string;
+  readonly resource: string;
+  /** Of a list constraint. */
+  readonly value: string | undefined;
+  /** Undefined where nobody said who asks. */
+  readonly member: string | undefined;
+}
 
-/** The constraints' defaults, as long as no policies are served. */
-export function defaultOrgPolicies(): OrgPolicies {
-  const isDenied = (constraint: string) => DENIED_BY_DEFAULT.has(constraint);
-  return {
-    isEnforced: async (constraint) => isDenied(constraint),
-    isValueAllowed: async (constraint) => !isDenied(constraint),
-    values: async (constraint) => ({ all: isDenied(constraint) ? 'deny' : 'allow', allowed: new Set(), denied: new Set() }),
+/** What is in force, and what would be if every dry run were. The second is absent where no policy on the way up is in dry run. */
+export interface Answers<T> {
+  readonly live: T;
+  readonly dryRun: T | undefined;
+}
+
+/** Everything that is known, for the organization policy API and the checks built on it. */
+export interface OrgPolicyEngine extends OrgPolicies {
+  enforcement(constraint: string, resource: string): Promise<Answers<Enforcement>>;
+  /** @returns the rules that hold on a node, without etag; those of a dry run where one is on the way */
+  effective(constraint: string, kind: 'boolean' | 'list', node: string): Promise<Answers<PolicySpec>>;
+  /** The organization's custom constraints; none where the resource has no organization. */
+  customConstraints(resource: string): Promise<readonly CustomConstraint[]>;
+  /** From the resource's own node to the top: `projects/ID`, `projects/NUMBER`, `folders/N`, ..., `organizations/N`. Empty for what is not known. */
+  ancestors(resource: string): Promise<readonly string[]>;
+  report(finding: DryRunFinding): void;
+  /** Forgets what was read; to be called when policies, constraints, tags or parents have changed. */
+  invalidate(): void;
+}
+
+export interface OrgPolicySource {
+  /** @returns `parent` as `folders/N` or `organizations/N`, null at the top */
+  project(idOrNumber: string): Promise<{ readonly projectId: string; readonly number: string; readonly parent: string | null } | undefined>;
+  folder(number: string): Promise<{ readonly parent: string } | undefined>;
+  /** The policies of one node. @param node `projects/NUMBER`, `folders/N`, `organizations/N` */
+  orgPolicies(node: string): Promise<readonly Policy[]>;
+  /** @param organization `organizations/N` */
+  customConstraints(organization: string): Promise<readonly CustomConstraint[]>;
+  /** What is bound to the resource itself. @param resource full name, projects by id */
+  tags(resource: string): Promise<readonly Tag[]>;
+}
+
+/** Deeper than Google allows (ten folders); a cycle in a broken database must not hang a request. */
+const MAX_DEPTH = 20;
+const MAX_CACHED = 10_000;
+
+interface Place {
+  /** Nodes that can have policies, nearest first. */
+  readonly nodes: readonly string[];
+  /** Full names that can have tags, nearest first. */
+  readonly holders: readonly string[];
+  /** What `under:` values may name: the nodes, and a project by its id. */
+  readonly names: readonly string[];
+}
+
+type NodePolicies = ReadonlyMap<string, Policy>;
+
+/** @param options.onDryRun hears of everything that a dry run would have refused */
+export function createOrgPolicies({ source, onDryRun }: { readonly source: OrgPolicySource; readonly onDryRun?: (finding: DryRunFinding) => void }): OrgPolicyEngine {
+  let cached = new BoundedMap<Promise<NodePolicies>>(MAX_CACHED);
+  const policiesOf = (node: string): Promise<NodePolicies> => {
+    const known = cached.get(node);
+    if (known !== undefined) return known;
+    const asked = source.orgPolicies(node).then((policies) => new Map(policies.map((policy) => [policy.name.slice(policy.name.lastIndexOf('/') + 1), policy])));
+    cached.set(node, asked);
+    // A failure is not kept: the next question asks again.
+    asked.catch(() => (cached = new BoundedMap(MAX_CACHED)));
+    return asked;
   };
+
+  /** Evaluates what is in force, and what would be. Tags are read only where a rule asks for them. */
+  const answer = async <T>(constraint: string, place: Place, evaluate: (specs: readonly PolicySpec[], tags: readonly Tag[]) => T): Promise<Answers<T>> => {
+    const policies: Policy[] = [];
+    for (const node of place.nodes) {
+      const policy = (await policiesOf(node)).get(constraint);
+      if (policy !== undefined) policies.push(policy);
+    }
+    const live = policies.flatMap(({ spec }) => spec ?? []);
+    const dry = policies.some(({ dryRunSpec }) => dryRunSpec !== undefined) ? policies.flatMap(({ spec, dryRunSpec }) => dryRunSpec ?? spec ?? []) : undefined;
+    const needsTags = [...live, ...(dry ?? [])].some(({ rules }) => rules.some(({ condition }) => condition !== undefined));
+    const tags = needsTags ? await effectiveTags(source, place.holders) : [];
+    return { live: evaluate(live, tags), dryRun: dry === undefined ? undefined : evaluate(dry, tags) };
+  };
+
+  const isDenied = (constraint: string) => findConstraint(constraint)?.deniedByDefault ?? false;
+  const report = (finding: DryRunFinding) => onDryRun?.(finding);
+  const enforcement = async (constraint: string, resource: string) =>
+    answer(constraint, await placeOf(source, resource), (specs, tags) => enforcementOf(specs, isDenied(constraint), tags));
+  const values = async (constraint: string, resource: string) => answer(constraint, await placeOf(source, resource), (specs, tags) => valuesOf(specs, isDenied(constraint), tags));
+
+  return {
+    enforcement,
+    report,
+    async isEnforced(constraint, resource, asker) {
+      const { live, dryRun } = await enforcement(constraint, resource);
+      if (dryRun?.enforced === true && !live.enforced) report({ constraint, resource, value: undefined, member: asker?.member });
+      return live.enforced;
+    },
+    async isValueAllowed(constraint, resource, value, asker) {
+      const { live, dryRun } = await values(constraint, resource);
+      const names = /^(?:projects|folders|organizations)\/[^/]+$/.test(value) ? (await placeOf(source, `//cloudresourcemanager.googleapis.com/${value}`)).names : [];
+      const allows = (found: ConstraintValues) => isAllowed(found, value, names);
+      if (dryRun !== undefined && allows(live) && !allows(dryRun)) report({ constraint, resource, value, member: asker?.member });
+      return allows(live);
+    },
+    values: async (constraint, resource) => (await values(constraint, resource)).live,
+    async effective(constraint, kind, node) {
+      return answer(constraint, await placeOf(source, `//cloudresourcemanager.googleapis.com/${node}`), (specs, tags) => effectiveSpec(kind, specs, isDenied(constraint), tags));
+    },
+    async customConstraints(resource) {
+      const organization = (await placeOf(source, resource)).nodes.at(-1);
+      return organization?.startsWith('organizations/') === true ? source.customConstraints(organization) : [];
+    },
+    ancestors: async (resource) => (await placeOf(source, resource)).names,
+    invalidate: () => void (cached = new BoundedMap(MAX_CACHED)),
+  };
+}
+
+function isAllowed({ all, allowed, denied }: ConstraintValues, value: string, names: readonly string[]): boolean {
+  const matches = (patterns: ReadonlySet<string>) => [...patterns].some((pattern) => matchesValue(pattern, value, names));
+  if (all === 'deny' || matches(denied)) return false;
+  return all === 'allow' || matches(allowed);
+}
+
+/** The way up from a resource. */
+async function placeOf(source: OrgPolicySource, resource: string): Promise<Place> {
+  const parsed = parseResource(resource);
+  if (parsed === undefined) return { nodes: [], holders: [], names: [] };
+  const { root, carriers } = parsed;
+  const nodes: string[] = [];
+  const holders: string[] = [];
+  const names: string[] = [];
+  let next: string | null = `${root.kind}/${root.id}`;
+  if (root.kind === 'projects') {
+    const project = await source.project(root.id);
+    if (project === undefined) return { nodes: [], holders: [], names: [] };
+    nodes.push(`projects/${project.number}`);
+    holders.push(...carriers.map((carrier) => carrierName(carrier, project.projectId)), rootName({ kind: 'projects', id: project.projectId }));
+    names.push(`projects/${project.projectId}`, `projects/${project.number}`);
+    next = project.parent;
+  }
+  while (next !== null && nodes.length < MAX_DEPTH) {
+    nodes.push(next);
+    holders.push(`//cloudresourcemanager.googleapis.com/${next}`);
+    names.push(next);
+    next = next.startsWith('folders/') ? ((await source.folder(next.slice('folders/'.length)))?.parent ?? null) : null;
+  }
+  return { nodes, holders, names };
+}
+
+/** One value for each key: the nearest binding hides those above it. Source: https://docs.cloud.google.com/resource-manager/docs/tags/tags-overview#inheritance */
+async function effectiveTags(source: OrgPolicySource, holders: readonly string[]): Promise<readonly Tag[]> {
+  const byKey = new Map<string, Tag>();
+  for (const holder of holders) for (const tag of await source.tags(holder)) if (!byKey.has(tag.keyId)) byKey.set(tag.keyId, tag);
+  return [...byKey.values()];
 }

@@ -77,8 +77,14 @@ export function defaultSeed(owner = 'user:owner@example.com'): Seed {
     policies: [
       {
         resource: 'organizations/111111111111',
-        // roles/owner lets nobody set the policies of folders and organizations, nor create projects: Google's owners of an organization hold these three as well.
-        bindings: ['roles/owner', 'roles/resourcemanager.folderAdmin', 'roles/resourcemanager.organizationAdmin', 'roles/resourcemanager.projectCreator'].map((role) => ({
+        // roles/owner lets nobody set the policies of folders and organizations, their organization policies, nor create projects.
+        bindings: [
+          'roles/owner',
+          'roles/resourcemanager.folderAdmin',
+          'roles/resourcemanager.organizationAdmin',
+          'roles/resourcemanager.projectCreator',
+          'roles/orgpolicy.policyAdmin',
+        ].map((role) => ({
           role,
           members: [owner],
         })),
