@@ -20,6 +20,7 @@ export function dryRunAudit(logs: Pick<LogStore, 'audit'>, clock: Clock): (findi
       latencyMs: 0,
       requestId: randomUUID(),
       door: 'internal',
+      delegation: [],
     });
   };
 }
