@@ -14,7 +14,7 @@ const SESSIONS = [
   'run.v1beta1.runjob.',
   'iam.v1beta1.iamserviceaccount.',
   'gcloud-mockiam.serviceaccount.crud',
-
+  'gcloud-mockiam.policy.crud',
   'notebooks.v1beta1.',
   'notebooks.v1alpha1.notebooksexecution',
 ];

@@ -3,6 +3,7 @@ import type { Authorizer } from '../policy/authorizer.ts';
 import type { RoleCatalogue } from '../policy/catalogue.ts';
 import type { OrgPolicyEngine } from '../policy/org-policy.ts';
 import type { StatusFacts } from '../services/control/control.ts';
+import { DENY_POLICY_OPERATIONS } from '../services/iam/operations-outline.ts';
 import { RESOURCE_MANAGER_OPERATIONS } from '../services/resourcemanager/operations-outline.ts';
 import { RUN_OPERATIONS } from '../services/run/operations-outline.ts';
 import type { Api } from '../services/service.ts';
@@ -39,6 +40,12 @@ export function createApis(parts: ServiceParts, status: () => StatusFacts): read
       host: 'iam.googleapis.com',
       serves: ['google.iam.admin.v1.IAM'],
       load: async () => [(await import('../services/iam/iam.ts')).createIamService(parts)],
+    },
+    {
+      host: 'iam.googleapis.com',
+      serves: ['google.iam.v2.Policies'],
+      operations: DENY_POLICY_OPERATIONS,
+      load: async () => (await import('../services/iam/deny.ts')).createDenyServices(parts),
     },
     {
       host: 'cloudresourcemanager.googleapis.com',

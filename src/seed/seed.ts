@@ -68,6 +68,16 @@ export function parseSeed(text: string, sourceName: string): Seed {
   return result.data;
 }
 
+/** roles/owner lets nobody set the policies of folders and organizations or their organization policies, create projects, nor deny anything. */
+const OWNER_ROLES = [
+  'roles/owner',
+  'roles/iam.denyAdmin',
+  'roles/orgpolicy.policyAdmin',
+  'roles/resourcemanager.folderAdmin',
+  'roles/resourcemanager.organizationAdmin',
+  'roles/resourcemanager.projectCreator',
+];
+
 /** What a data directory holds that was started without a seed. */
 export function defaultSeed(owner = 'user:owner@example.com'): Seed {
   return schema.parse({
@@ -77,17 +87,7 @@ export function defaultSeed(owner = 'user:owner@example.com'): Seed {
     policies: [
       {
         resource: 'organizations/111111111111',
-        // roles/owner lets nobody set the policies of folders and organizations, their organization policies, nor create projects.
-        bindings: [
-          'roles/owner',
-          'roles/resourcemanager.folderAdmin',
-          'roles/resourcemanager.organizationAdmin',
-          'roles/resourcemanager.projectCreator',
-          'roles/orgpolicy.policyAdmin',
-        ].map((role) => ({
-          role,
-          members: [owner],
-        })),
+        bindings: OWNER_ROLES.map((role) => ({ role, members: [owner] })),
       },
     ],
   });

@@ -25,6 +25,7 @@ const FIELDS: Record<string, JsonObject> = {
   'google.iam.admin.v1.IAM.QueryGrantableRoles': { fullResourceName: '//cloudresourcemanager.googleapis.com/projects/demo' },
   'google.iam.admin.v1.IAM.QueryTestablePermissions': { fullResourceName: '//cloudresourcemanager.googleapis.com/projects/demo' },
   'google.iam.admin.v1.IAM.QueryAuditableServices': { fullResourceName: '//cloudresourcemanager.googleapis.com/projects/demo' },
+  'google.iam.v2.Policies.CreatePolicy': { policyId: 'sample' },
   'google.logging.v2.LoggingServiceV2.ListLogEntries': { resourceNames: ['projects/demo'] },
 };
 
@@ -79,7 +80,11 @@ function samplesOf(api: Api, service: AnyService): Sample[] {
   });
 }
 
+/** The names of deny policies: the collection's place is held by a star. */
+const DENY_POLICY = ['policies', 'cloudresourcemanager.googleapis.com%2Fprojects%2Fdemo', 'denypolicies', 'sample', 'operations', '123'];
+
 function sampleName(pattern: string, service: AnyService): string {
+  if (pattern.startsWith('policies/')) return DENY_POLICY.slice(0, pattern.split('/').length).join('/');
   const parts = pattern === '**' ? ['projects', '*'] : pattern.split('/');
   return parts
     .map((part, index) => (part === '*' || part === '**' ? (SEGMENTS[parts[index - 1] ?? (service.host.startsWith('cloudresourcemanager') ? 'projects' : '')] ?? 'sample') : part))
