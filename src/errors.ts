@@ -80,6 +80,17 @@ export function failedPrecondition(message: string, violation?: { type: string; 
   return new ApiError('FAILED_PRECONDITION', message, remedy === undefined ? details : [...details, remedyDetail(remedy)]);
 }
 
+/**
+ * A managed or custom constraint forbids it. Source: https://docs.cloud.google.com/iam/docs/troubleshoot-org-policies
+ * @param constraint with `constraints/` @param description the constraint's own
+ */
+export function orgPolicyViolation(resource: string, constraint: string, description: string): ApiError {
+  const metadata = { customConstraints: constraint, resource };
+  return new ApiError('FAILED_PRECONDITION', `Operation denied by org policy on resource '${resource}': ["${constraint}": "${description}"].`, [
+    { type: 'google.rpc.ErrorInfo', value: { reason: 'CUSTOM_ORG_POLICY_VIOLATION', domain: 'googleapis.com', metadata } },
+  ]);
+}
+
 /** A concurrent change: the caller reads again and retries. */
 export function aborted(message: string): ApiError {
   return new ApiError('ABORTED', message);

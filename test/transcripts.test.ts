@@ -15,6 +15,8 @@ const SESSIONS = [
   'iam.v1beta1.iamserviceaccount.',
   'gcloud-mockiam.serviceaccount.crud',
   'gcloud-mockiam.policy.crud',
+  'gcloud-mockiam.serviceaccountkey.crud',
+
   'notebooks.v1beta1.',
   'notebooks.v1alpha1.notebooksexecution',
 ];

@@ -39,7 +39,7 @@ export function createApis(parts: ServiceParts, status: () => StatusFacts): read
     {
       host: 'iam.googleapis.com',
       serves: ['google.iam.admin.v1.IAM'],
-      load: async () => [(await import('../services/iam/iam.ts')).createIamService(parts)],
+      load: async () => [(await import('../services/iam/iam.ts')).createIamService({ ...parts, accountKeys: identity.accountKeys, url: () => status().url })],
     },
     {
       host: 'iam.googleapis.com',

@@ -25,7 +25,8 @@ export interface AccountKeyRow {
   readonly disable_reason: string;
   readonly create_time: Micros;
   readonly valid_after_time: Micros;
-  readonly valid_before_time: Micros;
+  /** Null: it is good for ever. */
+  readonly valid_before_time: Micros | null;
   readonly private_jwk: string | null;
 }
 
@@ -127,7 +128,10 @@ export function createAccountKeys({ store, clock }: { readonly store: AccountKey
       const account = await load(email);
       if (account === undefined) return undefined;
       const now = clock.now();
-      return { uniqueId: account.uniqueId, keys: account.keys.filter(({ row }) => row.disabled === 0 && row.valid_after_time <= now && now < row.valid_before_time) };
+      return {
+        uniqueId: account.uniqueId,
+        keys: account.keys.filter(({ row }) => row.disabled === 0 && row.valid_after_time <= now && (row.valid_before_time === null || now < row.valid_before_time)),
+      };
     },
     async sign(email, data) {
       const key = await signer(email);

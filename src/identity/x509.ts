@@ -20,6 +20,7 @@ export function selfSignedCertificate(
   const algorithm = der(0x30, SHA256_WITH_RSA, Buffer.from('0500', 'hex'));
   const name = der(0x30, der(0x31, der(0x30, COMMON_NAME, der(0x0c, Buffer.from(options.subject ?? SUBJECT)))));
   const from = new Date(Math.floor(options.notBefore / 1000));
+  // Year 9999 stands for "never" (RFC 5280 section 4.1.2.5).
   const until = options.notAfter === undefined ? new Date(Date.UTC(from.getUTCFullYear() + YEARS, from.getUTCMonth(), 1)) : new Date(Math.floor(options.notAfter / 1000));
   const body = der(
     0x30,

@@ -281,7 +281,8 @@ export interface ServiceAccountKeysTable {
   disable_reason: string;
   create_time: Micros;
   valid_after_time: Micros;
-  valid_before_time: Micros;
+  /** Null: never (Google says 9999-12-31, which no number of microseconds holds here). */
+  valid_before_time: Micros | null;
   /** Only of system-managed keys, which sign for signBlob and signJwt: a user's private key is never kept. */
   private_jwk: string | null;
 }

@@ -12,8 +12,21 @@ export async function listServiceAccountKeys(db: Db, accountUniqueId: string): P
   return db.selectFrom('service_account_keys').selectAll().where('account_unique_id', '=', accountUniqueId).orderBy('create_time').orderBy('id').execute();
 }
 
+/** Of this account alone: an id by itself opens no other account's key. */
+export async function findServiceAccountKey(db: Db, accountUniqueId: string, id: string): Promise<ServiceAccountKeyRow | undefined> {
+  return db.selectFrom('service_account_keys').selectAll().where('id', '=', id).where('account_unique_id', '=', accountUniqueId).executeTakeFirst();
+}
+
 export async function insertServiceAccountKey(db: Db, row: ServiceAccountKeyRow): Promise<void> {
   await db.insertInto('service_account_keys').values(row).execute();
+}
+
+export async function updateServiceAccountKey(db: Db, id: string, change: Pick<ServiceAccountKeyRow, 'disabled' | 'disable_reason'>): Promise<void> {
+  await db.updateTable('service_account_keys').set(change).where('id', '=', id).execute();
+}
+
+export async function deleteServiceAccountKey(db: Db, id: string): Promise<void> {
+  await db.deleteFrom('service_account_keys').where('id', '=', id).execute();
 }
 
 /** The form in which `identity/account-keys.ts` takes its store. */

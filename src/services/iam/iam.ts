@@ -1,6 +1,5 @@
 /**
- * google.iam.admin.v1: service accounts and their allow policies, roles and permissions. Keys and the deprecated signing methods answer
- * UNIMPLEMENTED by name.
+ * google.iam.admin.v1: service accounts, their allow policies and keys, roles and permissions.
  *
  * Invariants: an address has at most one living account; the grants of a deleted one are not those of its successor; what a caller
  * may do with an account is decided by the account's own policy and what it inherits, under the name that the store keeps.
@@ -8,13 +7,15 @@
  */
 import { IAM } from '../../gen/google/iam/admin/v1/iam_pb.js';
 import { type AnyService, defineService } from '../service.ts';
+import { type KeyDeps, keyMethods } from './keys.ts';
 import { createKnownPermissions } from './known-permissions.ts';
 import { permissionQueries } from './permission-queries.ts';
 import { type IamDeps, policyMethods } from './policies.ts';
 import { roleDenied, roleMethods } from './roles.ts';
 import { accountMethods } from './service-accounts.ts';
+import { type SigningDeps, signingMethods } from './signing.ts';
 
-export function createIamService(deps: IamDeps): AnyService {
+export function createIamService(deps: IamDeps & KeyDeps & SigningDeps): AnyService {
   const roles = { store: deps.store, catalogue: deps.catalogue, known: createKnownPermissions(deps.catalogue) };
   return defineService<typeof IAM>({
     desc: IAM,
@@ -25,15 +26,8 @@ export function createIamService(deps: IamDeps): AnyService {
     methods: {
       ...accountMethods(deps.store),
       ...policyMethods(deps),
-      listServiceAccountKeys: 'unimplemented',
-      getServiceAccountKey: 'unimplemented',
-      createServiceAccountKey: 'unimplemented',
-      uploadServiceAccountKey: 'unimplemented',
-      deleteServiceAccountKey: 'unimplemented',
-      disableServiceAccountKey: 'unimplemented',
-      enableServiceAccountKey: 'unimplemented',
-      signBlob: 'unimplemented',
-      signJwt: 'unimplemented',
+      ...keyMethods(deps),
+      ...signingMethods(deps),
       ...roleMethods(roles),
       ...permissionQueries(roles),
       lintPolicy: 'unimplemented',

@@ -30,3 +30,18 @@ export function parseAccountName(name: string): AccountName {
     ]);
   return { project, key };
 }
+
+const KEY = /^(?<account>projects\/[^/]+\/serviceAccounts\/[^/\s]+)\/keys\/(?<id>[^/\s]+)$/;
+
+/** @returns the account's name as it was asked for, and the key's id @throws INVALID_ARGUMENT */
+export function parseKeyName(name: string): { readonly account: string; readonly id: string } {
+  const groups = KEY.exec(name)?.groups;
+  const account = groups?.['account'];
+  const id = groups?.['id'];
+  if (account === undefined || id === undefined)
+    throw invalidRequest(`Invalid resource name ${JSON.stringify(name)}. Write projects/PROJECT_ID/serviceAccounts/EMAIL/keys/KEY_ID.`, [
+      { field: 'name', description: 'must be projects/PROJECT_ID/serviceAccounts/EMAIL/keys/KEY_ID' },
+    ]);
+  parseAccountName(account);
+  return { account, id };
+}

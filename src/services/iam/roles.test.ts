@@ -15,6 +15,7 @@ import { findRole, insertRole } from '../../store/roles.ts';
 import { callUnary, createFakeCall, createFakeClock, type Decide, type FakeCall, type FakeClock } from '../fake-call.ts';
 import type { AnyService } from '../service.ts';
 import { createIamService } from './iam.ts';
+import { createKeyFixture } from './key-fixture.ts';
 
 const CATALOGUE = loadCatalogue();
 const DAY = 24 * 3600 * 1_000_000;
@@ -31,7 +32,7 @@ beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), 'roles-'));
   store = await openStore(dir);
   clock = createFakeClock();
-  service = createIamService({ store, catalogue: CATALOGUE });
+  service = createIamService({ store, catalogue: CATALOGUE, ...createKeyFixture(store) });
   await store.write(async ({ db }) => {
     await insertOrganization(db, { number: '111111111111', display_name: 'example.com', create_time: 1 });
     await insertProject(db, {

@@ -3,7 +3,7 @@ import { type Kysely, sql } from 'kysely';
 
 const STATEMENTS = [
   `CREATE TABLE service_account_keys (id TEXT PRIMARY KEY, account_unique_id TEXT NOT NULL, public_pem TEXT NOT NULL, origin TEXT NOT NULL, type TEXT NOT NULL, algorithm TEXT NOT NULL,
-     disabled INTEGER NOT NULL, disable_reason TEXT NOT NULL, create_time INTEGER NOT NULL, valid_after_time INTEGER NOT NULL, valid_before_time INTEGER NOT NULL,
+     disabled INTEGER NOT NULL, disable_reason TEXT NOT NULL, create_time INTEGER NOT NULL, valid_after_time INTEGER NOT NULL, valid_before_time INTEGER,
      private_jwk TEXT) STRICT`,
   `CREATE INDEX service_account_keys_account ON service_account_keys (account_unique_id, create_time)`,
   `ALTER TABLE access_tokens ADD COLUMN delegation TEXT NOT NULL DEFAULT '[]'`,
