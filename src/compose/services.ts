@@ -56,6 +56,7 @@ export function createApis(parts: ServiceParts, status: () => StatusFacts): read
         'google.cloud.resourcemanager.v2.Folders',
         'google.cloudresourcemanager.v1.Projects',
         'google.cloudresourcemanager.v1.Organizations',
+        'google.cloudresourcemanager.v1.Liens',
       ],
       operations: RESOURCE_MANAGER_OPERATIONS,
       load: async () => (await import('../services/resourcemanager/resource-manager.ts')).createResourceManagerServices(parts),

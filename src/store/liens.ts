@@ -5,12 +5,16 @@ import type { Micros } from '../timestamp.ts';
 import type { Db } from './database.ts';
 import type { LiensTable } from './schema.ts';
 
-type LienRow = Selectable<LiensTable>;
+export type LienRow = Selectable<LiensTable>;
 
 /** The permission that every lien takes away for as long as it is there. */
 export const PROJECT_DELETE = 'resourcemanager.projects.delete';
 /** Who placed the lien of a project whose service accounts may be used in other projects. Source: https://docs.cloud.google.com/iam/docs/attach-service-accounts */
 export const CROSS_PROJECT_ORIGIN = 'iam.googleapis.com/cross-project-service-accounts';
+
+export async function findLien(db: Db, name: string): Promise<LienRow | undefined> {
+  return db.selectFrom('liens').selectAll().where('name', '=', name).executeTakeFirst();
+}
 
 /** In the order of their names, from the one after `after`. @param page.parent `projects/NUMBER` */
 export async function listLiens(db: Db, page: { readonly parent: string; readonly after?: string | undefined; readonly limit: number }): Promise<LienRow[]> {
@@ -39,6 +43,10 @@ export async function insertLien(
   };
   await db.insertInto('liens').values(row).execute();
   return row;
+}
+
+export async function deleteLien(db: Db, name: string): Promise<void> {
+  await db.deleteFrom('liens').where('name', '=', name).execute();
 }
 
 /**

@@ -28,6 +28,11 @@ export async function listProjects(
   return query.orderBy('project_id').limit(page.limit).execute();
 }
 
+/** Whether an ACTIVE project is directly in the parent. */
+export async function hasActiveProject(db: Db, parent: string): Promise<boolean> {
+  return (await db.selectFrom('projects').select('project_id').where('parent', '=', parent).where('state', '=', 'ACTIVE').limit(1).executeTakeFirst()) !== undefined;
+}
+
 export async function insertProject(db: Db, row: ProjectRow): Promise<void> {
   await db.insertInto('projects').values(row).execute();
 }

@@ -20,6 +20,13 @@ const FIELDS: Record<string, JsonObject> = {
   'google.cloud.resourcemanager.v3.Folders.ListFolders': { parent: 'organizations/111111111111' },
   'google.cloud.resourcemanager.v3.Projects.ListProjects': { parent: 'folders/222222222222' },
   'google.cloud.resourcemanager.v3.Projects.CreateProject': { project: { projectId: 'sample-project', parent: 'folders/222222222222' } },
+  'google.cloud.resourcemanager.v3.Projects.MoveProject': { destinationParent: 'folders/222222222222' },
+  'google.cloud.resourcemanager.v3.Folders.CreateFolder': { folder: { displayName: 'sample', parent: 'folders/222222222222' } },
+  'google.cloud.resourcemanager.v3.Folders.MoveFolder': { destinationParent: 'organizations/111111111111' },
+  'google.cloud.resourcemanager.v2.Folders.CreateFolder': { parent: 'folders/222222222222' },
+  'google.cloud.resourcemanager.v2.Folders.MoveFolder': { destinationParent: 'organizations/111111111111' },
+  'google.cloudresourcemanager.v1.Liens.CreateLien': { lien: { parent: 'projects/demo' } },
+  'google.cloudresourcemanager.v1.Liens.ListLiens': { parent: 'projects/demo' },
   'google.cloud.resourcemanager.v2.Folders.ListFolders': { parent: 'organizations/111111111111' },
   'google.iam.admin.v1.IAM.ListRoles': { parent: 'projects/demo' },
   'google.iam.admin.v1.IAM.QueryGrantableRoles': { fullResourceName: '//cloudresourcemanager.googleapis.com/projects/demo' },
@@ -36,6 +43,7 @@ const SEGMENTS: Record<string, string> = {
   organizations: '111111111111',
   folders: '222222222222',
   operations: 'cp.123',
+  liens: 'p123456789012-l0',
 };
 
 /** Every service that is served, loaded. */

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
 import { alreadyExists, failedPrecondition, invalidRequest } from '../../errors.ts';
 import { PolicySchema } from '../../gen/google/iam/v1/policy_pb.js';
+import type { Asker, OrgPolicies } from '../../policy/org-policy.ts';
 import type { Tx } from '../../store/database.ts';
 import { findFolder } from '../../store/folders.ts';
 import { findOrganization } from '../../store/organizations.ts';
@@ -23,10 +24,22 @@ export interface NewProject {
   readonly labels: Readonly<Record<string, string>>;
   /** Policy member who gets roles/owner. */
   readonly owner?: string;
+  /** The default service account is not made an editor; see `isEditorWithheld`. */
+  readonly withoutEditor?: boolean;
+}
+
+/** Either keeps new default service accounts from becoming editors. Source: https://docs.cloud.google.com/iam/docs/troubleshoot-org-policies */
+const EDITOR_CONSTRAINTS = ['iam.automaticIamGrantsForDefaultServiceAccounts', 'iam.managed.preventPrivilegedBasicRolesForDefaultServiceAccounts'];
+
+/** Whether the organization's policies withhold the editor's role from the default service account of a project made in `parent`. */
+export async function isEditorWithheld(orgPolicies: Pick<OrgPolicies, 'isEnforced'>, parent: string, asker: Asker): Promise<boolean> {
+  const resource = nodeResource(parseNode(parent, ['folders', 'organizations'], 'parent'));
+  for (const constraint of EDITOR_CONSTRAINTS) if (await orgPolicies.isEnforced(constraint, resource, asker)) return true;
+  return false;
 }
 
 /**
- * Makes the project with what each has from the start: the default service account as editor, and the service agent of Cloud Run.
+ * Makes the project with what each has from the start: the default service account, as an editor where nothing withholds that, and the service agent of Cloud Run.
  * Deviation: the agents of other services, which Google adds as their APIs are enabled, are not there.
  * The API calls `checkNewProject` first; a seed may declare shorter ids (`demo`).
  * @throws ALREADY_EXISTS for an id or number that was ever taken, FAILED_PRECONDITION for an unknown parent
@@ -56,18 +69,18 @@ export async function createProject(tx: Tx, project: NewProject, now: Micros): P
     description: '',
     createTime: now,
   });
-  const bindings = [...initialBindings(number), ...(project.owner === undefined ? [] : [{ role: 'roles/owner', members: [project.owner] }])].sort((a, b) =>
-    a.role < b.role ? -1 : 1,
-  );
+  const given = initialBindings(number).filter(({ role }) => role !== EDITOR || project.withoutEditor !== true);
+  const bindings = [...given, ...(project.owner === undefined ? [] : [{ role: 'roles/owner', members: [project.owner] }])].sort((a, b) => (a.role < b.role ? -1 : 1));
   await updatePolicy(tx.db, nodeResource({ kind: 'projects', id: row.project_id }), create(PolicySchema, { version: 1, bindings }), now);
   for (const topic of ['hierarchy', 'serviceAccounts', 'policies'] as const) tx.touch(topic);
   return row;
 }
 
+const EDITOR = 'roles/editor';
 /** What a project's policy binds from the start, and a seed never takes away. */
 export function initialBindings(projectNumber: string): { role: string; members: string[] }[] {
   return [
-    { role: 'roles/editor', members: [`serviceAccount:${defaultServiceAccountEmail(projectNumber)}`] },
+    { role: EDITOR, members: [`serviceAccount:${defaultServiceAccountEmail(projectNumber)}`] },
     { role: 'roles/run.serviceAgent', members: [`serviceAccount:${serviceAgentEmail(projectNumber)}`] },
   ];
 }
@@ -109,13 +122,17 @@ export function checkProjectTexts({ displayName, labels }: { readonly displayNam
   }
 }
 
-async function checkParent(tx: Tx, parent: string | null): Promise<void> {
+/** @throws FAILED_PRECONDITION for a parent that does not exist or is being deleted */
+export async function checkParent(tx: Tx, parent: string | null): Promise<void> {
   if (parent === null) return;
   const { kind, id } = parseNode(parent, ['folders', 'organizations'], 'parent');
   const found = kind === 'folders' ? await findFolder(tx.db, id) : await findOrganization(tx.db, id);
   if (found === undefined) throw failedPrecondition(`Parent ${parent} does not exist.`, { type: 'parent', subject: parent, description: 'does not exist' });
+  if ('state' in found && found.state !== 'ACTIVE')
+    throw failedPrecondition(`Parent ${parent} is being deleted.`, { type: 'parent', subject: parent, description: `is ${found.state}` });
 }
 
-function fieldIssue(field: string, issue: string) {
+/** In the form in which Google names what is wrong with a field. */
+export function fieldIssue(field: string, issue: string) {
   return invalidRequest(`field [${field}] has issue [${issue}]`, [{ field, description: issue }]);
 }

@@ -1,76 +1,29 @@
-/** Folders, v3 and v2 (which gcloud calls): the same rows in two shapes. Folders come from the seed; creating and moving them is not served. */
-import type { MessageInitShape } from '@bufbuild/protobuf';
-import { notFound } from '../../errors.ts';
-import { Folder_LifecycleState, Folders as FoldersV2, type FolderSchema as FolderV2Schema } from '../../gen/google/cloud/resourcemanager/v2/folders_pb.js';
-import { Folder_State, Folders as FoldersV3, type FolderSchema as FolderV3Schema } from '../../gen/google/cloud/resourcemanager/v3/folders_pb.js';
+/** What both versions of the folders API read: the same rows in two shapes. */
 import type { Db, Store } from '../../store/database.ts';
-import { type FolderRow, findFolder, listFolders } from '../../store/folders.ts';
-import { toTimestamp } from '../../timestamp.ts';
-import { type AnyService, type Call, defineService } from '../service.ts';
+import { type FolderRow, listFolders, listFoldersIn } from '../../store/folders.ts';
+import type { Call, Check } from '../service.ts';
 import { parseFilter } from './filter.ts';
+import { getFolder } from './folder-changes.ts';
 import { nodeResource, parseNode } from './names.ts';
-import { nodeCheck, nodePolicyMethods, type ResourceManagerDeps } from './node-policies.ts';
+import { nodeCheck } from './node-policies.ts';
 import { visiblePage } from './visible-page.ts';
-import { plainDenied, v3Denied } from './words.ts';
-
-export function createFoldersV3Service(deps: ResourceManagerDeps): AnyService {
-  return defineService<typeof FoldersV3>({
-    desc: FoldersV3,
-    host: 'cloudresourcemanager.googleapis.com',
-    legacyErrors: false,
-    denied: v3Denied,
-    methods: {
-      ...nodePolicyMethods(deps, 'folders'),
-      ...reads(deps.store, toV3),
-      createFolder: 'unimplemented',
-      updateFolder: 'unimplemented',
-      moveFolder: 'unimplemented',
-      deleteFolder: 'unimplemented',
-      undeleteFolder: 'unimplemented',
-    },
-  });
-}
-
-export function createFoldersV2Service(deps: ResourceManagerDeps): AnyService {
-  return defineService<typeof FoldersV2>({
-    desc: FoldersV2,
-    host: 'cloudresourcemanager.googleapis.com',
-    legacyErrors: false,
-    denied: plainDenied,
-    methods: {
-      ...nodePolicyMethods(deps, 'folders'),
-      ...reads(deps.store, toV2),
-      createFolder: 'unimplemented',
-      updateFolder: 'unimplemented',
-      moveFolder: 'unimplemented',
-      deleteFolder: 'unimplemented',
-      undeleteFolder: 'unimplemented',
-    },
-  });
-}
 
 interface PageRequest {
   readonly pageSize: number;
   readonly pageToken: string;
 }
 
-function reads<Shape>(store: Store, shape: (row: FolderRow) => Shape) {
+/** @param shape of one version */
+export function folderReads<Shape>(store: Store, shape: (row: FolderRow) => Shape) {
   return {
     getFolder: {
-      access: { checks: ({ name }: { name: string }) => [nodeCheck('resourcemanager.folders.get', parseNode(name, ['folders']))] },
+      access: { checks: ({ name }: { name: string }) => [folderCheck('get', name)] },
       handle: async ({ name }: { name: string }) => shape(await getFolder(store.read, name)),
     },
     listFolders: {
       access: { checks: ({ parent }: { parent: string }) => [nodeCheck('resourcemanager.folders.list', parseNode(parent, ['folders', 'organizations'], 'parent'))] },
-      async handle(request: PageRequest & { parent: string }) {
-        const { parent } = request;
-        const page = await visiblePage<FolderRow>({
-          query: ['folders', parent],
-          request,
-          read: (after, limit) => listFolders(store.read, { parent, limit, ...(after === undefined ? {} : { after }) }),
-          keyOf: (row) => row.number,
-          isVisible: () => true,
-        });
+      async handle(request: PageRequest & { parent: string; showDeleted: boolean }) {
+        const page = await list(store.read, request);
         return { folders: page.rows.map(shape), nextPageToken: page.nextPageToken };
       },
     },
@@ -82,6 +35,41 @@ function reads<Shape>(store: Store, shape: (row: FolderRow) => Shape) {
       },
     },
   };
+}
+
+/** @param verb of `resourcemanager.folders` */
+export function folderCheck(verb: string, name: string, field = 'name'): Check {
+  return nodeCheck(`resourcemanager.folders.${verb}`, parseNode(name, ['folders'], field));
+}
+
+/** What moving a folder takes beside leaving its parent, which `authorizeLeavingFolder` asks about. Source: the comment on MoveFolder in v3/folders.proto. */
+export function folderMoveChecks({ name, destinationParent }: { readonly name: string; readonly destinationParent: string }): Check[] {
+  // The check on the folder itself refuses whoever cannot learn of it.
+  return [folderCheck('move', name), nodeCheck('resourcemanager.folders.move', parseNode(destinationParent, ['folders', 'organizations'], 'destination_parent'))];
+}
+
+/** @returns the parent that the caller may take the folder out of @throws NOT_FOUND, PERMISSION_DENIED */
+export async function authorizeLeavingFolder(db: Db, name: string, call: Call): Promise<string> {
+  const { parent } = await getFolder(db, name);
+  await call.authorize(nodeCheck('resourcemanager.folders.move', parseNode(parent, ['folders', 'organizations'], 'parent')));
+  return parent;
+}
+
+function list(db: Db, request: PageRequest & { readonly parent: string; readonly showDeleted: boolean }) {
+  const { parent, showDeleted } = request;
+  return visiblePage<FolderRow>({
+    query: ['folders', parent, showDeleted],
+    request,
+    read: (after, limit) => listFoldersIn(db, parent, { limit, showDeleted, ...(after === undefined ? {} : { after: fromKey(after) }) }),
+    keyOf: ({ display_name, number }) => `${display_name}\n${number}`,
+    isVisible: () => true,
+  });
+}
+
+/** Display names hold no line break. */
+function fromKey(key: string): { displayName: string; number: string } {
+  const [displayName = '', number = ''] = key.split('\n');
+  return { displayName, number };
 }
 
 function search(db: Db, request: PageRequest & { readonly query: string }, call: Call) {
@@ -99,25 +87,5 @@ function search(db: Db, request: PageRequest & { readonly query: string }, call:
 function folderField(row: FolderRow, field: string): string | undefined {
   if (field === 'displayName') return row.display_name;
   if (field === 'parent') return row.parent;
-  return field === 'name' ? `folders/${row.number}` : 'ACTIVE';
-}
-
-async function getFolder(db: Db, name: string): Promise<FolderRow> {
-  const row = await findFolder(db, parseNode(name, ['folders']).id);
-  if (row === undefined) throw notFound(`Folder '${name}' was not found.`);
-  return row;
-}
-
-function toV3(row: FolderRow): MessageInitShape<typeof FolderV3Schema> {
-  const createTime = toTimestamp(row.create_time);
-  return { name: `folders/${row.number}`, parent: row.parent, displayName: row.display_name, state: Folder_State.ACTIVE, createTime, updateTime: createTime };
-}
-function toV2(row: FolderRow): MessageInitShape<typeof FolderV2Schema> {
-  return {
-    name: `folders/${row.number}`,
-    parent: row.parent,
-    displayName: row.display_name,
-    lifecycleState: Folder_LifecycleState.ACTIVE,
-    createTime: toTimestamp(row.create_time),
-  };
+  return field === 'name' ? `folders/${row.number}` : row.state;
 }

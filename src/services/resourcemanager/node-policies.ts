@@ -3,6 +3,7 @@ import { notFound } from '../../errors.ts';
 import type { GetIamPolicyRequest, SetIamPolicyRequest, TestIamPermissionsRequest } from '../../gen/google/iam/v1/iam_policy_pb.js';
 import type { Policy } from '../../gen/google/iam/v1/policy_pb.js';
 import type { RoleCatalogue } from '../../policy/catalogue.ts';
+import type { OrgPolicies } from '../../policy/org-policy.ts';
 import type { Db, Store } from '../../store/database.ts';
 import { findFolder } from '../../store/folders.ts';
 import { findOrganization } from '../../store/organizations.ts';
@@ -15,6 +16,7 @@ export interface ResourceManagerDeps {
   readonly store: Store;
   /** Where given, `setIamPolicy` warns of roles that are kept but not evaluated. */
   readonly catalogue?: Pick<RoleCatalogue, 'role'>;
+  readonly orgPolicies: Pick<OrgPolicies, 'isEnforced'>;
 }
 
 interface PolicyMethod<Request, Response> {
@@ -33,7 +35,7 @@ export interface NodePolicyMethods {
 const PLACE = { projects: 'project', folders: 'folder', organizations: 'organization' } as const;
 
 /** @param bare the request's `resource` is the id alone (projects of v1) */
-export function nodePolicyMethods({ store, catalogue }: ResourceManagerDeps, kind: NodeKind, bare = false): NodePolicyMethods {
+export function nodePolicyMethods({ store, catalogue }: Pick<ResourceManagerDeps, 'store' | 'catalogue'>, kind: NodeKind, bare = false): NodePolicyMethods {
   const nameOf = (resource: string): NodeName => parseNode(bare ? `${kind}/${resource}` : resource, [kind], 'resource');
   return {
     getIamPolicy: {

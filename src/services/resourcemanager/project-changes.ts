@@ -1,11 +1,12 @@
 /** Changes of projects that both versions of the API make. */
-import { failedPrecondition, invalidRequest, notFound } from '../../errors.ts';
+import { aborted, failedPrecondition, invalidRequest, notFound } from '../../errors.ts';
 import type { Db, Tx } from '../../store/database.ts';
+import { listLiens, PROJECT_DELETE } from '../../store/liens.ts';
 import { listOrganizations } from '../../store/organizations.ts';
 import { findProject, type ProjectRow, updateProject } from '../../store/projects.ts';
-import type { Micros } from '../../timestamp.ts';
-import type { Check } from '../service.ts';
-import { checkProjectTexts, newProjectEtag } from './create-project.ts';
+import { MICROS_PER_SECOND, type Micros } from '../../timestamp.ts';
+import type { Call, Check } from '../service.ts';
+import { checkParent, checkProjectTexts, newProjectEtag } from './create-project.ts';
 import { parseNode } from './names.ts';
 import { nodeCheck } from './node-policies.ts';
 
@@ -35,25 +36,70 @@ export function createCheck(parent: string): Check {
 export async function changeProject(
   tx: Tx,
   key: string,
-  change: { readonly displayName?: string; readonly labels?: Readonly<Record<string, string>> },
+  change: { readonly displayName?: string; readonly labels?: Readonly<Record<string, string>>; readonly move?: Move; readonly etag?: string },
   now: Micros,
 ): Promise<ProjectRow> {
   const row = await getProject(tx.db, key);
   if (row.state !== 'ACTIVE') throw inactive('Cannot update an inactive project.', row);
+  if (change.etag !== undefined && change.etag !== '' && change.etag !== row.etag)
+    throw aborted(`The etag ${JSON.stringify(change.etag)} of project '${row.project_id}' is not the current one: it was changed meanwhile. Read it again, and retry.`);
+  if (change.move !== undefined && change.move.from !== row.parent) throw aborted(`Project '${row.project_id}' was moved meanwhile. Read it again, and retry.`);
+  if (change.move !== undefined) await checkParent(tx, change.move.to);
   checkProjectTexts({ displayName: change.displayName ?? '', labels: change.labels ?? {} });
-  return write(tx, row, { display_name: change.displayName ?? row.display_name, labels: change.labels === undefined ? row.labels : JSON.stringify(change.labels) }, now);
+  const labels = change.labels === undefined ? row.labels : JSON.stringify(change.labels);
+  return write(tx, row, { display_name: change.displayName ?? row.display_name, labels, parent: change.move?.to ?? row.parent }, now);
 }
 
-/** Marks the project; its resources stay, and its accounts' tokens are refused until it is undeleted. */
+/** From one place to another; `from` is the parent that the caller was allowed to take the project out of. */
+interface Move {
+  readonly from: string | null;
+  readonly to: string;
+}
+
+/**
+ * What moving a project takes beside leaving its parent, which `authorizeLeaving` asks about.
+ * Source: the comment on MoveProject in google/cloud/resourcemanager/v3/projects.proto.
+ * @param key id or number @param destination `folders/N` or `organizations/N`
+ */
+export function moveChecks(key: string, destination: string): Check[] {
+  return [nodeCheck(MOVE, parseNode(`projects/${key}`, ['projects'], 'name')), nodeCheck(MOVE, parseNode(destination, ['folders', 'organizations'], 'destination_parent'))];
+}
+
+/** A project that has no parent yet gets new superiors, which takes the right to set its policy. @returns the parent that the caller may take it out of @throws NOT_FOUND, PERMISSION_DENIED */
+export async function authorizeLeaving(db: Db, key: string, call: Call): Promise<string | null> {
+  const { parent, project_id } = await getProject(db, key);
+  await call.authorize(
+    parent === null
+      ? nodeCheck('resourcemanager.projects.setIamPolicy', { kind: 'projects', id: project_id })
+      : nodeCheck(MOVE, parseNode(parent, ['folders', 'organizations'], 'parent')),
+  );
+  return parent;
+}
+const MOVE = 'resourcemanager.projects.move';
+
+/** More than anybody places; the message names one of them. */
+const MAX_LIENS = 1000;
+const UNDELETE_MICROS = 30 * 24 * 3600 * MICROS_PER_SECOND;
+
+/** Marks the project; its resources stay, and its accounts' tokens are refused until it is undeleted. @throws FAILED_PRECONDITION while a lien is on it */
 export async function deleteProject(tx: Tx, key: string, now: Micros): Promise<ProjectRow> {
   const row = await getProject(tx.db, key);
   if (row.state !== 'ACTIVE') throw inactive('Cannot delete an inactive project.', row);
+  const [lien] = (await listLiens(tx.db, { parent: `projects/${row.number}`, limit: MAX_LIENS })).filter(({ restrictions }) => restrictions.includes(PROJECT_DELETE));
+  if (lien !== undefined) {
+    const description = `A lien to prevent deletion was placed on the project by [${lien.origin}]. Remove the lien to allow deletion.`;
+    throw failedPrecondition(description, { type: 'LIEN', subject: lien.name, description });
+  }
   return write(tx, row, { state: 'DELETE_REQUESTED', delete_time: now }, now);
 }
 
 export async function undeleteProject(tx: Tx, key: string, now: Micros): Promise<ProjectRow> {
   const row = await getProject(tx.db, key);
   if (row.state === 'ACTIVE') throw inactive('Cannot undelete an active project.', row);
+  // Deviation: after 30 days a deleted project can no longer be restored, but it is still shown as DELETE_REQUESTED.
+  if (row.delete_time !== null && now - row.delete_time > UNDELETE_MICROS)
+    throw inactive(`Cannot undelete project '${row.project_id}': it was deleted more than 30 days ago.`, row);
+  if (row.parent !== null) await checkParent(tx, row.parent);
   return write(tx, row, { state: 'ACTIVE', delete_time: null }, now);
 }
 

@@ -1,18 +1,17 @@
 /** Resource Manager v1, projects: what gcloud and Terraform call. Recorded: creation answers an operation of which only the name shows. */
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import { invalidRequest } from '../../errors.ts';
 import { LifecycleState, type Project, ProjectCreationStatusSchema, ProjectSchema, Projects, type ResourceId } from '../../gen/google/cloudresourcemanager/v1/projects_pb.js';
 import type { Store } from '../../store/database.ts';
 import { listAncestors } from '../../store/hierarchy.ts';
 import { listProjects, type ProjectRow } from '../../store/projects.ts';
 import { toTimestamp } from '../../timestamp.ts';
 import { type AnyService, type Call, type Check, defineService, type Methods } from '../service.ts';
-import { checkNewProject, createProject } from './create-project.ts';
+import { checkNewProject, createProject, isEditorWithheld } from './create-project.ts';
 import { parseFilter } from './filter.ts';
-import { parseNode } from './names.ts';
+import { nodeResource, parseNode } from './names.ts';
 import { nodeCheck, nodePolicyMethods, type ResourceManagerDeps } from './node-policies.ts';
-import { changeProject, createCheck, deleteProject, getProject, resolveParent, undeleteProject } from './project-changes.ts';
-import { recordOperation } from './project-operations.ts';
+import { recordOperation } from './operations.ts';
+import { authorizeLeaving, changeProject, createCheck, deleteProject, getProject, moveChecks, resolveParent, undeleteProject } from './project-changes.ts';
 import { mayGet, projectField, projectLabels } from './projects-v3.ts';
 import { visiblePage } from './visible-page.ts';
 import { plainDenied } from './words.ts';
@@ -25,7 +24,7 @@ export function createProjectsV1Service(deps: ResourceManagerDeps): AnyService {
     host: 'cloudresourcemanager.googleapis.com',
     legacyErrors: true,
     denied: plainDenied,
-    methods: { ...nodePolicyMethods(deps, 'projects', true), ...reads(deps.store), ...changes(deps.store) },
+    methods: { ...nodePolicyMethods(deps, 'projects', true), ...reads(deps.store), ...creation(deps), ...changes(deps.store) },
   });
 }
 
@@ -54,28 +53,30 @@ function reads(store: Store): Pick<ProjectMethods, 'getProject' | 'getAncestry' 
   };
 }
 
-function changes(store: Store): Pick<ProjectMethods, 'createProject' | 'updateProject' | 'deleteProject' | 'undeleteProject'> {
+function creation({ store, orgPolicies }: ResourceManagerDeps): Pick<ProjectMethods, 'createProject'> {
   return {
     createProject: {
       access: { checks: async ({ project }) => [createCheck(await resolveParent(store.read, fromResourceId(project?.parent)))] },
-      handle: ({ project }, call) =>
-        store.write(async (tx) => {
-          const given = project ?? create(ProjectSchema);
-          const parent = await resolveParent(tx.db, fromResourceId(given.parent));
-          const row = await createProject(
-            tx,
-            checkNewProject({ projectId: given.projectId, parent, displayName: given.name, labels: given.labels, owner: call.principal.member }),
-            call.now(),
-          );
+      async handle({ project }, call) {
+        const given = project ?? create(ProjectSchema);
+        const parent = await resolveParent(store.read, fromResourceId(given.parent));
+        const withoutEditor = await isEditorWithheld(orgPolicies, parent, call.principal);
+        const { projectId, name, labels } = given;
+        return store.write(async (tx) => {
+          const row = await createProject(tx, checkNewProject({ projectId, parent, displayName: name, labels, owner: call.principal.member, withoutEditor }), call.now());
           // Recorded without createTime.
           const metadata = create(ProjectCreationStatusSchema, { gettable: true, ready: true });
-          return recordOperation(
-            tx.db,
-            { kind: 'pc', projectId: row.project_id, metadata: [ProjectCreationStatusSchema, metadata], response: [ProjectSchema, create(ProjectSchema, toV1(row))] },
-            call.now(),
-          );
-        }),
+          const target = nodeResource({ kind: 'projects', id: row.project_id });
+          const response = create(ProjectSchema, toV1(row));
+          return recordOperation(tx.db, { kind: 'pc', target, metadata: [ProjectCreationStatusSchema, metadata], response: [ProjectSchema, response] }, call.now());
+        });
+      },
     },
+  };
+}
+
+function changes(store: Store): Pick<ProjectMethods, 'updateProject' | 'deleteProject' | 'undeleteProject'> {
+  return {
     updateProject: {
       access: { checks: ({ projectId }) => [check('resourcemanager.projects.update', projectId)] },
       handle: async ({ projectId, project }, call) => toV1(await update(store, projectId, project ?? create(ProjectSchema), call)),
@@ -109,18 +110,17 @@ async function list(store: Store, request: { readonly filter: string; readonly p
   return { projects: page.rows.map(toV1), nextPageToken: page.nextPageToken };
 }
 
-/** The whole project is replaced, as PUT says; a parent may be repeated, but not changed. */
+/** The whole project is replaced, as PUT says; another parent moves it (`gcloud projects move` does it like this), which takes the permissions to move. */
 async function update(store: Store, projectId: string, project: Project, call: Call): Promise<ProjectRow> {
-  return store.write(async (tx) => {
-    const before = await getProject(tx.db, projectId);
-    const parent = fromResourceId(project.parent);
-    // Deviation: a project is not moved by replacing its parent.
-    if (parent !== '' && parent !== before.parent)
-      throw invalidRequest(`field [parent] has issue [the project is in ${before.parent ?? 'no parent'}; moving it is not served]`, [
-        { field: 'parent', description: 'cannot be changed' },
-      ]);
-    return changeProject(tx, projectId, { displayName: project.name === '' ? before.display_name : project.name, labels: project.labels }, call.now());
-  });
+  const before = await getProject(store.read, projectId);
+  const to = fromResourceId(project.parent);
+  let move: { move: { from: string | null; to: string } } | undefined;
+  if (to !== '' && to !== before.parent) {
+    for (const each of moveChecks(projectId, to)) await call.authorize(each);
+    move = { move: { from: await authorizeLeaving(store.read, projectId, call), to } };
+  }
+  const change = { displayName: project.name === '' ? before.display_name : project.name, labels: project.labels, ...move };
+  return store.write((tx) => changeProject(tx, projectId, change, call.now()));
 }
 
 function toV1(row: ProjectRow): MessageInitShape<typeof ProjectSchema> {

@@ -4,6 +4,7 @@ import { invalidRequest } from '../../errors.ts';
 import {
   CreateProjectMetadataSchema,
   DeleteProjectMetadataSchema,
+  MoveProjectMetadataSchema,
   type Project,
   Project_State,
   ProjectSchema,
@@ -16,12 +17,12 @@ import type { Store, Tx } from '../../store/database.ts';
 import { listProjects, type ProjectRow } from '../../store/projects.ts';
 import { toTimestamp } from '../../timestamp.ts';
 import { type AnyService, type Call, defineService, type Methods } from '../service.ts';
-import { checkNewProject, createProject } from './create-project.ts';
+import { checkNewProject, createProject, isEditorWithheld } from './create-project.ts';
 import { parseFilter } from './filter.ts';
 import { nodeResource, parseNode } from './names.ts';
 import { nodeCheck, nodePolicyMethods, type ResourceManagerDeps } from './node-policies.ts';
-import { changeProject, createCheck, deleteProject, getProject, resolveParent, undeleteProject } from './project-changes.ts';
-import { type OperationKind, recordOperation } from './project-operations.ts';
+import { recordOperation } from './operations.ts';
+import { authorizeLeaving, changeProject, createCheck, deleteProject, getProject, moveChecks, resolveParent, undeleteProject } from './project-changes.ts';
 import { visiblePage } from './visible-page.ts';
 import { v3Denied } from './words.ts';
 
@@ -33,7 +34,7 @@ export function createProjectsV3Service(deps: ResourceManagerDeps): AnyService {
     host: 'cloudresourcemanager.googleapis.com',
     legacyErrors: false,
     denied: v3Denied,
-    methods: { ...nodePolicyMethods(deps, 'projects'), ...reads(deps.store), ...changes(deps.store), moveProject: 'unimplemented' },
+    methods: { ...nodePolicyMethods(deps, 'projects'), ...reads(deps.store), ...creation(deps), ...changes(deps.store) },
   });
 }
 
@@ -64,36 +65,55 @@ function reads(store: Store): Pick<ProjectMethods, 'getProject' | 'listProjects'
   };
 }
 
-function changes(store: Store): Pick<ProjectMethods, 'createProject' | 'updateProject' | 'deleteProject' | 'undeleteProject'> {
+function creation({ store, orgPolicies }: ResourceManagerDeps): Pick<ProjectMethods, 'createProject'> {
   return {
     createProject: {
       access: { checks: async ({ project }) => [createCheck(await resolveParent(store.read, project?.parent ?? ''))] },
-      handle: ({ project }, call) =>
-        store.write(async (tx) => {
-          const given = project ?? create(ProjectSchema);
-          const parent = await resolveParent(tx.db, given.parent);
-          const row = await createProject(
-            tx,
-            checkNewProject({ projectId: given.projectId, parent, displayName: given.displayName, labels: given.labels, owner: call.principal.member }),
-            call.now(),
-          );
+      async handle({ project }, call) {
+        const given = project ?? create(ProjectSchema);
+        const parent = await resolveParent(store.read, given.parent);
+        const withoutEditor = await isEditorWithheld(orgPolicies, parent, call.principal);
+        const { projectId, displayName, labels } = given;
+        return store.write(async (tx) => {
+          const row = await createProject(tx, checkNewProject({ projectId, parent, displayName, labels, owner: call.principal.member, withoutEditor }), call.now());
           const metadata = create(CreateProjectMetadataSchema, { createTime: toTimestamp(row.create_time), gettable: true, ready: true });
           return record(tx, 'cp', row, CreateProjectMetadataSchema, metadata, call);
-        }),
+        });
+      },
     },
+  };
+}
+
+function changes(store: Store): Pick<ProjectMethods, 'updateProject' | 'moveProject' | 'deleteProject' | 'undeleteProject'> {
+  return {
     updateProject: {
       access: { checks: ({ project }) => [nodeCheck('resourcemanager.projects.update', parseNode(project?.name ?? '', ['projects'], 'project.name'))] },
       handle: ({ project, updateMask }, call) =>
         store.write(async (tx) => {
           const given = project ?? create(ProjectSchema);
-          const row = await changeProject(tx, keyOf(given.name), maskedChange(given, updateMask?.paths ?? []), call.now());
+          const row = await changeProject(tx, keyOf(given.name), { ...maskedChange(given, updateMask?.paths ?? []), etag: given.etag }, call.now());
           return record(tx, 'up', row, UpdateProjectMetadataSchema, create(UpdateProjectMetadataSchema), call);
         }),
+    },
+    moveProject: {
+      access: { checks: ({ name, destinationParent }) => moveChecks(keyOf(name), destinationParent) },
+      async handle({ name, destinationParent: to }, call) {
+        const from = await authorizeLeaving(store.read, keyOf(name), call);
+        return store.write(async (tx) => {
+          const row = await changeProject(tx, keyOf(name), { move: { from, to } }, call.now());
+          return record(tx, 'mp', row, MoveProjectMetadataSchema, create(MoveProjectMetadataSchema), call);
+        });
+      },
     },
     deleteProject: {
       access: { checks: ({ name }) => [nodeCheck('resourcemanager.projects.delete', parseNode(name, ['projects']))] },
       handle: ({ name }, call) =>
-        store.write(async (tx) => record(tx, 'dp', await deleteProject(tx, keyOf(name), call.now()), DeleteProjectMetadataSchema, create(DeleteProjectMetadataSchema), call)),
+        store.write(async (tx) => {
+          const before = await getProject(tx.db, keyOf(name));
+          // As the proto says: deleting what is being deleted is no error, and does nothing.
+          const row = before.state === 'ACTIVE' ? await deleteProject(tx, keyOf(name), call.now()) : before;
+          return record(tx, 'dp', row, DeleteProjectMetadataSchema, create(DeleteProjectMetadataSchema), call);
+        }),
     },
     undeleteProject: {
       access: { checks: ({ name }) => [nodeCheck('resourcemanager.projects.undelete', parseNode(name, ['projects']))] },
@@ -107,8 +127,9 @@ function keyOf(name: string): string {
   return parseNode(name, ['projects']).id;
 }
 
-function record<M extends DescMessage>(tx: Tx, kind: OperationKind, row: ProjectRow, schema: M, metadata: MessageShape<M>, call: Call): Promise<Operation> {
-  return recordOperation(tx.db, { kind, projectId: row.project_id, metadata: [schema, metadata], response: [ProjectSchema, create(ProjectSchema, toV3(row))] }, call.now());
+function record<M extends DescMessage>(tx: Tx, kind: 'cp' | 'up' | 'mp' | 'dp' | 'ud', row: ProjectRow, schema: M, metadata: MessageShape<M>, call: Call): Promise<Operation> {
+  const target = nodeResource({ kind: 'projects', id: row.project_id });
+  return recordOperation(tx.db, { kind, target, metadata: [schema, metadata], response: [ProjectSchema, create(ProjectSchema, toV3(row))] }, call.now());
 }
 
 async function search(store: Store, request: { readonly query: string; readonly pageSize: number; readonly pageToken: string }, call: Call) {

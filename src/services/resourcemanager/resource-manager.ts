@@ -8,10 +8,12 @@
  * Must not know: how decisions are made, or what other services keep in a project.
  */
 import type { AnyService } from '../service.ts';
-import { createFoldersV2Service, createFoldersV3Service } from './folders.ts';
+import { createFoldersV2Service } from './folders-v2.ts';
+import { createFoldersV3Service } from './folders-v3.ts';
+import { createLiensService } from './liens.ts';
 import type { ResourceManagerDeps } from './node-policies.ts';
+import { createOperationsService } from './operations.ts';
 import { createOrganizationsV1Service, createOrganizationsV3Service } from './organizations.ts';
-import { createProjectOperationsService } from './project-operations.ts';
 import { createProjectsV1Service } from './projects-v1.ts';
 import { createProjectsV3Service } from './projects-v3.ts';
 
@@ -24,6 +26,7 @@ export function createResourceManagerServices(deps: ResourceManagerDeps): readon
     createFoldersV2Service(deps),
     createProjectsV1Service(deps),
     createOrganizationsV1Service(deps),
-    createProjectOperationsService(deps),
+    createLiensService(deps),
+    createOperationsService(deps),
   ];
 }

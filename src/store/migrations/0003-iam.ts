@@ -28,6 +28,7 @@ const STATEMENTS = [
   `ALTER TABLE folders ADD COLUMN update_time INTEGER NOT NULL DEFAULT 0`,
   `ALTER TABLE folders ADD COLUMN delete_time INTEGER`,
   `ALTER TABLE folders ADD COLUMN etag TEXT NOT NULL DEFAULT ''`,
+  `UPDATE folders SET update_time = create_time, etag = 'W/"' || lower(hex(randomblob(8))) || '"'`,
   `CREATE INDEX folders_parent ON folders (parent, number)`,
   `CREATE INDEX projects_parent ON projects (parent, project_id)`,
   `ALTER TABLE organizations ADD COLUMN secure_by_default INTEGER NOT NULL DEFAULT 0`,
