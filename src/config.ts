@@ -74,6 +74,9 @@ const SCHEMA = z
     strictResources: boolean.default(false),
     /** Attempts of all executions that may run at once on this machine; 0 derives it from the processors. */
     maxRunningAttempts: z.coerce.number().int().min(0).max(10_000).default(0),
+    /** The quotas of Cloud Run for one project and region, where they are to hold here too; 0: none. */
+    maxJobs: z.coerce.number().int().min(0).default(0),
+    maxRunningExecutions: z.coerce.number().int().min(0).default(0),
     /** Kill running containers at a stop instead of leaving them to the next start. */
     killOnStop: boolean.default(false),
     logRetention: duration.default(30 * 86_400_000),

@@ -91,7 +91,11 @@ async function build(config: Config, log: Logger, givenDriver: Driver | undefine
   const driver = givenDriver ?? (await createDriver(config, instanceId, seed, log, process.env));
   // The three that know each other only when all are built: status reads the runner, the runner's network serves the door.
   const late: { runner?: Runner; listener?: Listener; facts?: StatusFacts } = {};
-  const apis = createApis({ store, logs, catalogue, authorizer, orgPolicies, identity }, () => {
+  const limits = {
+    ...(config.maxJobs === 0 ? {} : { jobsPerRegion: config.maxJobs }),
+    ...(config.maxRunningExecutions === 0 ? {} : { runningExecutionsPerRegion: config.maxRunningExecutions }),
+  };
+  const apis = createApis({ store, logs, catalogue, authorizer, orgPolicies, identity, limits }, () => {
     const now = late.runner?.status();
     if (late.facts === undefined || now === undefined) throw unavailable('The server is starting.');
     return { ...late.facts, runningAttempts: now.attempts, openExecutions: now.executions, driver: { ...late.facts.driver, available: now.available } };

@@ -25,6 +25,8 @@ export function registerUp(program: Command): void {
     .option('--images <reference=target...>', 'use a local image, an archive or a mirror for a reference')
     .option('--strict-resources', 'refuse tasks that ask for more CPU or memory than this machine has')
     .option('--max-running-attempts <number>', 'attempts that may run at once (default: from the processors)')
+    .option('--max-jobs <number>', 'jobs in one project and region, 1000 on Cloud Run (default: no limit)')
+    .option('--max-running-executions <number>', 'executions in one project and region that have not ended, 1000 on Cloud Run (default: no limit)')
     .option('--task-network <kind>', 'auto, address or hostname: how tasks reach the metadata server (default: auto)')
     .option('--kill-on-stop', 'kill running containers at a stop instead of leaving them to the next start')
     .option('--log-level <level>', 'trace, debug, info, warn, error or silent (default: info)')

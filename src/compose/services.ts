@@ -21,6 +21,8 @@ export interface ServiceParts {
   readonly authorizer: Authorizer;
   readonly orgPolicies: OrgPolicyEngine;
   readonly identity: Identity;
+  /** Quotas of Cloud Run that are to hold here. */
+  readonly limits: { readonly jobsPerRegion?: number; readonly runningExecutionsPerRegion?: number };
 }
 
 /**

@@ -4,6 +4,7 @@
  */
 import type { Micros } from '../timestamp.ts';
 import type { Db, Store, Tx } from './database.ts';
+import { expireOldExecutions } from './execution-history.ts';
 import { DELETED_KEPT_MICROS } from './jobs.ts';
 import { deletePolicy } from './policies.ts';
 import { deleteRole, listExpiredRoles } from './roles.ts';
@@ -13,7 +14,8 @@ import { serviceAccountResource } from './service-accounts.ts';
 const AT_ONCE = 500;
 
 /** To be called now and then; an hour between two calls is plenty. @returns how many rows went */
-export async function deleteExpired(store: Pick<Store, 'write'>, now: Micros): Promise<number> {
+export async function deleteExpired(store: Pick<Store, 'read' | 'write'>, now: Micros): Promise<number> {
+  await expireOldExecutions(store, now);
   const before = now - DELETED_KEPT_MICROS;
   let total = 0;
   // Tasks before their executions: afterwards nothing would lead to them.

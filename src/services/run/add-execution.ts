@@ -42,7 +42,7 @@ export async function addExecution(tx: Tx, job: Job, execution: Execution, opera
 
 /** @throws RESOURCE_EXHAUSTED */
 export async function refuseTooMany(tx: Tx, job: { readonly project_id: string; readonly location: string }, deps: RunDeps): Promise<void> {
-  // Deviation: the real quota of 1000 running executions per project and region holds only where it is configured (max-running-executions).
+  // Deviation: the real quota of 1000 running executions per project and region holds only where it is configured, by `maxRunningExecutions`: Google raises it on request, and here what cannot run at once waits in line.
   const most = deps.limits?.runningExecutionsPerRegion;
   if (most !== undefined && (await countOpenExecutions(tx.db, job.project_id, job.location)) >= most)
     throw resourceExhausted(`Quota exceeded for running executions in project '${job.project_id}' and region '${job.location}': the limit is ${most}.`);

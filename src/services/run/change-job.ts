@@ -218,7 +218,7 @@ function pending(before: Condition | undefined): Condition {
 
 async function insertNewJob(tx: Tx, desired: Job, operation: string, deps: RunDeps, call: Call): Promise<Operation> {
   if ((await findJob(tx.db, desired.name)) !== undefined) throw exists(desired.name);
-  // Deviation: the real quota of 1000 jobs per project and region holds only where it is configured (max-jobs).
+  // Deviation: the real quota of 1000 jobs per project and region holds only where it is configured, by `maxJobs`: Google raises it on request, and here the machine is the caller's own.
   const most = deps.limits?.jobsPerRegion;
   const [, project = '', , location = ''] = desired.name.split('/');
   if (most !== undefined && (await countJobs(tx.db, project, location)) >= most)

@@ -9,7 +9,7 @@ export interface RunDeps {
   readonly orgPolicies: Pick<OrgPolicies, 'isEnforced'>;
   /** Warns of roles in a job's policy that it lacks; without it nobody is warned. */
   readonly catalogue?: Pick<RoleCatalogue, 'role'>;
-  /** Quotas that are off unless given. The real ones are 1000 each. */
+  /** Quotas for one project and region, off unless given. The real ones are 1000 each. */
   readonly limits?: { readonly jobsPerRegion?: number; readonly runningExecutionsPerRegion?: number };
   /** Five characters of `[a-z0-9]` that tell an execution from the job's others; random unless given. */
   readonly executionSuffix?: () => string;
