@@ -6,7 +6,7 @@ import { createFakeDriver } from '../runner/fake/driver.ts';
 import type { Seed } from '../seed/seed.ts';
 
 export async function createDriver(config: Config, instanceId: string, seed: Seed | undefined, log: Logger, environment: NodeJS.ProcessEnv): Promise<Driver> {
-  if (config.driver === 'fake') return createFakeDriver({ stateDir: join(config.dataDir, 'fake') });
+  if (config.driver === 'fake') return createFakeDriver({ countsStarts: false, stateDir: join(config.dataDir, 'fake') });
   // Loaded when it is wanted: the engine's client is a third of all that this program loads.
   const { createDockerDriver } = await import('../runner/docker/driver.ts');
   return createDockerDriver({

@@ -34,10 +34,11 @@ export function taskFromRow(row: Pick<TaskRow, 'body'>): Task {
  * @param shared what all have in common; its name, uid and index are not read
  * @param each the names and uids, by index
  */
-export function* newTaskRows(shared: Task, executionUid: string, each: readonly Pick<Task, 'name' | 'uid' | 'etag'>[]): Generator<TaskRow> {
+export function* newTaskRows(shared: Task, executionUid: string, each: Iterable<Pick<Task, 'name' | 'uid' | 'etag'>>): Generator<TaskRow> {
   // Concatenated messages merge (protobuf encoding, "Last One Wins"): what ten thousand tasks share is encoded once.
   const common = toBinary(TaskSchema, { ...shared, name: '', uid: '', etag: '', index: 0 });
-  for (const [index, { name, uid, etag }] of each.entries())
+  let index = 0;
+  for (const { name, uid, etag } of each) {
     yield {
       uid,
       name,
@@ -50,6 +51,8 @@ export function* newTaskRows(shared: Task, executionUid: string, each: readonly 
       attempt_start_time: null,
       stop_cause: null,
     };
+    index++;
+  }
 }
 
 const { name: NAME, uid: UID, etag: ETAG, index: INDEX } = TaskSchema.field;

@@ -39,6 +39,8 @@ export interface FakeDriverOptions {
   readonly behaviour?: (attempt: AttemptSpec, read: FakeBehaviour) => FakeBehaviour;
   /** Where attempts are kept over restarts. */
   readonly stateDir?: string;
+  /** Whether `starts` is kept, which grows with every attempt. Default true, for tests. */
+  readonly countsStarts?: boolean;
   /** Default: 8 CPUs, 32 GiB. */
   readonly cpuMillis?: number;
   readonly memoryBytes?: number;
@@ -110,6 +112,7 @@ export function createFakeDriver(options: FakeDriverOptions = {}): FakeDriver {
     cancelTimer.delete(id);
     attempts.delete(id);
     specs.delete(id);
+    told.delete(id);
     files?.remove(id);
     wakeReaders();
   };
@@ -157,7 +160,7 @@ export function createFakeDriver(options: FakeDriverOptions = {}): FakeDriver {
       const attempt: FakeAttempt = { id: spec.id, behaviour: options.behaviour?.(spec, read) ?? read, startedAtMs: nowMs() };
       attempts.set(spec.id, attempt);
       specs.set(spec.id, spec);
-      starts.set(spec.id, (starts.get(spec.id) ?? 0) + 1);
+      if (options.countsStarts !== false) starts.set(spec.id, (starts.get(spec.id) ?? 0) + 1);
       files?.write(attempt);
       if (attempt.behaviour.startError === undefined) listener?.started(spec.id, attempt.startedAtMs);
       watch(attempt);

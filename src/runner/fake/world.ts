@@ -65,7 +65,7 @@ export interface World {
   tasks(uid: string): Promise<{ readonly row: TaskRow; readonly task: Task }[]>;
   operation(name: string): Promise<Operation>;
   /** Moves the clock as far as the next timer, over and over, until the condition holds. */
-  live(condition: () => boolean | Promise<boolean>, what?: string): Promise<void>;
+  live(condition: () => boolean | Promise<boolean>, what?: string, patienceMs?: number): Promise<void>;
   untilDone(uid: string): Promise<Execution>;
   close(): Promise<void>;
 }
@@ -241,22 +241,26 @@ export async function createWorld(): Promise<World> {
       if (row === undefined) throw new Error(`no operation ${name}`);
       return operationFromRow(row);
     },
-    async live(condition, what) {
+    async live(condition, what, patienceMs) {
       let quiet = 0;
       let before = '';
-      await until(async () => {
-        if (await condition()) return true;
-        // The clock moves only when nothing has happened for a few turns: what is under way is not overtaken.
-        const next = time.next();
-        const counters = JSON.stringify(runners.map((runner) => runner.status()));
-        quiet = counters === before ? quiet + 1 : 0;
-        before = counters;
-        if (quiet > 3 && next !== undefined) {
-          quiet = 0;
-          time.advance(Math.max(0, Math.ceil((next - time.now()) / MICROS_PER_MILLI)));
-        }
-        return false;
-      }, what);
+      await until(
+        async () => {
+          if (await condition()) return true;
+          // The clock moves only when nothing has happened for a few turns: what is under way is not overtaken.
+          const next = time.next();
+          const counters = JSON.stringify(runners.map((runner) => runner.status()));
+          quiet = counters === before ? quiet + 1 : 0;
+          before = counters;
+          if (quiet > 3 && next !== undefined) {
+            quiet = 0;
+            time.advance(Math.max(0, Math.ceil((next - time.now()) / MICROS_PER_MILLI)));
+          }
+          return false;
+        },
+        what,
+        patienceMs,
+      );
     },
     async untilDone(uid) {
       await world.live(async () => (await world.row(uid)).phase === 'done', 'the end of the execution');

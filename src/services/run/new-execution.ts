@@ -105,12 +105,15 @@ export function newTasks(execution: Execution, now: Micros): Iterable<TaskRow> {
   if (template.vpcAccess !== undefined) shared.vpcAccess = template.vpcAccess;
   if (template.nodeSelector !== undefined) shared.nodeSelector = template.nodeSelector;
   if (template.gpuZonalRedundancyDisabled !== undefined) shared.gpuZonalRedundancyDisabled = template.gpuZonalRedundancyDisabled;
+  return newTaskRows(shared, execution.uid, namesOfTasks(execution, now));
+}
+
+function* namesOfTasks(execution: Execution, now: Micros) {
   const etagOf = etagsAt(now);
-  const each = Array.from({ length: execution.taskCount }, (_, index) => {
+  for (let index = 0; index < execution.taskCount; index++) {
     const name = taskName(execution.name, index);
-    return { name, uid: randomUUID(), etag: etagOf(name) };
-  });
-  return newTaskRows(shared, execution.uid, each);
+    yield { name, uid: randomUUID(), etag: etagOf(name) };
+  }
 }
 
 export function taskName(execution: string, index: number): string {
