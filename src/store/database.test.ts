@@ -132,16 +132,20 @@ test('kill -9: what was acknowledged is there, and the lock of the data director
     const { lockDataDir } = await import(${JSON.stringify(new URL('data-dir-lock.ts', import.meta.url).href)});
     const { updateSetting } = await import(${JSON.stringify(new URL('settings.ts', import.meta.url).href)});
     const { writeSync } = await import('node:fs');
-    lockDataDir(process.argv[1]);
+    // Held on to: what nobody refers to is collected, and its lock goes with it.
+    globalThis.lock = lockDataDir(process.argv[1]);
     const store = await openStore(process.argv[1]);
     for (let i = 0; ; i++) { await store.write(({ db }) => updateSetting(db, 'k' + i, 'x')); writeSync(1, i + '\\n'); }`;
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', '--input-type=module', '-e', script, dir], { stdio: ['ignore', 'pipe', 'inherit'] });
   let said = '';
   child.stdout.setEncoding('utf8');
-  for await (const chunk of child.stdout) {
-    said += String(chunk);
-    if (said.split('\n').length > 200) break;
-  }
+  // Read on to the end: a pipe that nobody reads any more would end the child before its kill.
+  await new Promise<void>((resolve) =>
+    child.stdout.on('data', (chunk: string) => {
+      said += chunk;
+      if (said.split('\n').length > 200) resolve();
+    }),
+  );
   expect(() => lockDataDir(dir)).toThrow(/Another actas runs/);
   const ended = once(child, 'exit');
   child.kill('SIGKILL');
