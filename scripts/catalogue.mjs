@@ -63,7 +63,8 @@ for (const role of [...roles.values()].sort((a, b) => (a.name < b.name ? -1 : 1)
   const file = role.name.includes('.') ? role.name.slice('roles/'.length).split('.')[0] : 'basic';
   files.set(file, (files.get(file) ?? '') + render(role));
 }
-for (const old of readdirSync(TARGET)) if (old.endsWith('.txt')) rmSync(new URL(old, TARGET));
+// The roles of our own API are in no data set.
+for (const old of readdirSync(TARGET)) if (old.endsWith('.txt') && old !== 'actas.txt') rmSync(new URL(old, TARGET));
 for (const [file, text] of files) writeFileSync(new URL(`${file}.txt`, TARGET), text, 'latin1');
 console.log(`${roles.size} roles in ${files.size} files`);
 

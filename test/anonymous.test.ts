@@ -58,6 +58,8 @@ test('it cannot hand out roles, whatever it was granted since the start, nor hav
   const set = await server.call('POST', `${JOBS}/open:setIamPolicy`, { policy: {} }, { as: null });
   expect(set.status).toBe(403);
   expect(set.text).toContain('repeat --anonymous-as');
+  for (const path of ['/actas/v1/organizations/111111111111/groups', '/iam.googleapis.com/v1/projects/demo/roles'])
+    expect((await server.call('POST', path, {}, { as: null })).text).toContain('repeat --anonymous-as');
   expect((await server.call('POST', `${JOBS}/open:testIamPermissions`, { permissions: ['run.jobs.get', 'run.jobs.setIamPolicy'] }, { as: null })).json).toEqual({
     permissions: ['run.jobs.get'],
   });

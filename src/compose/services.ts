@@ -81,6 +81,11 @@ export function createApis(parts: ServiceParts, status: () => StatusFacts): read
       load: async () => [(await import('../services/control/control.ts')).createControlService({ mint: (principal) => issueToken(principal, identity), status })],
     },
     {
+      host: 'actas.internal',
+      serves: ['actas.v1.Groups'],
+      load: async () => [(await import('../services/groups/groups.ts')).createGroupService(parts)],
+    },
+    {
       host: 'run.googleapis.com',
       serves: ['google.cloud.run.v2.Services', 'google.cloud.run.v2.Revisions', 'google.cloud.run.v2.WorkerPools', 'google.cloud.run.v2.Instances', 'google.cloud.run.v2.Builds'],
       load: async () => (await import('../services/unserved.ts')).createUnservedRunServices(),

@@ -4,7 +4,7 @@
  *
  * Policies are *set*: the bindings of a declared policy replace the resource's, except what a project's policy binds from its
  * creation (default account, service agent), which stays while it is there. Audit settings stay.
- * Applying a seed twice changes nothing. A seed that was the last one applied to the data directory is not applied again, so that
+ * The members of a group are set likewise where they are declared. Applying a seed twice changes nothing. A seed that was the last one applied to the data directory is not applied again, so that
  * what was changed through the API since then survives a restart; `force` applies it all the same.
  */
 import { createHash } from 'node:crypto';
@@ -25,6 +25,7 @@ import { findProject, type ProjectRow, updateProject } from '../store/projects.t
 import { findServiceAccount, isUnknownServiceAccount, serviceAccountResource, updateServiceAccount } from '../store/service-accounts.ts';
 import { findSetting, updateSetting } from '../store/settings.ts';
 import type { Clock, Micros } from '../timestamp.ts';
+import { applyGroups } from './apply-groups.ts';
 import { type Seed, SeedError } from './seed.ts';
 
 export interface SeedDeps {
@@ -58,6 +59,7 @@ export async function applySeed(seed: Seed, deps: SeedDeps, options: { readonly 
     await applyFolders(tx, seed.folders, now);
     for (const [i, project] of seed.projects.entries()) await at(`projects[${i}]`, () => applyProject(tx, project, now));
     for (const [i, account] of seed.serviceAccounts.entries()) await at(`serviceAccounts[${i}]`, () => applyAccount(tx, account, now));
+    await applyGroups(tx, seed.groups, now);
     for (const [i, policy] of seed.policies.entries()) if (!isJob(policy.resource)) await at(`policies[${i}]`, () => applyPolicy(tx, policy, now));
   });
   for (const { name, ...job } of seed.jobs) {

@@ -44,6 +44,20 @@ const schema = z.strictObject({
       }),
     )
     .default([]),
+  groups: z
+    .array(
+      z.strictObject({
+        email: z.email('must be an e-mail address, for example team@example.com').transform((email) => email.toLowerCase()),
+        organization: digits(1, 20).optional(),
+        displayName: z.string().max(73).optional(),
+        description: z.string().max(4096).optional(),
+        members: z
+          .array(z.string().regex(/^(?:user|serviceAccount|group):[^\s@]+@[^\s@]+$/, 'must be user:EMAIL, serviceAccount:EMAIL or group:EMAIL'))
+          .max(10_000)
+          .optional(),
+      }),
+    )
+    .default([]),
   policies: z.array(z.strictObject({ resource: z.string(), bindings: z.array(binding) })).default([]),
   images: z.record(z.string(), text(4096)).default({}),
   /** Cloud Run jobs as the v2 API takes them, with their name. */
@@ -68,9 +82,10 @@ export function parseSeed(text: string, sourceName: string): Seed {
   return result.data;
 }
 
-/** roles/owner lets nobody set the policies of folders and organizations or their organization policies, create projects, nor deny anything. */
+/** roles/owner lets nobody set the policies of folders and organizations or their organization policies, create projects, deny anything, nor keep groups. */
 const OWNER_ROLES = [
   'roles/owner',
+  'roles/actas.groupsAdmin',
   'roles/iam.denyAdmin',
   'roles/orgpolicy.policyAdmin',
   'roles/resourcemanager.folderAdmin',
@@ -135,6 +150,10 @@ function findRepeated(seed: Seed): string[] {
   once(
     'serviceAccounts',
     seed.serviceAccounts.map(({ project, id }) => `${id} of project ${project}`),
+  );
+  once(
+    'groups',
+    seed.groups.map(({ email }) => email),
   );
   once(
     'policies',

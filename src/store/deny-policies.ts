@@ -1,6 +1,7 @@
 /** Deny policies (google.iam.v2), by their names with projects by id. They are few on each resource, and read together. */
 import { randomBytes } from 'node:crypto';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { sql } from 'kysely';
 import { type Policy, PolicySchema } from '../gen/google/iam/v2/policy_pb.js';
 import { type Micros, toTimestamp } from '../timestamp.ts';
 import type { Db } from './database.ts';
@@ -55,6 +56,35 @@ export async function updateDenyPolicy(
 
 export async function deleteDenyPolicy(db: Db, key: string): Promise<void> {
   await db.deleteFrom('deny_policies').where('name', '=', key).execute();
+}
+
+/** Writes `to` wherever a deny rule names `from`. @param from, to policy members; the rules have them in the form of IAM v2 */
+export async function renamePrincipal(db: Db, from: string, to: string, now: Micros): Promise<void> {
+  const [old, next] = [toPrincipal(from), toPrincipal(to)];
+  if (old === undefined || next === undefined) return;
+  const rows = await db
+    .selectFrom('deny_policies')
+    .selectAll()
+    .where(sql<boolean>`instr(body, ${Buffer.from(old)}) > 0`)
+    .execute();
+  for (const row of rows) {
+    const policy = fromRow(row);
+    for (const { kind } of policy.rules) {
+      if (kind.case !== 'denyRule') continue;
+      const renamed = (principals: readonly string[]) => principals.map((principal) => (principal === old ? next : principal));
+      kind.value.deniedPrincipals = renamed(kind.value.deniedPrincipals);
+      kind.value.exceptionPrincipals = renamed(kind.value.exceptionPrincipals);
+    }
+    await updateDenyPolicy(db, row.name, row.resource, policy, { createTime: row.create_time, updateTime: now });
+  }
+}
+
+/** Source: https://docs.cloud.google.com/iam/docs/principal-identifiers#v2 */
+function toPrincipal(member: string): string | undefined {
+  const { deleted = '', type, email = '', uid = '' } = /^(?<deleted>deleted:)?(?<type>user|group|serviceAccount):(?<email>[^?]+)(?<uid>\?uid=\d+)?$/.exec(member)?.groups ?? {};
+  if (type === 'group') return `${deleted}principalSet://goog/group/${email}${uid}`;
+  if (type === 'serviceAccount') return `${deleted}principal://iam.googleapis.com/projects/-/serviceAccounts/${email}${uid}`;
+  return type === 'user' ? `${deleted}principal://goog/subject/${email}${uid}` : undefined;
 }
 
 function fromRow(row: { readonly body: Uint8Array; readonly etag: string; readonly create_time: Micros; readonly update_time: Micros }): Policy {

@@ -13,6 +13,8 @@ import { sql } from 'kysely';
 import { type Policy, PolicySchema } from '../gen/google/iam/v1/policy_pb.js';
 import type { Micros } from '../timestamp.ts';
 import type { Db } from './database.ts';
+import { renamePrincipal } from './deny-policies.ts';
+import { renameInGroups } from './groups.ts';
 
 /** @param resource full resource name @returns the policy with its etag, or undefined where none was ever set */
 export async function findPolicy(db: Db, resource: string): Promise<Policy | undefined> {
@@ -52,8 +54,10 @@ export async function movePolicy(db: Db, from: string, to: string): Promise<void
   await db.updateTable('policies').set({ resource: to }).where('resource', '=', from).execute();
 }
 
-/** Writes `to` wherever a policy names `from`. @param from, to policy members */
+/** Writes `to` wherever a policy or a group names `from`. @param from, to policy members */
 export async function renameMember(db: Db, from: string, to: string, now: Micros): Promise<void> {
+  await renameInGroups(db, from, to);
+  await renamePrincipal(db, from, to, now);
   for (const resource of await listResourcesNaming(db, from)) {
     const policy = await findPolicy(db, resource);
     if (policy === undefined || !rewriteMembers(policy, (member) => (member === from ? to : member))) continue;

@@ -169,6 +169,10 @@ export interface OperationsTable {
 export interface GroupsTable {
   /** Lower case. */
   email: string;
+  /** `organizations/N`. */
+  parent: string;
+  /** 21 digits: a later group of the same address has another. */
+  uid: string;
   display_name: string;
   description: string;
   etag: string;

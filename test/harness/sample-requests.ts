@@ -40,6 +40,7 @@ const SEGMENTS: Record<string, string> = {
   projects: 'demo',
   locations: 'us-central1',
   serviceAccounts: 'sample@demo.iam.gserviceaccount.com',
+  groups: 'sample@example.com',
   organizations: '111111111111',
   folders: '222222222222',
   operations: 'cp.123',

@@ -47,8 +47,8 @@ function serviceOf(permission: string): string {
  * Source: recorded for `resourcemanager.projects.list` (https://github.com/terraform-google-modules/terraform-google-iam/issues/158); the others by their documentation.
  */
 const ABOVE_PROJECTS =
-  /^(?:resourcemanager\.(?:organizations|folders)\.|resourcemanager\.projects\.(?:create|list)$|billing\.accounts\.|iam\.googleapis\.com\/(?:workforce|workspace)Pool)/;
-const ABOVE_FOLDERS = /^(?:resourcemanager\.organizations\.|billing\.accounts\.|iam\.googleapis\.com\/(?:workforce|workspace)Pool)/;
+  /^(?:resourcemanager\.(?:organizations|folders)\.|resourcemanager\.projects\.(?:create|list)$|actas\.|billing\.accounts\.|iam\.googleapis\.com\/(?:workforce|workspace)Pool)/;
+const ABOVE_FOLDERS = /^(?:resourcemanager\.organizations\.|actas\.|billing\.accounts\.|iam\.googleapis\.com\/(?:workforce|workspace)Pool)/;
 /** Kinds that are reached through another: who holds these on a job holds them on its executions. */
 const BELOW: { readonly [kind: string]: readonly string[] | undefined } = {
   'run.jobs': ['run.executions', 'run.tasks'],

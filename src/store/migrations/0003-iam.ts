@@ -2,8 +2,9 @@
 import { type Kysely, sql } from 'kysely';
 
 const STATEMENTS = [
-  `CREATE TABLE groups (email TEXT PRIMARY KEY, display_name TEXT NOT NULL, description TEXT NOT NULL, etag TEXT NOT NULL, create_time INTEGER NOT NULL, update_time INTEGER NOT NULL)
-     STRICT, WITHOUT ROWID`,
+  `CREATE TABLE groups (email TEXT PRIMARY KEY, parent TEXT NOT NULL, uid TEXT NOT NULL, display_name TEXT NOT NULL, description TEXT NOT NULL, etag TEXT NOT NULL,
+     create_time INTEGER NOT NULL, update_time INTEGER NOT NULL) STRICT, WITHOUT ROWID`,
+  `CREATE INDEX groups_parent ON groups (parent, email)`,
   `CREATE TABLE group_members (group_email TEXT NOT NULL, member TEXT NOT NULL, PRIMARY KEY (group_email, member)) STRICT, WITHOUT ROWID`,
   `CREATE INDEX group_members_member ON group_members (member)`,
   `CREATE TABLE roles (name TEXT PRIMARY KEY, parent TEXT NOT NULL, title TEXT NOT NULL, description TEXT NOT NULL, stage TEXT NOT NULL, permissions TEXT NOT NULL, etag TEXT NOT NULL,
