@@ -1,32 +1,26 @@
 /**
- * Composition root: the only file that builds the whole program. Reads top to bottom as the program is made: state, identity, policy,
- * services, doors, tasks' network, runner. Everything below main gets what it needs as arguments and imports nothing upwards.
+ * Composition root: the only file that builds the whole program. Reads top to bottom as the program is made: state, the front (policy,
+ * services, doors, metadata server), which is loaded when somebody asks, listener, runner. Everything below main gets what it needs as
+ * arguments and imports nothing upwards. What this file imports, every start waits for.
  */
 
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { refuseWideAnonymity } from './compose/anonymity.ts';
-import { dispatchDeps, measureRunner } from './compose/dispatch.ts';
 import { createDriver } from './compose/driver.ts';
-import { createIdentity, taskLookup } from './compose/identity.ts';
-import { createMintPermission } from './compose/minting.ts';
-import { createPolicy } from './compose/policy.ts';
-import { readSeed, seedOnStart } from './compose/seed-on-start.ts';
-import { createApis } from './compose/services.ts';
+import { createLazyFront } from './compose/lazy-front.ts';
+import { measureRunner } from './compose/measure-runner.ts';
+import { isNewStore, readSeed } from './compose/read-seed.ts';
 import { openState, startHousekeeping, type Undo } from './compose/state.ts';
 import type { Config } from './config.ts';
 import { unavailable } from './errors.ts';
 import { ensureOwnerToken } from './identity/owner-token.ts';
-import { createMetadataServer } from './metadata/server.ts';
+import { createTokens } from './identity/tokens.ts';
 import type { Driver, TaskListeners } from './runner/driver.ts';
 import { createLeaseTable } from './runner/lease-table.ts';
 import { createRunner, type Runner } from './runner/loop.ts';
-import { createApiDoor } from './server/api-door.ts';
-import { createDispatch } from './server/dispatch.ts';
 import { type Listener, listen } from './server/listen.ts';
 import { createLogger } from './server/logger.ts';
 import { createMetrics } from './server/metrics.ts';
-import { createPeers } from './server/peer.ts';
 import { announce, retract, writePrivate } from './server/status-file.ts';
 import type { StatusFacts } from './services/control/control.ts';
 import type { Api } from './services/service.ts';
@@ -42,7 +36,7 @@ export interface RunningServer {
   /** Holds the owner's token, mode 0600. */
   readonly tokenFile: string;
   /** Everything that is served, for tools that walk the APIs. */
-  readonly apis: readonly Api[];
+  apis(): Promise<readonly Api[]>;
   /** Ends requests and lets go of the engine; with `killOnStop` running containers are killed, else the next start adopts them. */
   close(): Promise<void>;
 }
@@ -79,59 +73,43 @@ async function build(config: Config, log: Logger, givenDriver: Driver | undefine
   const seed = await readSeed(config);
   const { store, logs, logsOpened, instanceId } = await openState(config, log, undo);
   retract(config);
-  const names = new Set([config.host.toLowerCase(), ...config.allowedHost.map((name) => name.toLowerCase())]);
-  const identity = createIdentity(store, names);
-  undo.push(startHousekeeping(store, identity.tokens, log));
-  const { authorizer, catalogue, orgPolicies } = createPolicy(store, logs);
+  const tokens = createTokens({ store: accessTokenStore(store), clock: systemClock });
+  undo.push(startHousekeeping(store, tokens, log));
   const metrics = createMetrics();
-  const deps = dispatchDeps({ config, store, logs, identity, authorizer, catalogue, metrics, log });
-  const dispatch = createDispatch(deps);
-
   const leases = createLeaseTable();
   const driver = givenDriver ?? (await createDriver(config, instanceId, seed, log, process.env));
-  // The three that know each other only when all are built: status reads the runner, the runner's network serves the door.
+  const names = new Set([config.host.toLowerCase(), ...config.allowedHost.map((name) => name.toLowerCase())]);
+  // What knows the others only when all are built: status reads the runner, the runner's network serves the door.
   const late: { runner?: Runner; listener?: Listener; facts?: StatusFacts } = {};
-  const limits = {
-    ...(config.maxJobs === 0 ? {} : { jobsPerRegion: config.maxJobs }),
-    ...(config.maxRunningExecutions === 0 ? {} : { runningExecutionsPerRegion: config.maxRunningExecutions }),
-  };
-  const apis = createApis({ store, logs, catalogue, authorizer, orgPolicies, identity, limits }, () => {
-    const now = late.runner?.status();
-    if (late.facts === undefined || now === undefined) throw unavailable('The server is starting.');
-    return { ...late.facts, runningAttempts: now.attempts, openExecutions: now.executions, driver: { ...late.facts.driver, available: now.available } };
+  const front = createLazyFront({
+    config,
+    store,
+    logs,
+    tokens,
+    names,
+    leases,
+    metrics,
+    log,
+    ownPort: () => late.listener?.port,
+    isReady: () => late.runner?.status().available === true,
+    status() {
+      const now = late.runner?.status();
+      if (late.facts === undefined || now === undefined) throw unavailable('The server is starting.');
+      return { ...late.facts, runningAttempts: now.attempts, openExecutions: now.executions, driver: { ...late.facts.driver, available: now.available } };
+    },
   });
-  await seedOnStart(config, seed, store, apis, deps);
-  await refuseWideAnonymity(config, store, authorizer, log);
+  undo.push(() => front.close());
+  if (seed !== undefined || (await isNewStore(store))) await (await front.open()).seed(seed);
+  if (config.anonymousAs.length > 0) await (await front.open()).checkAnonymity();
   const tokenFile = join(config.dataDir, OWNER_TOKEN_FILE);
   const last = { find: () => findSetting(store.read, 'owner-token'), update: (hash: string) => store.write(({ db }) => updateSetting(db, 'owner-token', hash)) };
-  await ensureOwnerToken({ file: tokenFile, owner: config.owner, tokens: identity.tokens, store: accessTokenStore(store), write: writePrivate, last });
-
-  const metadata = createMetadataServer({
-    lookup: taskLookup(store, leases, identity.accounts),
-    tokens: identity.tokens,
-    idTokens: identity.idTokens,
-    isActive: async (email) => (await identity.accounts.get(email)).active,
-    canMint: createMintPermission({ store, authorizer, orgPolicies }),
-    log,
-  });
-  undo.push(() => metadata.close());
+  await ensureOwnerToken({ file: tokenFile, owner: config.owner, tokens, store: accessTokenStore(store), write: writePrivate, last });
   const listeners: TaskListeners = {
-    metadata: (socket) => metadata.serve(socket),
+    metadata: (socket) => front.metadata(socket),
     api: (socket) => (late.listener === undefined ? socket.destroy() : late.listener.connect(socket)),
     isLeased: (address) => leases.isLeased(address),
   };
-  const handler = createApiDoor({
-    names,
-    apis,
-    dispatch,
-    keys: identity.keys,
-    metrics,
-    log,
-    peerOf: createPeers(() => late.listener?.port),
-    anonymousAs: config.anonymousAs[0],
-    isReady: () => late.runner?.status().available === true,
-  });
-  late.listener = await listen({ host: config.host, port: config.port, handler });
+  late.listener = await listen({ host: config.host, port: config.port, handler: front.handler });
   const url = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${late.listener.port}`;
   undo.push(() => late.listener?.close(SHUTDOWN_GRACE_MS));
 
@@ -170,5 +148,7 @@ async function build(config: Config, log: Logger, givenDriver: Driver | undefine
   undo.push(() => retract(config));
   announce(config, { url, tokenFile, pid: process.pid });
   log.info({ url, driver: driver.name, dataDir: config.dataDir }, `actas ${version()} serves on ${url} (${info.description})`);
-  return { url, tokenFile, apis };
+  // Not part of the start, but soon wanted.
+  setImmediate(() => front.warmUp());
+  return { url, tokenFile, apis: async () => (await front.open()).apis };
 }

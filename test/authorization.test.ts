@@ -28,7 +28,7 @@ let server: TestServer;
 let samples: readonly Sample[];
 beforeAll(async () => {
   server = await startTestServer();
-  samples = await sampleRequests(server.apis);
+  samples = await sampleRequests(await server.apis());
 });
 afterAll(() => server.close());
 
@@ -48,7 +48,7 @@ describe('authorisation of every RPC', () => {
   test('sees them all', async () => {
     expect(samples.filter(isServed).length).toBeGreaterThan(55);
     const served = new Set(samples.map((s) => s.name));
-    const missing = (await allServices(server.apis))
+    const missing = (await allServices(await server.apis()))
       .flatMap((service) =>
         service.desc.methods.filter((method) => service.methods[method.localName] !== 'unimplemented').map((method) => `${service.desc.typeName}.${method.name}`),
       )

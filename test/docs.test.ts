@@ -102,7 +102,7 @@ describe('documentation', () => {
   test('errors.md lists exactly the methods that answer 501', async () => {
     const dataDir = mkdtempSync(join(tmpdir(), 'actas-docs-'));
     const server = await startServer(loadConfig({ dataDir, port: 0, driver: 'fake', logLevel: 'silent' }, {}));
-    const actual = (await allServices(server.apis)).flatMap(({ host, desc, methods }) => {
+    const actual = (await allServices(await server.apis())).flatMap(({ host, desc, methods }) => {
       const names = desc.methods.filter((method) => methods[method.localName] === 'unimplemented').map((method) => method.name);
       return names.length === 0 ? [] : [`${host} ${desc.typeName} ${names.length === desc.methods.length ? 'all' : names.sort().join(' ')}`];
     });

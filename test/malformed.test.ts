@@ -14,7 +14,7 @@ let server: TestServer;
 let samples: readonly Sample[];
 beforeAll(async () => {
   server = await startTestServer();
-  samples = (await sampleRequests(server.apis)).filter((s) => s.service.methods[s.method.localName] !== 'unimplemented');
+  samples = (await sampleRequests(await server.apis())).filter((s) => s.service.methods[s.method.localName] !== 'unimplemented');
 });
 afterAll(() => server.close());
 

@@ -1,11 +1,10 @@
-/** What dispatch needs, and what is measured beside it. */
+/** What dispatch needs. */
 
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import { parsePrincipal } from '../identity/principal.ts';
 import type { Authorizer } from '../policy/authorizer.ts';
 import type { RoleCatalogue } from '../policy/catalogue.ts';
-import type { Runner } from '../runner/loop.ts';
 import type { AuditEntry, DispatchDeps } from '../server/dispatch.ts';
 import type { Metrics } from '../server/metrics.ts';
 import type { Store } from '../store/database.ts';
@@ -58,12 +57,4 @@ export function dispatchDeps(parts: {
           });
     },
   };
-}
-
-export function measureRunner(metrics: Metrics, runner: Runner, logs: LogStore): void {
-  metrics.gauge('actas_attempts_running', 'Attempts of tasks that are alive.', () => runner.status().attempts);
-  metrics.gauge('actas_executions_open', 'Executions that this control plane drives.', () => runner.status().executions);
-  metrics.gauge('actas_attempts_started_total', 'Attempts started since the start.', () => runner.status().counters.attemptsStarted);
-  metrics.gauge('actas_engine_available', '1 while the container engine can be reached.', () => Number(runner.status().available));
-  metrics.gauge('actas_audit_dropped_total', 'Audit entries that could not be kept.', () => logs.stats().auditDropped);
 }

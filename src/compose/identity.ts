@@ -5,10 +5,9 @@ import { createAssertions } from '../identity/assertion.ts';
 import { createAuthenticator } from '../identity/authenticator.ts';
 import { createIdTokens } from '../identity/id-tokens.ts';
 import { createSigningKeys } from '../identity/signing-keys.ts';
-import { createTokens } from '../identity/tokens.ts';
+import type { Tokens } from '../identity/tokens.ts';
 import type { TaskIdentity } from '../metadata/server.ts';
 import type { LeaseTable } from '../runner/lease-table.ts';
-import { accessTokenStore } from '../store/access-tokens.ts';
 import type { Store } from '../store/database.ts';
 import { findProject } from '../store/projects.ts';
 import { accountKeyStore } from '../store/service-account-keys.ts';
@@ -19,8 +18,7 @@ import { systemClock } from '../timestamp.ts';
 export type Identity = ReturnType<typeof createIdentity>;
 
 /** @param names under which this server may be addressed, without ports; more may join while it serves */
-export function createIdentity(store: Store, names: ReadonlySet<string>) {
-  const tokens = createTokens({ store: accessTokenStore(store), clock: systemClock });
+export function createIdentity(store: Store, names: ReadonlySet<string>, tokens: Tokens) {
   const keys = createSigningKeys({ store: signingKeyStore(store), clock: systemClock });
   const accounts = createAccountStatuses(async (email) => ({
     active: await isServiceAccountActive(store.read, email),

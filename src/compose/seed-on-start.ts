@@ -1,33 +1,16 @@
-import { readFileSync } from 'node:fs';
 import { create, fromJson } from '@bufbuild/protobuf';
 import type { Config } from '../config.ts';
 import { JobSchema, Jobs, UpdateJobRequestSchema } from '../gen/google/cloud/run/v2/job_pb.js';
 import { parsePrincipal } from '../identity/principal.ts';
-import type { Seed } from '../seed/seed.ts';
+import { applySeed } from '../seed/apply.ts';
+import { defaultSeed, type Seed } from '../seed/seed.ts';
 import { createDispatch, type DispatchDeps } from '../server/dispatch.ts';
 import type { Api } from '../services/service.ts';
 import type { Store } from '../store/database.ts';
-import { listOrganizations } from '../store/organizations.ts';
-import { listProjects } from '../store/projects.ts';
 import { systemClock } from '../timestamp.ts';
 
-/** @throws SeedError */
-export async function readSeed(config: Config): Promise<Seed | undefined> {
-  if (config.seed === undefined) return undefined;
-  const { parseSeed, SeedError } = await import('../seed/seed.ts');
-  try {
-    return parseSeed(readFileSync(config.seed, 'utf8'), config.seed);
-  } catch (error) {
-    if (error instanceof SeedError) throw error;
-    throw new Error(`The seed ${config.seed} cannot be read: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
-  }
-}
-
-/** What a data directory holds at its start: the seed's declarations, or organization, folder and project of the default. Applied once each. */
+/** Applies the seed's declarations, or organization, folder and project of the default. Each is applied once. */
 export async function seedOnStart(config: Config, seed: Seed | undefined, store: Store, apis: readonly Api[], deps: DispatchDeps): Promise<void> {
-  const isNew = (await listOrganizations(store.read, { limit: 1 })).length === 0 && (await listProjects(store.read, { limit: 1 })).length === 0;
-  if (seed === undefined && !isNew) return;
-  const [{ applySeed }, { defaultSeed }] = await Promise.all([import('../seed/apply.ts'), import('../seed/seed.ts')]);
   // A seed is the word of whoever owns the data directory: its jobs go the way of every request, but nobody's policy can refuse them.
   const trusted = createDispatch({
     ...deps,

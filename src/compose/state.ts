@@ -7,7 +7,6 @@ import type { Tokens } from '../identity/tokens.ts';
 import { lockDataDir } from '../store/data-dir-lock.ts';
 import { openStore, type Store } from '../store/database.ts';
 import { type LogStore, startLogStore } from '../store/log-store.ts';
-import { deleteExpired } from '../store/retention.ts';
 import { findSetting, updateSetting } from '../store/settings.ts';
 import { systemClock } from '../timestamp.ts';
 
@@ -41,7 +40,7 @@ async function instanceOf(store: Store): Promise<string> {
 /** Forgets what nobody needs any more. @returns stops */
 export function startHousekeeping(store: Store, tokens: Tokens, log: Logger): () => void {
   const timer = setInterval(() => {
-    for (const work of [tokens.deleteExpired(), deleteExpired(store, systemClock.now())])
+    for (const work of [tokens.deleteExpired(), import('../store/retention.ts').then(({ deleteExpired }) => deleteExpired(store, systemClock.now()))])
       work.catch((error: unknown) => log.warn({ err: error }, 'what has expired was not removed'));
   }, 3_600_000).unref();
   return () => clearInterval(timer);

@@ -3,7 +3,8 @@ import { type Probe as ApiProbe, type Container, EmptyDirVolumeSource_Medium, ty
 import type { TaskTemplate } from '../gen/google/cloud/run/v2/task_template_pb.js';
 import { parseBytes } from '../quantity.ts';
 import { lastId } from '../resource-name.ts';
-import type { AttemptId, AttemptSpec, ContainerSpec, Probe, TaskNetwork, VolumeSpec } from './driver.ts';
+import { attemptId } from './attempt-id.ts';
+import type { AttemptSpec, ContainerSpec, Probe, TaskNetwork, VolumeSpec } from './driver.ts';
 import type { Resources } from './resources.ts';
 import { containerName } from './unserved.ts';
 
@@ -29,10 +30,6 @@ export interface Surroundings {
 
 /** `169.254.169.254` on every Google machine. */
 const METADATA_ADDRESS = '169.254.169.254';
-
-export function attemptId(taskUid: string, attempt: number): AttemptId {
-  return `${taskUid}-${attempt}`;
-}
 
 /** @param task.address the leased address or host name */
 export function buildAttemptSpec(

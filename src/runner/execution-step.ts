@@ -14,7 +14,7 @@ import { insertLeases, type LeaseRow, releaseLease } from '../store/leases.ts';
 import { type TaskRow, taskFromRow, taskToRow } from '../store/tasks.ts';
 import { executionState, findTaskByUid, leaseOwnerName, listTasksInState, type TaskCounts, taskState, updateTask } from '../store/work.ts';
 import { MICROS_PER_MILLI, MICROS_PER_SECOND, type Micros, toTimestamp } from '../timestamp.ts';
-import { attemptId } from './attempt-spec.ts';
+import { attemptId } from './attempt-id.ts';
 import { findCondition, setCondition } from './conditions.ts';
 import type { RunnerContext } from './context.ts';
 import type { AttemptExit } from './driver.ts';

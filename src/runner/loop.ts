@@ -21,13 +21,13 @@ import {
   renewLeases,
 } from '../store/work.ts';
 import { type Clock, MICROS_PER_SECOND } from '../timestamp.ts';
+import { attemptId } from './attempt-id.ts';
 import type { AttemptRun } from './attempt-run.ts';
-import { attemptId } from './attempt-spec.ts';
 import type { RunnerContext, RunnerCounters, RunnerLimits } from './context.ts';
 import type { AttemptId, Driver, DriverInfo, DriverListener, TaskListeners } from './driver.ts';
-import { createExecutionRun, type ExecutionRun } from './execution-run.ts';
+import type { ExecutionRun } from './execution-run.ts';
 import { createImageResolver } from './image-resolver.ts';
-import { createJobReconciler } from './job-reconciler.ts';
+import type { JobReconciler } from './job-reconciler.ts';
 import { createLeaseTable, type LeaseTable } from './lease-table.ts';
 import type { Log } from './log.ts';
 import type { LogSink } from './log-sink.ts';
@@ -108,7 +108,7 @@ export function createRunner(deps: RunnerDeps): Runner {
   const unreleased = new Set<string>();
   let ignoreCommits: () => void = () => undefined;
   let cancelRenewal: () => void = () => undefined;
-  let jobs: ReturnType<typeof createJobReconciler> | undefined;
+  let jobs: JobReconciler | undefined;
   let context: RunnerContext | undefined;
   let engine = { available: true, reason: '' };
   let isStopping = false;
@@ -140,6 +140,8 @@ export function createRunner(deps: RunnerDeps): Runner {
     const wish = { owner, now: clock.now(), leaseSeconds: limits.leaseSeconds, limit: room };
     // Looked at first: a claim of nothing would still be a transaction.
     if (!engine.available || (await listClaimableExecutions(store.read, wish)).length === 0) return;
+    // Loaded when there is something to run: a start need not wait for it.
+    const { createExecutionRun } = await import('./execution-run.ts');
     const rows = await store.write((tx) => claimExecutions(tx.db, { ...wish, now: clock.now() }));
     for (const row of rows) {
       if (runs.has(row.uid)) continue;
@@ -159,7 +161,10 @@ export function createRunner(deps: RunnerDeps): Runner {
   };
   const look = async (current: RunnerContext) => {
     counters.iterations++;
-    for (const job of await listReconcilingJobs(store.read, MAX_RECONCILING_JOBS)) jobs?.look(job);
+    for (const job of await listReconcilingJobs(store.read, MAX_RECONCILING_JOBS)) {
+      jobs ??= (await import('./job-reconciler.ts')).createJobReconciler(current, scan);
+      jobs.look(job);
+    }
     await claim(current);
     for (const uid of await listEndingExecutions(store.read, owner)) runs.get(uid)?.poke();
   };
@@ -219,7 +224,6 @@ export function createRunner(deps: RunnerDeps): Runner {
         apiUrl: deps.apiUrl ?? (() => undefined),
         metadataPort: deps.metadataPort ?? (() => undefined),
       };
-      jobs = createJobReconciler(context, scan);
       ignoreCommits = store.onCommit('work', scan);
       void renew();
       return info;

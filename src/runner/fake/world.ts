@@ -26,6 +26,9 @@ import { createRunner, type Runner } from '../loop.ts';
 import { until } from '../until.ts';
 import { createMemoryLogSink, type MemoryLogSink } from './log-sink.ts';
 import { createMovableTime, type MovableTime } from './movable-time.ts';
+// What the loop loads when there is work: not in the middle of a test, whose time moves on meanwhile.
+import '../execution-run.ts';
+import '../job-reconciler.ts';
 
 const PARENT = 'projects/demo/locations/us-central1';
 

@@ -1,0 +1,93 @@
+/**
+ * What answers: the API's door with all that stands behind it, and the tasks' metadata server. Most of the program's code is here, and
+ * nobody needs it before a first request, so `lazy-front.ts` loads it then: a start does not wait for it.
+ */
+import type { Logger } from 'pino';
+import type { Config } from '../config.ts';
+import type { Tokens } from '../identity/tokens.ts';
+import { createMetadataServer, type MetadataServer } from '../metadata/server.ts';
+import type { LeaseTable } from '../runner/lease-table.ts';
+import type { Seed } from '../seed/seed.ts';
+import { createApiDoor } from '../server/api-door.ts';
+import { createDispatch } from '../server/dispatch.ts';
+import type { Handler } from '../server/listen.ts';
+import type { Metrics } from '../server/metrics.ts';
+import { createPeers } from '../server/peer.ts';
+import type { StatusFacts } from '../services/control/control.ts';
+import type { Api } from '../services/service.ts';
+import type { Store } from '../store/database.ts';
+import type { LogStore } from '../store/log-store.ts';
+import { refuseWideAnonymity } from './anonymity.ts';
+import { dispatchDeps } from './dispatch.ts';
+import { createIdentity, taskLookup } from './identity.ts';
+import { createMintPermission } from './minting.ts';
+import { createPolicy } from './policy.ts';
+import { createApis } from './services.ts';
+
+/** What a start has made before anybody asks. */
+export interface FrontParts {
+  readonly config: Config;
+  readonly store: Store;
+  readonly logs: LogStore;
+  readonly tokens: Tokens;
+  /** Under which this server may be addressed, without ports; more may join while it serves. */
+  readonly names: ReadonlySet<string>;
+  readonly leases: LeaseTable;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  /** The port of the server's own listener, once it is bound. */
+  ownPort(): number | undefined;
+  /** @throws UNAVAILABLE before it serves */
+  status(): StatusFacts;
+  /** Whether containers can be started now. */
+  isReady(): boolean;
+}
+
+export interface Front {
+  readonly apis: readonly Api[];
+  readonly handler: Handler;
+  readonly metadata: MetadataServer;
+  /** Applies what a data directory holds at its start. @throws Error for what cannot be applied */
+  seed(seed: Seed | undefined): Promise<void>;
+  /** @throws Error where `--anonymous-as` would lend too much */
+  checkAnonymity(): Promise<void>;
+}
+
+export function createFront(parts: FrontParts): Front {
+  const { config, store, logs, names, leases, metrics, log } = parts;
+  const identity = createIdentity(store, names, parts.tokens);
+  const { authorizer, catalogue, orgPolicies } = createPolicy(store, logs);
+  const deps = dispatchDeps({ config, store, logs, identity, authorizer, catalogue, metrics, log });
+  const dispatch = createDispatch(deps);
+  const limits = {
+    ...(config.maxJobs === 0 ? {} : { jobsPerRegion: config.maxJobs }),
+    ...(config.maxRunningExecutions === 0 ? {} : { runningExecutionsPerRegion: config.maxRunningExecutions }),
+  };
+  const apis = createApis({ store, logs, catalogue, authorizer, orgPolicies, identity, limits }, () => parts.status());
+  const metadata = createMetadataServer({
+    lookup: taskLookup(store, leases, identity.accounts),
+    tokens: identity.tokens,
+    idTokens: identity.idTokens,
+    isActive: async (email) => (await identity.accounts.get(email)).active,
+    canMint: createMintPermission({ store, authorizer, orgPolicies }),
+    log,
+  });
+  const handler = createApiDoor({
+    names,
+    apis,
+    dispatch,
+    keys: identity.keys,
+    metrics,
+    log,
+    peerOf: createPeers(() => parts.ownPort()),
+    anonymousAs: config.anonymousAs[0],
+    isReady: () => parts.isReady(),
+  });
+  return {
+    apis,
+    handler,
+    metadata,
+    seed: async (seed) => (await import('./seed-on-start.ts')).seedOnStart(config, seed, store, apis, deps),
+    checkAnonymity: () => refuseWideAnonymity(config, store, authorizer, log),
+  };
+}
