@@ -3,7 +3,8 @@ import type Dockerode from 'dockerode';
 import type { AttemptSpec, ContainerSpec } from '../driver.ts';
 import { containerName, LABEL_ATTEMPT, LABEL_CONTAINER, LABEL_OWNER, LABEL_PLAN, networkName, sandboxName, volumeName } from './labels.ts';
 import { PAUSE_IMAGE } from './pause-image.ts';
-import { partMounts, type VolumePart, volumeParts } from './volume-parts.ts';
+import type { Ulimit } from './podman.ts';
+import { type PartMount, partMounts, type VolumePart, volumeParts } from './volume-parts.ts';
 
 export interface Naming {
   readonly dataDirId: string;
@@ -23,9 +24,17 @@ export type Hosts = readonly { readonly name: string; readonly address: string }
 const CAPABILITIES = ['CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'FSETID', 'KILL', 'NET_BIND_SERVICE', 'SETGID', 'SETPCAP', 'SETUID', 'SYS_CHROOT'];
 /** A fork bomb ends here, not on the host. Cloud Run states no such limit; programs with this many threads are not known. */
 const PIDS = 16_384;
+const PAGE_BYTES = 4096;
+
+/** The kind of engine, as far as containers are made in another way for it. */
+export interface Flavour {
+  readonly podman: boolean;
+  /** Limits to name where the engine's own choice would not do. */
+  readonly ulimits: readonly Ulimit[];
+}
 
 /** Limits that are the same for all containers of ours. */
-function common(podman: boolean): Dockerode.HostConfig {
+function common({ podman, ulimits }: Flavour): Dockerode.HostConfig {
   return {
     AutoRemove: false,
     RestartPolicy: { Name: 'no' },
@@ -37,6 +46,7 @@ function common(podman: boolean): Dockerode.HostConfig {
     PublishAllPorts: false,
     // No rotation, even where the engine's own configuration asks for it: rotation drops lines that nobody has read yet. The file goes
     // with the container, which is removed once its output is kept. Podman knows the driver by another name, and keeps everything by default.
+    ...(ulimits.length === 0 ? {} : { Ulimits: [...ulimits] }),
     ...(podman ? {} : { LogConfig: { Type: 'json-file', Config: { 'max-size': '1000t', 'max-file': '1', compress: 'false' } } }),
   };
 }
@@ -56,25 +66,25 @@ function networking(
 }
 
 /** The only container of an attempt. */
-export function singleOptions(naming: Naming, attempt: AttemptSpec, container: ContainerSpec, hosts: Hosts, podman: boolean): Dockerode.ContainerCreateOptions {
+export function singleOptions(naming: Naming, attempt: AttemptSpec, container: ContainerSpec, hosts: Hosts, flavour: Flavour): Dockerode.ContainerCreateOptions {
   const network = networking(naming, attempt, hosts);
-  return withNetwork(containerOptions(naming, attempt, container, containerName(naming.scope, attempt.id), network.host, podman), network.config);
+  return withNetwork(containerOptions(naming, attempt, container, containerName(naming.scope, attempt.id), network.host, flavour), network.config);
 }
 
 /** One of several containers of an attempt, in its sandbox's network. */
-export function memberOptions(naming: Naming, plan: Plan, container: ContainerSpec, podman: boolean): Dockerode.ContainerCreateOptions {
+export function memberOptions(naming: Naming, plan: Plan, container: ContainerSpec, flavour: Flavour): Dockerode.ContainerCreateOptions {
   return containerOptions(
     naming,
     plan,
     container,
     containerName(naming.scope, plan.id, container.name),
     { NetworkMode: `container:${sandboxName(naming.scope, plan.id)}` },
-    podman,
+    flavour,
   );
 }
 
 /** The container that holds the attempt's network, and its volumes in memory, which would be emptied when nobody has them mounted. */
-export function sandboxOptions(naming: Naming, attempt: AttemptSpec, hosts: Hosts, podman: boolean): Dockerode.ContainerCreateOptions {
+export function sandboxOptions(naming: Naming, attempt: AttemptSpec, hosts: Hosts, flavour: Flavour): Dockerode.ContainerCreateOptions {
   const network = networking(naming, attempt, hosts);
   const plan: Plan = { id: attempt.id, labels: attempt.labels, containers: attempt.containers, volumes: attempt.volumes };
   return withNetwork(
@@ -82,14 +92,21 @@ export function sandboxOptions(naming: Naming, attempt: AttemptSpec, hosts: Host
       name: sandboxName(naming.scope, attempt.id),
       Image: PAUSE_IMAGE,
       Labels: { ...peopleLabels(attempt.labels), [LABEL_OWNER]: naming.dataDirId, [LABEL_ATTEMPT]: attempt.id, [LABEL_PLAN]: JSON.stringify(plan) },
-      HostConfig: { ...common(podman), ...network.host, CapAdd: [], Mounts: volumeParts(attempt).map(({ name }) => mount(naming, attempt.id, name, `/volumes/${name}`)) },
+      HostConfig: { ...common(flavour), ...network.host, CapAdd: [], Mounts: sandboxMounts(attempt).map(({ name, path }) => mount(naming, attempt.id, name, path)) },
     },
     network.config,
   );
 }
 
-export function volumeOptions(naming: Naming, attempt: AttemptSpec, { name, volume }: VolumePart): Dockerode.VolumeCreateOptions {
-  const size = volume.sizeBytes === undefined ? '' : `,size=${volume.sizeBytes}`;
+/** The sandbox holds all volumes, so that those in memory keep what is in them from the first container to the last. */
+export function sandboxMounts(attempt: Pick<AttemptSpec, 'containers' | 'volumes'>): readonly PartMount[] {
+  return volumeParts(attempt).map((part) => ({ ...part, path: `/volumes/${part.name}` }));
+}
+
+export function volumeOptions(naming: Naming, attempt: AttemptSpec, { name, volume }: VolumePart, { podman }: Flavour): Dockerode.VolumeCreateOptions {
+  // Podman takes `size` for a quota of the disk, and refuses it; the kernel takes a number of pages as well (tmpfs(5)), which are of 4 KiB nearly everywhere.
+  const limit = podman ? `nr_blocks=${Math.ceil((volume.sizeBytes ?? 0) / PAGE_BYTES)}` : `size=${volume.sizeBytes}`;
+  const size = volume.sizeBytes === undefined ? '' : `,${limit}`;
   return {
     Name: volumeName(naming.scope, attempt.id, name),
     Labels: { [LABEL_OWNER]: naming.dataDirId, [LABEL_ATTEMPT]: attempt.id },
@@ -97,7 +114,14 @@ export function volumeOptions(naming: Naming, attempt: AttemptSpec, { name, volu
   };
 }
 
-function containerOptions(naming: Naming, attempt: Plan, container: ContainerSpec, name: string, network: Dockerode.HostConfig, podman: boolean): Dockerode.ContainerCreateOptions {
+function containerOptions(
+  naming: Naming,
+  attempt: Plan,
+  container: ContainerSpec,
+  name: string,
+  network: Dockerode.HostConfig,
+  flavour: Flavour,
+): Dockerode.ContainerCreateOptions {
   return {
     name,
     Image: container.image,
@@ -110,7 +134,7 @@ function containerOptions(naming: Naming, attempt: Plan, container: ContainerSpe
     Healthcheck: { Test: ['NONE'] },
     StopSignal: 'SIGTERM',
     HostConfig: {
-      ...common(podman),
+      ...common(flavour),
       ...network,
       PidsLimit: PIDS,
       ...(container.cpuMillis > 0 ? { NanoCpus: container.cpuMillis * 1_000_000 } : {}),

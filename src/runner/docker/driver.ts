@@ -12,15 +12,16 @@ import type Docker from 'dockerode';
 import type { AttemptId, AttemptSpec, Driver, DriverInfo, DriverListener, LogCursor, LogLine, TaskListeners } from '../driver.ts';
 import { ImageError } from '../driver.ts';
 import { when } from './attempt.ts';
-import type { Naming } from './container-options.ts';
+import type { Flavour, Naming } from './container-options.ts';
 import { type Connection, connect, type Environment } from './endpoint.ts';
-import { isStatus, removeAttemptObjects } from './engine-calls.ts';
+import { isStatus, outputOf, removeAttemptObjects } from './engine-calls.ts';
 import { type EventFeed, followEvents } from './engine-events.ts';
 import { createImages, type Images } from './images.ts';
 import { LABEL_ATTEMPT, LABEL_OWNER, scopeOf } from './labels.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { followAll, type LogSource } from './logs.ts';
 import { ensurePauseImage } from './pause-image.ts';
+import { podmanUlimits } from './podman.ts';
 import { type OpenNetwork, openNetwork } from './task-network.ts';
 
 /** The shape of services/service.ts's Log. */
@@ -52,6 +53,15 @@ interface Session {
   readonly images: Images;
   readonly network: OpenNetwork;
   readonly events: EventFeed;
+  readonly isPodman: boolean;
+}
+
+interface SystemInfo {
+  readonly NCPU: number;
+  readonly MemTotal: number;
+  readonly Architecture: string;
+  readonly OSType: string;
+  readonly CgroupVersion?: string;
 }
 
 /** How long a reader of logs waits before it looks again by itself: the events wake it earlier. */
@@ -121,20 +131,13 @@ async function beginSession(
   const { docker, endpoint } = connection;
   const [version, info] = await Promise.all([docker.version(), docker.info()]);
   // The Engine API's SystemInfo; dockerode gives it no type.
-  const { NCPU: cpus, MemTotal: memory, Architecture: architecture, OSType: os } = info as { NCPU: number; MemTotal: number; Architecture: string; OSType: string };
+  const { NCPU: cpus, MemTotal: memory, Architecture: architecture, OSType: os, CgroupVersion: cgroupVersion } = info as SystemInfo;
   if (os !== 'linux') throw new Error(`The container engine at ${endpoint.url} runs ${os} containers; actas needs Linux containers.`);
   // Podman names itself among the components; they are missing on old engines.
   const components: readonly { readonly Name: string }[] = (version as { Components?: { Name: string }[] }).Components ?? [];
   const podman = components.some((component) => component.Name.startsWith('Podman'));
-  await sweep(docker, naming, request.keep, options.log);
-  const network = await openNetwork({
-    docker,
-    naming,
-    isLocal: endpoint.url.startsWith('unix://'),
-    podman,
-    ...(request.listeners === undefined ? {} : { listeners: request.listeners }),
-    ...(options.forceNetwork === undefined ? {} : { force: options.forceNetwork }),
-  });
+  const isLocal = endpoint.url.startsWith('unix://');
+  const flavour: Flavour = { podman, ulimits: podman ? await podmanUlimits(isLocal) : [] };
   let pause: Promise<void> | undefined;
   const ensurePause = () => {
     pause ??= ensurePauseImage(docker, architecture).catch((error: unknown) => {
@@ -143,13 +146,28 @@ async function beginSession(
     });
     return pause;
   };
-  const { listener } = request;
-  const lifecycle = new Lifecycle({ docker, naming, listener, log: options.log, podman, hosts: network.hosts, ensurePause, cannotProbe: !network.hostReachesContainers });
-  const events = followEvents(docker, naming.dataDirId, {
-    event: (event) => lifecycle.handle(event),
-    resync: () => lifecycle.resync(),
-    available: (available, reason) => listener.available(available, reason),
+  await sweep(docker, naming, request.keep, options.log);
+  const network = await openNetwork({
+    docker,
+    naming,
+    isLocal,
+    flavour,
+    ensurePause,
+    ...(request.listeners === undefined ? {} : { listeners: request.listeners }),
+    ...(options.forceNetwork === undefined ? {} : { force: options.forceNetwork }),
   });
+  const { listener } = request;
+  const lifecycle = new Lifecycle({ docker, naming, listener, log: options.log, flavour, hosts: network.hosts, ensurePause, cannotProbe: !network.hostReachesContainers });
+  const events = followEvents(
+    docker,
+    naming.dataDirId,
+    {
+      event: (event) => lifecycle.handle(event),
+      resync: () => lifecycle.resync(),
+      available: (available, reason) => listener.available(available, reason),
+    },
+    { podman },
+  );
   try {
     await events.ready;
   } catch (error) {
@@ -159,19 +177,29 @@ async function beginSession(
   }
   const images = createImages({ docker, environment: options.environment ?? {}, mapping: options.images ?? {}, log: options.log });
   return {
-    session: { connection, lifecycle, images, network, events },
+    session: { connection, lifecycle, images, network, events, isPodman: podman },
     info: {
       description: `${podman ? 'Podman' : 'Docker'} ${version.Version} at ${endpoint.url} (${endpoint.from})`,
       cpuMillis: cpus * 1000,
       memoryBytes: memory,
       network: network.network,
       warnings: [
-        ...(podman ? ['Podman is reached through its Docker API, but does not pass all tests of this driver yet: expect attempts that do not start. Docker does.'] : []),
+        ...(podman ? podmanWarnings(version.Version, cgroupVersion) : []),
         ...network.warnings,
         'The size limit of an emptyDir volume on disk is not enforced by this engine.',
       ],
     },
   };
+}
+
+/** What Podman's Docker API does not give us, in words. */
+function podmanWarnings(version: string, cgroupVersion: string | undefined): readonly string[] {
+  return [
+    `Podman ${version} tells the times of log lines in whole seconds only.`,
+    ...(cgroupVersion === '1'
+      ? ['With control groups of version 1 Podman does not tell that memory ran out: such a task is seen to end by a signal, or with an exit code of its own.']
+      : []),
+  ];
 }
 
 /** Removes what this data directory left and nobody wants: attempts that are not kept, volumes without one, networks of another name. */
@@ -205,8 +233,8 @@ async function* readLogs(session: Session, id: AttemptId, from: LogCursor, signa
       async connect(stop) {
         const dockerId = member()?.dockerId;
         if (dockerId === undefined) throw new Error('The container is gone.');
-        const stream = await docker.getContainer(dockerId).logs({ follow: true, stdout: true, stderr: true, timestamps: true, abortSignal: stop });
-        return buffers(stream);
+        // Podman cuts the end off the output of a container that has ended where it is asked to follow it; what it cuts off one that ends meanwhile is read again.
+        return buffers(await outputOf(docker, dockerId, { follow: !session.isPodman || !isOver(), signal: stop }));
       },
       async recover(error, stop) {
         if (isStatus(error, 404) || gone()) return false;

@@ -1,12 +1,11 @@
 /** Single requests to the engine, and what its refusals mean. */
 
-import { posix } from 'node:path';
 import { Readable } from 'node:stream';
 import type Docker from 'dockerode';
 import { pack } from 'tar-stream';
 import type { AttemptId } from '../driver.ts';
 import type { Naming } from './container-options.ts';
-import { LABEL_ATTEMPT, LABEL_OWNER } from './labels.ts';
+import { LABEL_ATTEMPT, LABEL_CONTAINER, LABEL_OWNER } from './labels.ts';
 import type { PartMount } from './volume-parts.ts';
 
 /** The HTTP status of the engine's refusal; undefined where the engine did not answer at all. */
@@ -50,30 +49,54 @@ export async function createContainer(docker: Docker, options: Docker.ContainerC
     const request: object = { _query: { name }, _body: body };
     return await docker.createContainer(request);
   } catch (error) {
-    if (!isStatus(error, 409)) throw error;
+    // Podman has no status of its own for a name that is taken.
+    if (!isStatus(error, 409) && !(isStatus(error, 500) && /already in use/.test(reasonOf(error)))) throw error;
     const found = await docker.getContainer(name).inspect();
     for (const label of [LABEL_OWNER, LABEL_ATTEMPT]) if (found.Config.Labels[label] !== options.Labels?.[label]) throw error;
     return docker.getContainer(found.Id);
   }
 }
 
-/** A new volume belongs to root; an emptyDir is everybody's who runs in the attempt. (One in memory is mounted that way.) */
+/** The frames of a container's output with timestamps, from its first line on; the client would give an output that is not followed in one piece, and as text. */
+export function outputOf(docker: Docker, id: string, { follow, signal }: { readonly follow: boolean; readonly signal: AbortSignal }): Promise<NodeJS.ReadableStream> {
+  const call = {
+    path: `/containers/${id}/logs?`,
+    method: 'GET',
+    isStream: true,
+    abortSignal: signal,
+    options: { stdout: true, stderr: true, timestamps: true, follow },
+    statusCodes: { 200: true, 404: 'no such container', 500: 'server error' },
+  };
+  return new Promise((resolve, reject) => {
+    docker.modem.dial(call, (error, stream) => {
+      if (stream instanceof Readable) resolve(stream);
+      else reject(error ?? new Error('The engine gives no output.'));
+    });
+  });
+}
+
+/**
+ * A new volume belongs to root; an emptyDir is everybody's who runs in the attempt. (One in memory is mounted that way.) On the first container that
+ * mounts it, before its start: Podman takes a volume's mode from the folder that it covers there, and never again.
+ */
 export async function openVolumes(container: Docker.Container, mounts: readonly PartMount[]): Promise<void> {
-  for (const { volume, path } of mounts) {
-    if (volume.medium !== 'disk') continue;
-    const tar = pack();
-    // By its name in the folder above: the engine leaves the mode of an archive's own root as it is.
-    tar.entry({ name: `${posix.basename(path)}/`, type: 'directory', mode: 0o777 });
-    tar.finalize();
-    await container.putArchive(Readable.from(tar), { path: posix.dirname(path) });
-  }
+  const paths = mounts.flatMap(({ volume, path }) => (volume.medium === 'disk' ? [path] : []));
+  if (paths.length === 0) return;
+  const tar = pack();
+  // From the root: the engine leaves the mode of an archive's own root as it is, and Podman, which takes a volume's mode from the folder that it will
+  // cover, looks for that in the container's own file system, outer volumes left out.
+  for (const path of paths) tar.entry({ name: `${path.slice(1)}/`, type: 'directory', mode: 0o777 });
+  tar.finalize();
+  await container.putArchive(Readable.from(tar), { path: '/' });
 }
 
 /** Everything that carries the attempt's label. */
 export async function removeAttemptObjects(docker: Docker, naming: Naming, id: AttemptId): Promise<void> {
   const filters = { label: [`${LABEL_OWNER}=${naming.dataDirId}`, `${LABEL_ATTEMPT}=${id}`] };
   const containers = await docker.listContainers({ all: true, filters });
-  await Promise.all(containers.map((container) => removeContainer(docker, container.Id)));
+  // The sandbox last: Podman keeps a container whose network another one is in.
+  for (const isMember of [true, false])
+    await Promise.all(containers.filter(({ Labels }) => (Labels[LABEL_CONTAINER] !== undefined) === isMember).map(({ Id }) => removeContainer(docker, Id)));
   // Asked for apart from the containers: a crash may have come between.
   const { Volumes: volumes } = await docker.listVolumes({ filters });
   await Promise.all((volumes ?? []).map((volume) => docker.getVolume(volume.Name).remove({ force: true }).catch(ignoring(404))));

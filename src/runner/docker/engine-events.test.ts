@@ -64,7 +64,7 @@ function follow(resync: () => Promise<void> = async () => undefined): EventFeed 
     },
     available: (available: boolean, reason: string) => told.push(available ? 'back' : /it hangs/.test(reason) ? 'hung' : 'away'),
   };
-  feed = followEvents(dockerAt(`unix://${socket}`), 'mine', listener, { everyMs: 5, patienceMs: 300 });
+  feed = followEvents(dockerAt(`unix://${socket}`), 'mine', listener, { vigilance: { everyMs: 5, patienceMs: 300 } });
   return feed;
 }
 

@@ -39,7 +39,13 @@ const FIRST_DELAY_MS = 100;
 const LONGEST_DELAY_MS = 5_000;
 const VIGILANCE: Vigilance = { everyMs: 10_000, patienceMs: 15_000 };
 
-export function followEvents(docker: Docker, dataDirId: string, listener: EventListener, vigilance: Vigilance = VIGILANCE): EventFeed {
+export interface FeedOptions {
+  /** Podman compares the filter with its own words for events, and writes Docker's into the stream: there all are asked for. */
+  readonly podman?: boolean;
+  readonly vigilance?: Vigilance;
+}
+
+export function followEvents(docker: Docker, dataDirId: string, listener: EventListener, { podman = false, vigilance = VIGILANCE }: FeedOptions = {}): EventFeed {
   const stop = new AbortController();
   const first = Promise.withResolvers<void>();
   let isAvailable = true;
@@ -50,7 +56,7 @@ export function followEvents(docker: Docker, dataDirId: string, listener: EventL
   };
   const once = async (signal: AbortSignal): Promise<void> => {
     const stream = await docker.getEvents({
-      filters: { type: ['container'], event: ['start', 'die', 'destroy'], label: [`${LABEL_OWNER}=${dataDirId}`] },
+      filters: { type: ['container'], ...(podman ? {} : { event: ['start', 'die', 'destroy'] }), label: [`${LABEL_OWNER}=${dataDirId}`] },
       abortSignal: signal,
     });
     await listener.resync();
@@ -125,13 +131,23 @@ async function whileAnswering(docker: Docker, { everyMs, patienceMs }: Vigilance
   }
 }
 
+/** Podman has words of its own for some, and tells the end of a container twice: when it ended, and when its network and mounts are gone. */
+const ACTIONS: ReadonlyMap<string, EngineEvent['action']> = new Map([
+  ['start', 'start'],
+  ['die', 'die'],
+  ['died', 'die'],
+  ['cleanup', 'die'],
+  ['destroy', 'destroy'],
+  ['remove', 'destroy'],
+]);
+
 /** One line of the stream. Exported for its test. */
 export function parseEvent(line: string): EngineEvent | undefined {
   if (line.trim() === '') return undefined;
   // The Engine API's EventMessage; what we use of it is checked below.
   const message = JSON.parse(line) as { Action?: string; id?: string; Actor?: { ID?: string; Attributes?: Record<string, string> } };
-  const action = message.Action;
-  if (action !== 'start' && action !== 'die' && action !== 'destroy') return undefined;
+  const action = ACTIONS.get(message.Action ?? '');
+  if (action === undefined) return undefined;
   const containerId = message.Actor?.ID ?? message.id;
   if (containerId === undefined) return undefined;
   return { action, containerId, labels: message.Actor?.Attributes ?? {} };

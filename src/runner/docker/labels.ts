@@ -24,6 +24,11 @@ export function sandboxName(scope: string, attempt: AttemptId): string {
   return `actas-${scope}-${attempt}_sandbox`;
 }
 
+/** What keeps the bridge on engines that would remove it with the last task. */
+export function anchorName(scope: string): string {
+  return `actas-${scope}_anchor`;
+}
+
 export function volumeName(scope: string, attempt: AttemptId, volume: string): string {
   return `actas-${scope}-${attempt}.${volume}`;
 }

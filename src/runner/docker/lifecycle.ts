@@ -8,7 +8,7 @@
 import type Docker from 'dockerode';
 import type { AttemptId, AttemptSpec, AttemptState, ContainerSpec, DriverListener } from '../driver.ts';
 import { type Attempt, changed, engineTimeMs, exitFrom, type Member, memberOf, newAttempt, stateOf, when } from './attempt.ts';
-import { type Hosts, memberOptions, type Naming, type Plan, sandboxOptions, singleOptions, volumeOptions } from './container-options.ts';
+import { type Flavour, type Hosts, memberOptions, type Naming, type Plan, sandboxMounts, sandboxOptions, singleOptions, volumeOptions } from './container-options.ts';
 import { createContainer, ignoring, isStatus, openVolumes, reasonOf, removeAttemptObjects, statusOf } from './engine-calls.ts';
 import type { EngineEvent } from './engine-events.ts';
 import { LABEL_ATTEMPT, LABEL_CONTAINER, LABEL_OWNER, LABEL_PLAN } from './labels.ts';
@@ -21,7 +21,7 @@ export interface LifecycleDeps {
   readonly naming: Naming;
   readonly listener: Pick<DriverListener, 'exited' | 'started'>;
   readonly log: { debug(fields: object, message: string): void; warn(fields: object, message: string): void };
-  readonly podman: boolean;
+  readonly flavour: Flavour;
   /** Names that every attempt finds in its hosts file. */
   readonly hosts: Hosts;
   /** Makes the sandbox's image on first use. */
@@ -65,15 +65,15 @@ export class Lifecycle {
   async #begin(attempt: Attempt, spec: AttemptSpec): Promise<void> {
     attempt.plan ??= spec;
     try {
-      for (const part of volumeParts(spec)) await this.#deps.docker.createVolume(volumeOptions(this.#deps.naming, spec, part));
+      for (const part of volumeParts(spec)) await this.#deps.docker.createVolume(volumeOptions(this.#deps.naming, spec, part, this.#deps.flavour));
       const [only] = spec.containers;
       // A probe wants an address to go to, and a start that can be gone on with: that is the way of several containers.
       if (only !== undefined && spec.containers.length === 1 && only.startupProbe === undefined) {
-        await this.#startMember(attempt, only, singleOptions(this.#deps.naming, spec, only, this.#deps.hosts, this.#deps.podman));
+        await this.#startMember(attempt, only, singleOptions(this.#deps.naming, spec, only, this.#deps.hosts, this.#deps.flavour));
         return;
       }
       await this.#deps.ensurePause();
-      const sandbox = await createContainer(this.#deps.docker, sandboxOptions(this.#deps.naming, spec, this.#deps.hosts, this.#deps.podman));
+      const sandbox = await createContainer(this.#deps.docker, sandboxOptions(this.#deps.naming, spec, this.#deps.hosts, this.#deps.flavour));
       attempt.sandboxId = sandbox.id;
     } catch (error) {
       if (statusOf(error) === undefined) throw error;
@@ -90,11 +90,12 @@ export class Lifecycle {
 
   /** Brings up whatever of the plan is not up yet. Idempotent, so an interrupted start is gone on with. */
   async #runPlan(attempt: Attempt, plan: Plan): Promise<void> {
-    const { docker, naming, podman } = this.#deps;
+    const { docker, naming, flavour } = this.#deps;
     const signal = attempt.halt.signal;
     if (attempt.sandboxId === undefined) return;
     const sandbox = docker.getContainer(attempt.sandboxId);
     try {
+      await openVolumes(sandbox, sandboxMounts(plan));
       // 304: it runs already.
       await sandbox.start().catch(ignoring(304));
     } catch (error) {
@@ -108,7 +109,7 @@ export class Lifecycle {
       await Promise.race([Promise.all(container.dependsOn.flatMap((name) => passed.get(name)?.promise ?? [])), when(attempt, () => signal.aborted, signal)]);
       if (signal.aborted) return;
       const member = memberOf(attempt, container.name);
-      if (member.state === 'absent' || member.state === 'created') await this.#startMember(attempt, container, memberOptions(naming, plan, container, podman));
+      if (member.state === 'absent' || member.state === 'created') await this.#startMember(attempt, container, memberOptions(naming, plan, container, flavour));
       if (container.startupProbe !== undefined && member.exit === undefined && !this.#deps.cannotProbe && address !== undefined && address !== '') {
         const reason = await runProbe(container.startupProbe, address, signal).catch((error: unknown) => (signal.aborted ? 'stopped' : Promise.reject(error)));
         if (signal.aborted) return;
@@ -126,7 +127,7 @@ export class Lifecycle {
       const created = await createContainer(docker, options);
       member.dockerId = created.id;
       if (member.state === 'absent') member.state = 'created';
-      if (container.mounts.length > 0 && attempt.plan !== undefined) await openVolumes(created, partMounts(attempt.plan, container));
+      if (container.mounts.length > 0 && attempt.plan !== undefined && attempt.sandboxId === undefined) await openVolumes(created, partMounts(attempt.plan, container));
       if (attempt.halt.signal.aborted) return this.#evaluate(attempt);
       await created.start().catch(ignoring(304));
     } catch (error) {
@@ -331,7 +332,8 @@ export class Lifecycle {
     }
     await Promise.allSettled([...this.#attempts.values()].flatMap((attempt) => attempt.starting ?? []));
     if (!kill) return;
-    const running = await docker.listContainers({ filters: { label: [`${LABEL_OWNER}=${this.#deps.naming.dataDirId}`] } });
+    // The network's own containers have no attempt: the network ends them.
+    const running = await docker.listContainers({ filters: { label: [`${LABEL_OWNER}=${this.#deps.naming.dataDirId}`, LABEL_ATTEMPT] } });
     await Promise.all(
       running.map(async ({ Id: id }) => {
         const container = docker.getContainer(id);

@@ -8,10 +8,11 @@ import { readFile } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import type Docker from 'dockerode';
 import type { TaskListeners, TaskNetwork } from '../driver.ts';
-import type { Hosts, Naming } from './container-options.ts';
+import type { Flavour, Hosts, Naming } from './container-options.ts';
 import { ignoring, isStatus, reasonOf } from './engine-calls.ts';
 import { applyRules, firewallObstacle } from './firewall.ts';
 import { LABEL_OWNER, networkName } from './labels.ts';
+import { anchorAddress, createPodmanNetwork, ensureAnchor, removePodmanNetwork } from './podman.ts';
 import { formatSubnet, freeSubnets, gatewayOf, hostAddresses, parseSubnet, routedSubnets, type Subnet } from './subnet.ts';
 
 export interface OpenNetwork {
@@ -31,7 +32,9 @@ export interface NetworkOptions {
   readonly force?: 'address' | 'hostname';
   /** The engine listens on a socket of this machine. */
   readonly isLocal: boolean;
-  readonly podman: boolean;
+  readonly flavour: Flavour;
+  /** Makes the image of a program that does nothing. */
+  readonly ensurePause: () => Promise<void>;
 }
 
 const API_PORT = 8787;
@@ -40,8 +43,12 @@ const METADATA_NAMES = ['metadata.google.internal', 'metadata.google.internal.',
 const METADATA_ADDRESS = '169.254.169.254';
 
 export async function openNetwork(options: NetworkOptions): Promise<OpenNetwork> {
-  const { docker, naming, listeners, force } = options;
+  const { docker, naming, flavour, listeners, force } = options;
   const subnet = await ensureNetwork(options);
+  if (flavour.podman) {
+    await options.ensurePause();
+    await ensureAnchor(docker, naming, subnet, flavour.ulimits);
+  }
   const gateway = gatewayOf(subnet);
   const hostReachesContainers = options.isLocal && (await canBind(gateway));
   const obstacle = force === 'hostname' ? 'it was asked for so' : hostReachesContainers ? await firewallObstacle() : "the host has no part in the engine's networks";
@@ -52,7 +59,7 @@ export async function openNetwork(options: NetworkOptions): Promise<OpenNetwork>
   const [metadata, api] = opened;
   const ports = metadata === undefined || api === undefined ? undefined : { metadata: metadata.port, api: api.port };
   const closeListeners = () => Promise.all(opened.map((listener) => listener.close()));
-  const remove = () => docker.getNetwork(networkName(naming.scope)).remove().catch(ignoring(404));
+  const remove = () => (flavour.podman ? removePodmanNetwork(docker, naming) : docker.getNetwork(networkName(naming.scope)).remove().catch(ignoring(404)));
   const common = { hostReachesContainers };
   if (obstacle !== undefined) {
     const reachableAt = hostReachesContainers ? gateway : 'host.docker.internal';
@@ -73,7 +80,12 @@ export async function openNetwork(options: NetworkOptions): Promise<OpenNetwork>
   await applyRules(naming.scope, { ...bridge, ...(ports === undefined ? {} : { ports }) });
   return {
     ...common,
-    network: { kind: 'address', gateway, pool: () => hostAddresses(subnet), ...(ports === undefined ? {} : { apiUrl: `http://${gateway}:${ports.api}` }) },
+    network: {
+      kind: 'address',
+      gateway,
+      pool: () => (flavour.podman ? poolBeside(anchorAddress(subnet), subnet) : hostAddresses(subnet)),
+      ...(ports === undefined ? {} : { apiUrl: `http://${gateway}:${ports.api}` }),
+    },
     hosts: METADATA_NAMES.map((name) => ({ name, address: METADATA_ADDRESS })),
     warnings: await bridgeWarnings(),
     async close({ keepRunning }) {
@@ -85,8 +97,12 @@ export async function openNetwork(options: NetworkOptions): Promise<OpenNetwork>
   };
 }
 
+function* poolBeside(taken: string, subnet: Subnet): Generator<string> {
+  for (const address of hostAddresses(subnet)) if (address !== taken) yield address;
+}
+
 /** Takes back what a process that was killed left of the network, where none is wanted any more. */
-async function ensureNetwork({ docker, naming, podman }: NetworkOptions): Promise<Subnet> {
+async function ensureNetwork({ docker, naming, flavour }: NetworkOptions): Promise<Subnet> {
   const name = networkName(naming.scope);
   const known = await docker.getNetwork(name).inspect().catch(ignoring(404));
   const knownSubnet = known?.IPAM?.Config?.[0]?.Subnet;
@@ -97,13 +113,17 @@ async function ensureNetwork({ docker, naming, podman }: NetworkOptions): Promis
   let reason = 'all of 10.213.0.0/16 is in use';
   for (const subnet of freeSubnets(naming.scope, taken)) {
     try {
+      if (flavour.podman) {
+        await createPodmanNetwork(docker, naming, subnet);
+        return subnet;
+      }
       await docker.createNetwork({
         Name: name,
         Driver: 'bridge',
         CheckDuplicate: true,
         Labels: { [LABEL_OWNER]: naming.dataDirId },
         IPAM: { Config: [{ Subnet: formatSubnet(subnet), Gateway: gatewayOf(subnet) }] },
-        Options: podman ? { isolate: 'true' } : { 'com.docker.network.bridge.name': name, 'com.docker.network.bridge.enable_icc': 'false' },
+        Options: { 'com.docker.network.bridge.name': name, 'com.docker.network.bridge.enable_icc': 'false' },
       });
       return subnet;
     } catch (error) {

@@ -5,7 +5,7 @@ import type { AttemptExit, AttemptSpec, ContainerSpec, Driver, DriverInfo, LogCu
 import { until } from '../until.ts';
 import { createDockerDriver, type DockerDriverOptions, type Log } from './driver.ts';
 import { applyRules, firewallObstacle } from './firewall.ts';
-import { LABEL_OWNER, networkName, scopeOf } from './labels.ts';
+import { LABEL_CONTAINER, LABEL_OWNER, networkName, scopeOf } from './labels.ts';
 
 export const silentLog: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 
@@ -17,7 +17,11 @@ export function dockerAt(dockerHost: string): Docker {
 export async function removeAll(docker: Docker, dataDirId: string): Promise<void> {
   const filters = { label: [`${LABEL_OWNER}=${dataDirId}`] };
   const containers = await docker.listContainers({ all: true, filters });
-  await Promise.all(containers.map((container) => docker.getContainer(container.Id).remove({ force: true, v: true })));
+  // Sandboxes last: Podman keeps a container whose network another one is in.
+  for (const isMember of [true, false])
+    await Promise.all(
+      containers.filter(({ Labels }) => LABEL_CONTAINER in Labels === isMember).map((container) => docker.getContainer(container.Id).remove({ force: true, v: true })),
+    );
   const { Volumes: volumes } = await docker.listVolumes({ filters });
   await Promise.all((volumes ?? []).map((volume) => docker.getVolume(volume.Name).remove()));
   await docker

@@ -1,6 +1,6 @@
+/** The driver contract on one engine, with each of the networks that it can have. */
 import { randomUUID } from 'node:crypto';
 import { afterAll } from 'vitest';
-import { describeWithEngine } from '../../../test/harness/engine.ts';
 import { nodeImage } from '../../../test/harness/image.ts';
 import { driverContract, type Program } from '../driver-contract.ts';
 import { createDockerDriver } from './driver.ts';
@@ -9,7 +9,7 @@ import { dockerAt, removeAll, silentLog } from './test-driver.ts';
 const shell = (script: string): Program => ({ command: ['/bin/sh', '-c'], args: [script] });
 const quoted = (lines: readonly string[]) => lines.map((line) => `echo '${line}'`).join('\n');
 
-describeWithEngine('the Docker driver', (dockerHost) => {
+export function engineContract(dockerHost: string): void {
   const dataDirs: string[] = [];
   afterAll(async () => {
     for (const dataDirId of dataDirs) await removeAll(dockerAt(dockerHost), dataDirId);
@@ -40,4 +40,4 @@ describeWithEngine('the Docker driver', (dockerHost) => {
       };
     });
   }
-});
+}
