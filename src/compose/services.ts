@@ -69,6 +69,11 @@ export function createApis(parts: ServiceParts, status: () => StatusFacts): read
       load: async () => (await import('../services/orgpolicy/orgpolicy.ts')).createOrgPolicyServices(parts),
     },
     {
+      host: 'cloudresourcemanager.googleapis.com',
+      serves: ['google.cloudresourcemanager.v1.OrgPolicies'],
+      load: async () => [(await import('../services/orgpolicy/v1.ts')).createOrgPoliciesV1Service(parts)],
+    },
+    {
       host: 'logging.googleapis.com',
       serves: ['google.logging.v2.LoggingServiceV2'],
       load: async () => [

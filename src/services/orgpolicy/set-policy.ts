@@ -6,9 +6,12 @@ import { type CheckedConstraint, checkOrgPolicy } from '../../policy/check-org-p
 import { findConstraint, isCustomConstraint } from '../../policy/constraint-catalogue.ts';
 import { findCustomConstraint } from '../../store/custom-constraints.ts';
 import type { Db, Tx } from '../../store/database.ts';
+import { insertCrossProjectLien } from '../../store/liens.ts';
 import { deleteOrgPolicy, updateOrgPolicy } from '../../store/org-policies.ts';
 import type { Micros } from '../../timestamp.ts';
 import type { Node } from './nodes.ts';
+
+const CROSS_PROJECT = 'iam.disableCrossProjectServiceAccountUsage';
 
 /** The constraint of a policy, custom ones of the node's own organization among them. @throws NOT_FOUND */
 export async function getConstraint(db: Db, node: Node, id: string): Promise<CheckedConstraint> {
@@ -27,7 +30,15 @@ export async function getConstraint(db: Db, node: Node, id: string): Promise<Che
 export async function setOrgPolicy(tx: Tx, node: Node, id: string, policy: Policy, now: Micros): Promise<Policy> {
   checkOrgPolicy(policy, await getConstraint(tx.db, node, id));
   tx.touch('policies');
+  // Deviation: a folder or organization whose policy turns the constraint off places no lien on the projects below it: Google's pages disagree on whether it can be set there.
+  // A lien that was placed stays when the constraint is enforced again: jobs elsewhere may still run as the project's accounts.
+  if (id === CROSS_PROJECT && node.projectId !== undefined && isTurnedOff(policy)) await insertCrossProjectLien(tx.db, node.name.slice('projects/'.length), now);
   return updateOrgPolicy(tx.db, node.name, id, policy, now);
+}
+
+/** Whether any rule turns the constraint off: one with a condition does for accounts that have the tag. */
+function isTurnedOff({ spec }: Policy): boolean {
+  return spec?.rules.some(({ kind }) => kind.case === 'enforce' && !kind.value) ?? false;
 }
 
 export async function removeOrgPolicy(tx: Tx, node: Node, id: string): Promise<void> {
