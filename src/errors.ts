@@ -81,12 +81,13 @@ export function failedPrecondition(message: string, violation?: { type: string; 
 }
 
 /**
- * A managed or custom constraint forbids it. Source: https://docs.cloud.google.com/iam/docs/troubleshoot-org-policies
- * @param constraint with `constraints/` @param description the constraint's own
+ * Managed and custom constraints that refuse a change. Source: https://docs.cloud.google.com/iam/docs/troubleshoot-org-policies
+ * @param resource as it is shown, `projects/p` @param violated constraints without their prefix, each with what it says about itself
  */
-export function orgPolicyViolation(resource: string, constraint: string, description: string): ApiError {
-  const metadata = { customConstraints: constraint, resource };
-  return new ApiError('FAILED_PRECONDITION', `Operation denied by org policy on resource '${resource}': ["${constraint}": "${description}"].`, [
+export function orgPolicyViolation(resource: string, violated: readonly { readonly constraint: string; readonly description: string }[]): ApiError {
+  const named = violated.map(({ constraint, description }) => `"constraints/${constraint}": ${JSON.stringify(description)}`).join(', ');
+  const metadata = { customConstraints: violated.map(({ constraint }) => `constraints/${constraint}`).join(','), resource };
+  return new ApiError('FAILED_PRECONDITION', `Operation denied by org policy on resource '${resource}': [${named}].`, [
     { type: 'google.rpc.ErrorInfo', value: { reason: 'CUSTOM_ORG_POLICY_VIOLATION', domain: 'googleapis.com', metadata } },
   ]);
 }

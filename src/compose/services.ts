@@ -1,6 +1,7 @@
 import { issueToken } from '../identity/issue.ts';
 import type { Authorizer } from '../policy/authorizer.ts';
 import type { RoleCatalogue } from '../policy/catalogue.ts';
+import { createConstraintChecks } from '../policy/constraint-checks.ts';
 import type { OrgPolicyEngine } from '../policy/org-policy.ts';
 import type { StatusFacts } from '../services/control/control.ts';
 import { DENY_POLICY_OPERATIONS } from '../services/iam/operations-outline.ts';
@@ -29,7 +30,8 @@ export interface ServiceParts {
  * Every API: its host, the services of the protos that it serves, and where they are made. What `load` imports is loaded by the first
  * request that wants it; nothing else may import a folder of services, or the start pays for it.
  */
-export function createApis(parts: ServiceParts, status: () => StatusFacts): readonly Api[] {
+export function createApis(given: ServiceParts, status: () => StatusFacts): readonly Api[] {
+  const parts = { ...given, constraints: createConstraintChecks(given.orgPolicies) };
   const { store, logs, identity } = parts;
   const declarations: readonly ApiDeclaration[] = [
     {

@@ -45,6 +45,7 @@ function sourceOf(policies: ReadonlyMap<string, Policy>): OrgPolicySource {
       return policy === undefined ? [] : [policy];
     },
     customConstraints: async () => [],
+    organizations: async () => [{ number: '1', domain: 'example.com' }],
     tags: async (resource) =>
       (table.tags[resource] ?? []).map((line) => {
         const [keyId = '', key = '', valueId = '', value = ''] = line.split(' ');

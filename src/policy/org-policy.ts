@@ -51,15 +51,28 @@ export interface Answers<T> {
 /** Everything that is known, for the organization policy API and the checks built on it. */
 export interface OrgPolicyEngine extends OrgPolicies {
   enforcement(constraint: string, resource: string): Promise<Answers<Enforcement>>;
+  /**
+   * As `isValueAllowed`, for something that has several names or none: refused where one of them is denied, else allowed where one is. Without a
+   * name only what allows every value allows it. @param shown the value in the report of a dry run
+   */
+  isAnyAllowed(constraint: string, resource: string, values: readonly string[], asker?: Asker, shown?: string): Promise<boolean>;
   /** @returns the rules that hold on a node, without etag; those of a dry run where one is on the way */
   effective(constraint: string, kind: 'boolean' | 'list', node: string): Promise<Answers<PolicySpec>>;
   /** The organization's custom constraints; none where the resource has no organization. */
   customConstraints(resource: string): Promise<readonly CustomConstraint[]>;
+  /** Every organization. */
+  organizations(): Promise<readonly Organization[]>;
   /** From the resource's own node to the top: `projects/ID`, `projects/NUMBER`, `folders/N`, ..., `organizations/N`. Empty for what is not known. */
   ancestors(resource: string): Promise<readonly string[]>;
   report(finding: DryRunFinding): void;
   /** Forgets what was read; to be called when policies, constraints, tags or parents have changed. */
   invalidate(): void;
+}
+
+export interface Organization {
+  readonly number: string;
+  /** The domain that it is displayed by. */
+  readonly domain: string;
 }
 
 export interface OrgPolicySource {
@@ -70,6 +83,7 @@ export interface OrgPolicySource {
   orgPolicies(node: string): Promise<readonly Policy[]>;
   /** @param organization `organizations/N` */
   customConstraints(organization: string): Promise<readonly CustomConstraint[]>;
+  organizations(): Promise<readonly Organization[]>;
   /** What is bound to the resource itself. @param resource full name, projects by id */
   tags(resource: string): Promise<readonly Tag[]>;
 }
@@ -122,21 +136,25 @@ export function createOrgPolicies({ source, onDryRun }: { readonly source: OrgPo
     answer(constraint, await placeOf(source, resource), (specs, tags) => enforcementOf(specs, isDenied(constraint), tags));
   const values = async (constraint: string, resource: string) => answer(constraint, await placeOf(source, resource), (specs, tags) => valuesOf(specs, isDenied(constraint), tags));
 
+  const isAnyAllowed: OrgPolicyEngine['isAnyAllowed'] = async (constraint, resource, wanted, asker, shown) => {
+    const { live, dryRun } = await values(constraint, resource);
+    const named = await Promise.all(wanted.map(async (value) => ({ value, names: await namesOf(source, value) })));
+    const allowed = isAllowed(live, named);
+    if (dryRun !== undefined && allowed && !isAllowed(dryRun, named)) report({ constraint, resource, value: shown ?? wanted[0], member: asker?.member });
+    return allowed;
+  };
+
   return {
     enforcement,
     report,
+    organizations: () => source.organizations(),
     async isEnforced(constraint, resource, asker) {
       const { live, dryRun } = await enforcement(constraint, resource);
       if (dryRun?.enforced === true && !live.enforced) report({ constraint, resource, value: undefined, member: asker?.member });
       return live.enforced;
     },
-    async isValueAllowed(constraint, resource, value, asker) {
-      const { live, dryRun } = await values(constraint, resource);
-      const names = /^(?:projects|folders|organizations)\/[^/]+$/.test(value) ? (await placeOf(source, `//cloudresourcemanager.googleapis.com/${value}`)).names : [];
-      const allows = (found: ConstraintValues) => isAllowed(found, value, names);
-      if (dryRun !== undefined && allows(live) && !allows(dryRun)) report({ constraint, resource, value, member: asker?.member });
-      return allows(live);
-    },
+    isValueAllowed: (constraint, resource, value, asker) => isAnyAllowed(constraint, resource, [value], asker),
+    isAnyAllowed,
     values: async (constraint, resource) => (await values(constraint, resource)).live,
     async effective(constraint, kind, node) {
       return answer(constraint, await placeOf(source, `//cloudresourcemanager.googleapis.com/${node}`), (specs, tags) => effectiveSpec(kind, specs, isDenied(constraint), tags));
@@ -150,10 +168,15 @@ export function createOrgPolicies({ source, onDryRun }: { readonly source: OrgPo
   };
 }
 
-function isAllowed({ all, allowed, denied }: ConstraintValues, value: string, names: readonly string[]): boolean {
-  const matches = (patterns: ReadonlySet<string>) => [...patterns].some((pattern) => matchesValue(pattern, value, names));
+function isAllowed({ all, allowed, denied }: ConstraintValues, named: readonly { readonly value: string; readonly names: readonly string[] }[]): boolean {
+  const matches = (patterns: ReadonlySet<string>) => [...patterns].some((pattern) => named.some(({ value, names }) => matchesValue(pattern, value, names)));
   if (all === 'deny' || matches(denied)) return false;
   return all === 'allow' || matches(allowed);
+}
+
+/** What `under:` may name to match the value: nothing, unless the value is a node itself. */
+async function namesOf(source: OrgPolicySource, value: string): Promise<readonly string[]> {
+  return /^(?:projects|folders|organizations)\/[^/]+$/.test(value) ? (await placeOf(source, `//cloudresourcemanager.googleapis.com/${value}`)).names : [];
 }
 
 /** The way up from a resource. */

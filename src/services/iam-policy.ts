@@ -13,6 +13,9 @@ import type { Policy } from '../gen/google/iam/v1/policy_pb.js';
 import { applySetIamPolicy, viewPolicy } from '../policy/allow-policy.ts';
 import type { RoleCatalogue } from '../policy/catalogue.ts';
 import { checkPolicy, type PolicyHolder } from '../policy/check-policy.ts';
+import type { ConstraintChecks } from '../policy/constraint-checks.ts';
+import type { Grant } from '../policy/constraint-grants.ts';
+import { normalMember } from '../policy/member.ts';
 import type { Db, Store } from '../store/database.ts';
 import { findPolicy, updatePolicy } from '../store/policies.ts';
 import { isUnknownServiceAccount } from '../store/service-accounts.ts';
@@ -38,6 +41,8 @@ export interface SetPolicyOptions {
   readonly where: PolicyHolder;
   /** Runs in the same transaction before anything is written: throws NOT_FOUND where the resource is gone. Without it a policy could outlive a resource that is deleted meanwhile. */
   readonly ensure?: (db: Db) => Promise<unknown>;
+  /** What organization policies say about new grants; without it nothing is refused. */
+  readonly constraints?: Pick<ConstraintChecks, 'grants'> | undefined;
   /** The predefined roles; where given, the caller is warned of roles that are kept but not evaluated. */
   readonly catalogue?: Pick<RoleCatalogue, 'role'> | undefined;
 }
@@ -50,6 +55,10 @@ export interface SetPolicyOptions {
 export async function setPolicy(store: Store, request: SetIamPolicyRequest, options: SetPolicyOptions, call: Call): Promise<Policy> {
   const incoming = request.policy;
   checkPolicy(incoming, options.where);
+  if (options.constraints !== undefined) {
+    const added = addedGrants(await findPolicy(store.read, options.resource), incoming);
+    await options.constraints.grants({ resource: options.resource, added }, call.principal);
+  }
   const stored = await store.write(async (tx) => {
     await options.ensure?.(tx.db);
     const current = await findPolicy(tx.db, options.resource);
@@ -84,6 +93,13 @@ export async function testPermissions(resource: string, permissions: readonly st
     if (await call.isAllowed({ permission, resource, ...(asked === undefined ? {} : { asked }) })) allowed.push(permission);
   }
   return allowed;
+}
+
+/** Grants of the policy that the one before it did not make; a condition does not matter here. */
+function addedGrants(current: Policy | undefined, incoming: Policy): readonly Grant[] {
+  const grantsOf = (policy: Policy | undefined) => (policy?.bindings ?? []).flatMap(({ role, members }) => members.map((member): Grant => ({ role, member })));
+  const before = new Set(grantsOf(current).map(({ role, member }) => `${role} ${normalMember(member)}`));
+  return grantsOf(incoming).filter(({ role, member }) => !before.has(`${role} ${normalMember(member)}`));
 }
 
 /** Members that the policy had already are left alone: an account of another place may have been granted something before we knew its project. */

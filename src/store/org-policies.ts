@@ -7,8 +7,12 @@ import { type Micros, toTimestamp } from '../timestamp.ts';
 import { listCustomConstraints } from './custom-constraints.ts';
 import type { Db } from './database.ts';
 import { findFolder } from './folders.ts';
+import { listOrganizations } from './organizations.ts';
 import { findProject } from './projects.ts';
 import { type BoundTag, listTags } from './tags.ts';
+
+/** They come from a seed, which a person wrote. */
+const MAX_ORGANIZATIONS = 1000;
 
 /** @param node `projects/NUMBER`, `folders/N`, `organizations/N` @param constraint without `constraints/` @returns with name, etags and times */
 export async function findOrgPolicy(db: Db, node: string, constraint: string): Promise<Policy | undefined> {
@@ -56,6 +60,7 @@ export interface OrgPolicyReader {
   folder(number: string): Promise<{ parent: string } | undefined>;
   orgPolicies(node: string): Promise<Policy[]>;
   customConstraints(organization: string): Promise<CustomConstraint[]>;
+  organizations(): Promise<{ number: string; domain: string }[]>;
   tags(resource: string): Promise<BoundTag[]>;
 }
 
@@ -72,6 +77,7 @@ export function createOrgPolicyReader(db: Db): OrgPolicyReader {
     },
     orgPolicies: (node) => listOrgPolicies(db, node),
     customConstraints: (organization) => listCustomConstraints(db, organization),
+    organizations: async () => (await listOrganizations(db, { limit: MAX_ORGANIZATIONS })).map((row) => ({ number: row.number, domain: row.display_name })),
     tags: (resource) => listTags(db, resource),
   };
 }

@@ -24,7 +24,7 @@ export function createIamService(deps: IamDeps & KeyDeps & SigningDeps): AnyServ
     // Denials on accounts name no resource: facts on `iam.serviceAccounts.create` and `getAccessToken` agree.
     denied: (check) => roleDenied(check) ?? `Permission '${check.permission}' denied on resource (or it may not exist).`,
     methods: {
-      ...accountMethods(deps.store),
+      ...accountMethods(deps.store, deps.constraints),
       ...policyMethods(deps),
       ...keyMethods(deps),
       ...signingMethods(deps),

@@ -146,7 +146,7 @@ async function checkConstraints(orgPolicies: OrgPolicies, account: ServiceAccoun
   const managed = `iam.managed.disableServiceAccountKey${what}`;
   if (await orgPolicies.isEnforced(managed, resource)) {
     const description = `This constraint, when enforced, blocks service account key ${what.toLowerCase()}.`;
-    throw orgPolicyViolation(`projects/${account.project_id}`, `constraints/${managed}`, description);
+    throw orgPolicyViolation(`projects/${account.project_id}`, [{ constraint: managed, description }]);
   }
 }
 

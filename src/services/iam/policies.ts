@@ -1,6 +1,7 @@
 /** Allow policies of service accounts: who may act as them. */
 import type { IAM } from '../../gen/google/iam/admin/v1/iam_pb.js';
 import type { RoleCatalogue } from '../../policy/catalogue.ts';
+import type { ConstraintChecks } from '../../policy/constraint-checks.ts';
 import type { Db, Store } from '../../store/database.ts';
 import { findServiceAccountName, serviceAccountResource } from '../../store/service-accounts.ts';
 import { getPolicy, setPolicy, testPermissions } from '../iam-policy.ts';
@@ -11,11 +12,13 @@ import { accountCheck, getAccount } from './service-accounts.ts';
 export interface IamDeps {
   readonly store: Store;
   readonly catalogue: Pick<RoleCatalogue, 'role' | 'roles'>;
+  /** What organization policies refuse; without it nothing is. */
+  readonly constraints?: Pick<ConstraintChecks, 'accountCreation' | 'grants'>;
 }
 
 type PolicyMethods = Pick<Methods<typeof IAM>, 'getIamPolicy' | 'setIamPolicy' | 'testIamPermissions'>;
 
-export function policyMethods({ store, catalogue }: IamDeps): PolicyMethods {
+export function policyMethods({ store, catalogue, constraints }: IamDeps): PolicyMethods {
   const resourceOf = async (db: Db, name: string) => serviceAccountResource(await getAccount(db, name));
   return {
     getIamPolicy: {
@@ -26,7 +29,7 @@ export function policyMethods({ store, catalogue }: IamDeps): PolicyMethods {
       access: { checks: async ({ resource }, look) => [await accountCheck('iam.serviceAccounts.setIamPolicy', resource, look)] },
       async handle(request, call) {
         const resource = await resourceOf(store.read, request.resource);
-        return setPolicy(store, request, { resource, where: 'serviceAccount', ensure: (db) => getAccount(db, request.resource), catalogue }, call);
+        return setPolicy(store, request, { resource, where: 'serviceAccount', ensure: (db) => getAccount(db, request.resource), catalogue, constraints }, call);
       },
     },
     testIamPermissions: {

@@ -3,6 +3,7 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { alreadyExists, failedPrecondition, invalidRequest, notFound } from '../../errors.ts';
 import { type IAM, ListServiceAccountsResponseSchema, type ServiceAccountSchema } from '../../gen/google/iam/admin/v1/iam_pb.js';
 import { decodePageToken, encodePageToken, pageSize } from '../../page-token.ts';
+import type { ConstraintChecks } from '../../policy/constraint-checks.ts';
 import type { Db, Store } from '../../store/database.ts';
 import { findProject } from '../../store/projects.ts';
 import {
@@ -16,7 +17,7 @@ import {
 } from '../../store/service-accounts.ts';
 import { MICROS_PER_SECOND } from '../../timestamp.ts';
 import type { Call, Check, Lookup, Methods } from '../service.ts';
-import { checkTexts, createServiceAccount } from './create-service-account.ts';
+import { checkAccountId, checkTexts, createServiceAccount } from './create-service-account.ts';
 import { parseAccountName, parseProjectName } from './names.ts';
 
 const UNDELETE_MICROS = 30 * 24 * 3600 * MICROS_PER_SECOND;
@@ -25,15 +26,19 @@ type IamMethods = Methods<typeof IAM>;
 type ContentMethods = Pick<IamMethods, 'createServiceAccount' | 'getServiceAccount' | 'listServiceAccounts' | 'patchServiceAccount' | 'updateServiceAccount'>;
 type LifeMethods = Pick<IamMethods, 'deleteServiceAccount' | 'undeleteServiceAccount' | 'enableServiceAccount' | 'disableServiceAccount'>;
 
-export function accountMethods(store: Store): ContentMethods & LifeMethods {
-  return { ...contentMethods(store), ...lifeMethods(store) };
+/** @param constraints what organization policies say about a new account */
+export function accountMethods(store: Store, constraints?: Pick<ConstraintChecks, 'accountCreation'>): ContentMethods & LifeMethods {
+  return { ...contentMethods(store, constraints), ...lifeMethods(store) };
 }
 
-function contentMethods(store: Store): ContentMethods {
+function contentMethods(store: Store, constraints: Pick<ConstraintChecks, 'accountCreation'> | undefined): ContentMethods {
   return {
     createServiceAccount: {
       access: { checks: ({ name }) => [projectCheck('iam.serviceAccounts.create', name)] },
       async handle(request, call) {
+        const project = await projectIdOf(store.read, parseProjectName(request.name));
+        checkAccountId(request.accountId);
+        await constraints?.accountCreation({ projectId: project }, call.principal);
         const row = await store.write(async (tx) => {
           const { displayName, description } = request.serviceAccount ?? { displayName: '', description: '' };
           const projectId = await projectIdOf(tx.db, parseProjectName(request.name));

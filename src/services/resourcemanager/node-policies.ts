@@ -4,6 +4,7 @@ import type { GetIamPolicyRequest, SetIamPolicyRequest, TestIamPermissionsReques
 import type { Policy } from '../../gen/google/iam/v1/policy_pb.js';
 import type { RoleCatalogue } from '../../policy/catalogue.ts';
 import type { OrgPolicies } from '../../policy/org-policy.ts';
+import type { ConstraintChecks } from '../../policy/constraint-checks.ts';
 import type { Db, Store } from '../../store/database.ts';
 import { findFolder } from '../../store/folders.ts';
 import { findOrganization } from '../../store/organizations.ts';
@@ -17,6 +18,8 @@ export interface ResourceManagerDeps {
   /** Where given, `setIamPolicy` warns of roles that are kept but not evaluated. */
   readonly catalogue?: Pick<RoleCatalogue, 'role'>;
   readonly orgPolicies: Pick<OrgPolicies, 'isEnforced'>;
+  /** What organization policies say about new grants; without it nothing is refused. */
+  readonly constraints?: Pick<ConstraintChecks, 'grants'>;
 }
 
 interface PolicyMethod<Request, Response> {
@@ -35,7 +38,7 @@ export interface NodePolicyMethods {
 const PLACE = { projects: 'project', folders: 'folder', organizations: 'organization' } as const;
 
 /** @param bare the request's `resource` is the id alone (projects of v1) */
-export function nodePolicyMethods({ store, catalogue }: Pick<ResourceManagerDeps, 'store' | 'catalogue'>, kind: NodeKind, bare = false): NodePolicyMethods {
+export function nodePolicyMethods({ store, catalogue, constraints }: Pick<ResourceManagerDeps, 'store' | 'catalogue' | 'constraints'>, kind: NodeKind, bare = false): NodePolicyMethods {
   const nameOf = (resource: string): NodeName => parseNode(bare ? `${kind}/${resource}` : resource, [kind], 'resource');
   return {
     getIamPolicy: {
@@ -47,7 +50,7 @@ export function nodePolicyMethods({ store, catalogue }: Pick<ResourceManagerDeps
       async handle(request, call) {
         const name = nameOf(request.resource);
         const resource = await storedResource(store.read, name);
-        return setPolicy(store, request, { resource, where: PLACE[kind], ensure: (db) => storedResource(db, name), catalogue }, call);
+        return setPolicy(store, request, { resource, where: PLACE[kind], ensure: (db) => storedResource(db, name), catalogue, constraints }, call);
       },
     },
     testIamPermissions: {

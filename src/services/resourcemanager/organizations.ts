@@ -11,6 +11,7 @@ import {
   Organizations as OrganizationsV1,
   type OrganizationSchema as OrganizationV1Schema,
 } from '../../gen/google/cloudresourcemanager/v1/organizations_pb.js';
+import { customerId } from '../../policy/constraint-grants.ts';
 import type { Db } from '../../store/database.ts';
 import { findOrganization, listOrganizations, type OrganizationRow } from '../../store/organizations.ts';
 import { toTimestamp } from '../../timestamp.ts';
@@ -90,7 +91,14 @@ async function getOrganization(db: Db, name: string): Promise<OrganizationRow> {
 
 function toV3(row: OrganizationRow): MessageInitShape<typeof OrganizationV3Schema> {
   const createTime = toTimestamp(row.create_time);
-  return { name: `organizations/${row.number}`, displayName: row.display_name, state: Organization_State.ACTIVE, createTime, updateTime: createTime };
+  return {
+    name: `organizations/${row.number}`,
+    displayName: row.display_name,
+    state: Organization_State.ACTIVE,
+    createTime,
+    updateTime: createTime,
+    owner: { case: 'directoryCustomerId', value: customerId(row.number) },
+  };
 }
 function toV1(row: OrganizationRow): MessageInitShape<typeof OrganizationV1Schema> {
   return { name: `organizations/${row.number}`, displayName: row.display_name, creationTime: toTimestamp(row.create_time), lifecycleState: Organization_LifecycleState.ACTIVE };

@@ -59,6 +59,7 @@ export function createJob(deps: RunDeps): Unary<typeof CreateJobRequestSchema, t
       const desired = desiredJob(request.job, 'CreateJobRequest', defaultServiceAccountEmail(project.number));
       await checkDeploy(desired.task, project, deps, call);
       const name = `projects/${project.project_id}/locations/${parts.locations}/jobs/${request.jobId}`;
+      await deps.constraints?.jobChange({ job: desired.job, name, method: 'CREATE' }, call.principal);
       const operation = newOperationName(name);
       const job = newJob(desired.job, name, call);
       if (!request.validateOnly) return store.write((tx) => insertNewJob(tx, job, operation, deps, call));
@@ -86,6 +87,10 @@ export function updateJobMethod(deps: RunDeps): Unary<typeof UpdateJobRequestSch
       const desired = desiredJob(request.job, 'UpdateJobRequest', defaultServiceAccountEmail(project.number));
       await checkDeploy(desired.task, project, deps, call);
       const name = `projects/${project.project_id}/locations/${parts.locations}/jobs/${parts.jobs}`;
+      if (deps.constraints !== undefined) {
+        const method = request.allowMissing && (await findJob(store.read, name)) === undefined ? 'CREATE' : 'UPDATE';
+        await deps.constraints.jobChange({ job: desired.job, name, method }, call.principal);
+      }
       const etag = request.job?.etag ?? '';
       const operation = newOperationName(name);
       if (request.validateOnly) {

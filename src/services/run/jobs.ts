@@ -93,12 +93,12 @@ function getIamPolicy({ store }: RunDeps): Unary<typeof GetIamPolicyRequestSchem
   };
 }
 
-function setIamPolicy({ store, catalogue }: RunDeps): Unary<typeof SetIamPolicyRequestSchema, typeof PolicySchema> {
+function setIamPolicy({ store, catalogue, constraints }: RunDeps): Unary<typeof SetIamPolicyRequestSchema, typeof PolicySchema> {
   return {
     access: onPolicy('run.jobs.setIamPolicy'),
     async handle(request, call) {
       const name = await storedName(store.read, request.resource);
-      return setPolicy(store, request, { resource: resource(name), where: 'job', ensure: (db) => requireJob(db, name), catalogue }, call);
+      return setPolicy(store, request, { resource: resource(name), where: 'job', ensure: (db) => requireJob(db, name), catalogue, constraints }, call);
     },
   };
 }

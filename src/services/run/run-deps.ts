@@ -1,4 +1,5 @@
 import type { RoleCatalogue } from '../../policy/catalogue.ts';
+import type { ConstraintChecks } from '../../policy/constraint-checks.ts';
 import type { OrgPolicies } from '../../policy/org-policy.ts';
 import type { Store } from '../../store/database.ts';
 
@@ -7,6 +8,8 @@ export interface RunDeps {
   readonly store: Store;
   /** Asked whether a project's accounts may be used in others. */
   readonly orgPolicies: Pick<OrgPolicies, 'isEnforced'>;
+  /** What organization policies say about jobs and about grants on them; without it nothing is refused. */
+  readonly constraints?: Pick<ConstraintChecks, 'jobChange' | 'grants'>;
   /** Warns of roles in a job's policy that it lacks; without it nobody is warned. */
   readonly catalogue?: Pick<RoleCatalogue, 'role'>;
   /** Quotas for one project and region, off unless given. The real ones are 1000 each. */

@@ -1,0 +1,87 @@
+/**
+ * What organization policies refuse, asked at the moment of a change: the creation of a service account, of a job, the grant of a role. The
+ * services call these through their `constraints`; the errors are Google's.
+ * Nothing that exists already is ever refused: constraints are not retroactive. Source: https://docs.cloud.google.com/organization-policy/restrict-service-accounts
+ */
+import { failedPrecondition, orgPolicyViolation } from '../errors.ts';
+import { type Job } from '../gen/google/cloud/run/v2/job_pb.js';
+import { VpcAccess_VpcEgress } from '../gen/google/cloud/run/v2/vendor_settings_pb.js';
+import { findConstraint } from './constraint-catalogue.ts';
+import { checkGrants, type GrantsChange } from './constraint-grants.ts';
+import type { Asker, OrgPolicyEngine } from './org-policy.ts';
+
+export interface JobChange {
+  readonly job: Job;
+  /** `projects/ID/locations/L/jobs/J`. */
+  readonly name: string;
+  readonly method: 'CREATE' | 'UPDATE';
+}
+
+export interface AccountCreation {
+  readonly projectId: string;
+}
+
+export interface ConstraintChecks {
+  /** @throws FAILED_PRECONDITION */
+  accountCreation(account: AccountCreation, asker: Asker): Promise<void>;
+  /** @throws FAILED_PRECONDITION */
+  jobChange(change: JobChange, asker: Asker): Promise<void>;
+  /** Looks at what a policy adds to the one before it. @throws FAILED_PRECONDITION */
+  grants(change: GrantsChange, asker: Asker): Promise<void>;
+}
+
+export function createConstraintChecks(engine: OrgPolicyEngine): ConstraintChecks {
+  return {
+    accountCreation: (account, asker) => checkAccountCreation(engine, account, asker),
+    jobChange: (change, asker) => checkJobChange(engine, change, asker),
+    grants: (change, asker) => checkGrants(engine, change, asker),
+  };
+}
+
+async function checkAccountCreation(engine: OrgPolicyEngine, { projectId }: AccountCreation, asker: Asker): Promise<void> {
+  const resource = `//cloudresourcemanager.googleapis.com/projects/${projectId}`;
+  const legacy = 'iam.disableServiceAccountCreation';
+  if (await engine.isEnforced(legacy, resource, asker)) {
+    const message = 'Service account creation is not allowed on this project.';
+    // The subject's form is Google's, with a place for a value that this constraint does not have.
+    throw failedPrecondition(message, { type: `constraints/${legacy}`, subject: `projects/${projectId}/serviceAccounts/?configvalue=`, description: message });
+  }
+  await refuseManaged(engine, 'iam.managed.disableServiceAccountCreation', resource, `projects/${projectId}`, asker);
+}
+
+/** @param shown the resource as the error names it @throws FAILED_PRECONDITION where a managed constraint without parameters is enforced */
+async function refuseManaged(engine: OrgPolicyEngine, constraint: string, resource: string, shown: string, asker: Asker): Promise<void> {
+  if (await engine.isEnforced(constraint, resource, asker)) throw orgPolicyViolation(shown, [{ constraint, description: findConstraint(constraint)?.description ?? '' }]);
+}
+
+const EGRESS: Readonly<Record<VpcAccess_VpcEgress, string | undefined>> = {
+  [VpcAccess_VpcEgress.VPC_EGRESS_UNSPECIFIED]: undefined,
+  [VpcAccess_VpcEgress.ALL_TRAFFIC]: 'all-traffic',
+  [VpcAccess_VpcEgress.PRIVATE_RANGES_ONLY]: 'private-ranges-only',
+};
+
+async function checkJobChange(engine: OrgPolicyEngine, { job, name, method }: JobChange, asker: Asker): Promise<void> {
+  const resource = `//run.googleapis.com/${name}`;
+  const verb = method === 'CREATE' ? 'CreateJob' : 'UpdateJob';
+  const location = name.split('/')[3] ?? '';
+  // Where a job is, is settled when it is created.
+  if (method === 'CREATE' && !(await engine.isValueAllowed('gcp.resourceLocations', resource, location, asker)))
+    throw violated('gcp.resourceLocations', `attempting ${verb} with location set to ${location}`, name);
+  const egress = EGRESS[job.template?.template?.vpcAccess?.egress ?? VpcAccess_VpcEgress.VPC_EGRESS_UNSPECIFIED];
+  const authorization = job.binaryAuthorization?.binauthzMethod;
+  const binauthz = authorization?.case === 'policy' ? authorization.value : authorization?.case === 'useDefault' && authorization.value ? 'default' : undefined;
+  const annotations = [
+    { constraint: 'run.allowedVPCEgress', annotation: 'run.googleapis.com/vpc-access-egress', value: egress },
+    { constraint: 'run.allowedBinaryAuthorizationPolicies', annotation: 'run.googleapis.com/binary-authorization', value: binauthz },
+  ];
+  for (const { constraint, annotation, value } of annotations) {
+    // What is not set is no value, which only a policy that allows all of them allows. Source: public logs of deployments that were refused.
+    if (!(await engine.isAnyAllowed(constraint, resource, value === undefined ? [] : [value], asker, value ?? 'null')))
+      throw violated(constraint, `attempting ${verb} with annotation "${annotation}" set to ${value ?? 'null'}`, name);
+  }
+}
+
+function violated(constraint: string, attempt: string, name: string) {
+  const message = `Constraint constraints/${constraint} violated for ${attempt}.`;
+  return failedPrecondition(message, { type: `constraints/${constraint}`, subject: name, description: message });
+}
