@@ -3,8 +3,8 @@ import { notFound } from '../../errors.ts';
 import type { GetIamPolicyRequest, SetIamPolicyRequest, TestIamPermissionsRequest } from '../../gen/google/iam/v1/iam_policy_pb.js';
 import type { Policy } from '../../gen/google/iam/v1/policy_pb.js';
 import type { RoleCatalogue } from '../../policy/catalogue.ts';
-import type { OrgPolicies } from '../../policy/org-policy.ts';
 import type { ConstraintChecks } from '../../policy/constraint-checks.ts';
+import type { OrgPolicies } from '../../policy/org-policy.ts';
 import type { Db, Store } from '../../store/database.ts';
 import { findFolder } from '../../store/folders.ts';
 import { findOrganization } from '../../store/organizations.ts';
@@ -38,7 +38,11 @@ export interface NodePolicyMethods {
 const PLACE = { projects: 'project', folders: 'folder', organizations: 'organization' } as const;
 
 /** @param bare the request's `resource` is the id alone (projects of v1) */
-export function nodePolicyMethods({ store, catalogue, constraints }: Pick<ResourceManagerDeps, 'store' | 'catalogue' | 'constraints'>, kind: NodeKind, bare = false): NodePolicyMethods {
+export function nodePolicyMethods(
+  { store, catalogue, constraints }: Pick<ResourceManagerDeps, 'store' | 'catalogue' | 'constraints'>,
+  kind: NodeKind,
+  bare = false,
+): NodePolicyMethods {
   const nameOf = (resource: string): NodeName => parseNode(bare ? `${kind}/${resource}` : resource, [kind], 'resource');
   return {
     getIamPolicy: {
