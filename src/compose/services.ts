@@ -41,6 +41,11 @@ export function createApis(given: ServiceParts, status: () => StatusFacts): read
       load: async () => (await import('../services/run/run.ts')).createRunServices(parts),
     },
     {
+      host: 'run.googleapis.com',
+      serves: ['google.cloud.run.v1.Namespaces', 'google.cloud.run.v1.ProjectLocations'],
+      load: async () => (await import('../services/run/v1/run-v1.ts')).createRunV1Services(parts),
+    },
+    {
       host: 'iam.googleapis.com',
       serves: ['google.iam.admin.v1.IAM'],
       load: async () => [(await import('../services/iam/iam.ts')).createIamService({ ...parts, accountKeys: identity.accountKeys, url: () => status().url })],

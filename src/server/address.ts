@@ -34,13 +34,13 @@ export function createAddressing(services: ReadonlySet<string>, allowed: Readonl
       if (name === undefined) throw invalidRequest('host: the request names no host.');
       const { path, query } = splitTarget(url, authority);
       const named = known(name);
-      if (named !== undefined) return { ...named, path, query };
+      if (named !== undefined) return withRegion({ ...named, path, query });
       if (!LOOPBACK.has(name) && !allowed.has(name))
         throw forbidden(`The host ${JSON.stringify(name)} is not a name of this server. Add it with --allowed-host, or use localhost or the host of an API.`);
       const prefix = /^\/([a-z0-9.-]+)(\/.*)$/.exec(path);
       const prefixed = prefix?.[1] === undefined ? undefined : known(prefix[1]);
-      if (prefixed !== undefined && prefix?.[2] !== undefined) return { ...prefixed, path: prefix[2], query };
-      return { host: undefined, region: undefined, path, query };
+      if (prefixed !== undefined && prefix?.[2] !== undefined) return withRegion({ ...prefixed, path: prefix[2], query });
+      return withRegion({ host: undefined, region: undefined, path, query });
     },
     /** @throws PERMISSION_DENIED where a page of another origin sent this */
     checkOrigin(headers: IncomingHttpHeaders, authority: string | undefined): void {
@@ -52,6 +52,19 @@ export function createAddressing(services: ReadonlySet<string>, allowed: Readonl
   };
 }
 export type Addressing = ReturnType<typeof createAddressing>;
+
+/**
+ * `/r/REGION` in front of a path says what a regional host says, for clients that can be given a path but no such host. The paths of Kubernetes'
+ * shape (`/apis/...`) have no place for the region, so there it stands in front of the path however it was said, for the routes to find.
+ */
+function withRegion(target: Target): Target {
+  const said = /^\/r\/([a-z]+-[a-z]+\d+)(\/.*)$/.exec(target.path);
+  if (said?.[2] !== undefined && target.region !== undefined && said[1] !== target.region)
+    throw invalidRequest(`host: the host is that of ${target.region}, but the path that of ${said[1] ?? ''}.`);
+  const region = said?.[1] ?? target.region;
+  const path = said?.[2] ?? target.path;
+  return { ...target, region, path: region !== undefined && path.startsWith('/apis/') ? `/r/${region}${path}` : path };
+}
 
 function hostname(authority: string | undefined): string | undefined {
   return authority === undefined ? undefined : /^(\[[0-9a-f:.]+\]|[^:/@\s]+)(?::\d{1,5})?$/i.exec(authority)?.[1]?.toLowerCase();

@@ -11,12 +11,7 @@ export function conditionToV1({ type, state, message, lastTransitionTime, severi
     status: state === Condition_State.CONDITION_SUCCEEDED ? 'True' : state === Condition_State.CONDITION_FAILED ? 'False' : 'Unknown',
     message,
     ...(lastTransitionTime === undefined ? {} : { lastTransitionTime }),
-    reason:
-      reasons.case === 'reason'
-        ? camel(Condition_CommonReason[reasons.value])
-        : reasons.case === 'executionReason'
-          ? camel(Condition_ExecutionReason[reasons.value])
-          : '',
+    reason: reasons.case === 'reason' ? camel(Condition_CommonReason[reasons.value]) : reasons.case === 'executionReason' ? camel(Condition_ExecutionReason[reasons.value]) : '',
     // An error is what a condition without severity is about.
     severity: severity === Condition_Severity.INFO ? 'Info' : severity === Condition_Severity.WARNING ? 'Warning' : '',
   };
@@ -31,7 +26,10 @@ export function jobConditions(terminal: Condition | undefined, isReconciling: bo
   const ready = conditionToV1({ ...terminal, type: 'Ready' });
   if (!isReconciling) return [ready];
   const time = terminal.lastTransitionTime === undefined ? {} : { lastTransitionTime: terminal.lastTransitionTime };
-  return [ready, { type: 'Retry', status: 'True', severity: 'Info', reason: 'ImmediateRetry', message: 'System will retry after 0:00:00 from lastTransitionTime for attempt 0.', ...time }];
+  return [
+    ready,
+    { type: 'Retry', status: 'True', severity: 'Info', reason: 'ImmediateRetry', message: 'System will retry after 0:00:00 from lastTransitionTime for attempt 0.', ...time },
+  ];
 }
 
 function camel(name: string | undefined): string {

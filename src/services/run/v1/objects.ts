@@ -3,12 +3,14 @@ import { createHash } from 'node:crypto';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { type Timestamp, timestampDate } from '@bufbuild/protobuf/wkt';
 import { invalidArgument } from '../../../errors.ts';
+import { LaunchStage } from '../../../gen/google/api/launch_stage_pb.js';
 import {
   type ExecutionSchema,
   type Job,
   type JobSchema,
-  ObjectMetaSchema,
+  type JobStatusSchema,
   type ObjectMetaSchema as MetaSchema,
+  ObjectMetaSchema,
   type TaskSchema,
 } from '../../../gen/google/cloud/run/v1/resources_pb.js';
 import { type Condition, Condition_ExecutionReason, Condition_State } from '../../../gen/google/cloud/run/v2/condition_pb.js';
@@ -16,7 +18,6 @@ import type { Execution as V2Execution } from '../../../gen/google/cloud/run/v2/
 import type { Job as V2Job, JobSchema as V2JobSchema } from '../../../gen/google/cloud/run/v2/job_pb.js';
 import type { Task as V2Task } from '../../../gen/google/cloud/run/v2/task_pb.js';
 import type { BinaryAuthorization } from '../../../gen/google/cloud/run/v2/vendor_settings_pb.js';
-import { LaunchStage } from '../../../gen/google/api/launch_stage_pb.js';
 import { lastId } from '../../../resource-name.ts';
 import { fromTimestamp, type Micros } from '../../../timestamp.ts';
 import { callersLabels, LOCATION_LABEL, type Pairs, PREFIX, platformAnnotations, readAnnotations, UPDATED_LABEL } from './annotations.ts';
@@ -71,9 +72,9 @@ function binaryTo(settings: BinaryAuthorization | undefined): Record<string, str
   };
 }
 
-/** @param projectNumber answers name the namespace by it @param status `first`: as the first answer to a creation has it, empty */
-export function jobToV1(job: V2Job, projectNumber: string, status?: 'first'): MessageInitShape<typeof JobSchema> {
-  const { client, clientVersion, latestCreatedExecution: latest } = job;
+/** @param projectNumber answers name the namespace by it @param statusOf the job whose status is shown, null for an empty one, as the first answer to a creation has it */
+export function jobToV1(job: V2Job, projectNumber: string, statusOf: V2Job | null = job): MessageInitShape<typeof JobSchema> {
+  const { client, clientVersion } = job;
   const byClient = { 'client-name': client, 'client-version': clientVersion };
   const annotations = platformAnnotations({
     ...byClient,
@@ -95,15 +96,17 @@ export function jobToV1(job: V2Job, projectNumber: string, status?: 'first'): Me
       annotations: { ...job.annotations, ...annotations },
     },
     spec: { ...(job.template === undefined ? {} : { template: templateToV1(job.template, platformAnnotations(byClient)) }), ...(token === undefined ? {} : { [token]: suffix }) },
-    status:
-      status === 'first'
-        ? {}
-        : {
-            observedGeneration: Number(job.observedGeneration || 1n),
-            conditions: jobConditions(job.terminalCondition, job.reconciling),
-            executionCount: job.executionCount,
-            ...(latest === undefined || latest.name === '' ? {} : { latestCreatedExecution: referenceOf(latest) }),
-          },
+    status: statusOf === null ? {} : jobStatus(statusOf),
+  };
+}
+
+function jobStatus(job: V2Job): MessageInitShape<typeof JobStatusSchema> {
+  const { latestCreatedExecution: latest } = job;
+  return {
+    observedGeneration: Number(job.observedGeneration || 1n),
+    conditions: jobConditions(job.terminalCondition, job.reconciling),
+    executionCount: job.executionCount,
+    ...(latest === undefined || latest.name === '' ? {} : { latestCreatedExecution: referenceOf(latest) }),
   };
 }
 
@@ -242,4 +245,3 @@ function rfc3339(time: Timestamp): string {
   const micros = fromTimestamp(time);
   return `${timestampDate(time).toISOString().slice(0, 19)}.${String(micros % 1_000_000).padStart(6, '0')}Z`;
 }
-

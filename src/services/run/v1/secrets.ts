@@ -23,7 +23,10 @@ export function readSecretAliases(text: string | undefined): SecretAliases {
     if (entry === '') continue;
     const { alias, secret } = ENTRY.exec(entry)?.groups ?? {};
     if (alias === undefined || secret === undefined)
-      throw invalidArgument('spec.template.metadata.annotations', `Annotation 'run.googleapis.com/secrets': ${JSON.stringify(entry)} is not ALIAS:projects/PROJECT/secrets/SECRET.`);
+      throw invalidArgument(
+        'spec.template.metadata.annotations',
+        `Annotation 'run.googleapis.com/secrets': ${JSON.stringify(entry)} is not ALIAS:projects/PROJECT/secrets/SECRET.`,
+      );
     known.set(alias, secret);
   }
   const made = new Map<string, string>();

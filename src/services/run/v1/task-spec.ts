@@ -2,7 +2,7 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { invalidArgument } from '../../../errors.ts';
 import type { ExecutionSpecSchema, ExecutionTemplateSpec, ExecutionTemplateSpecSchema, TaskSpec, TaskSpecSchema } from '../../../gen/google/cloud/run/v1/resources_pb.js';
-import { ExecutionSpecSchema as ExecutionSpec, ObjectMetaSchema, TaskSpecSchema as EmptyTaskSpec } from '../../../gen/google/cloud/run/v1/resources_pb.js';
+import { TaskSpecSchema as EmptyTaskSpec, ExecutionSpecSchema as ExecutionSpec, ObjectMetaSchema } from '../../../gen/google/cloud/run/v1/resources_pb.js';
 import type { ExecutionTemplate, ExecutionTemplateSchema } from '../../../gen/google/cloud/run/v2/execution_template_pb.js';
 import type { Container } from '../../../gen/google/cloud/run/v2/k8s.min_pb.js';
 import type { TaskTemplate, TaskTemplateSchema } from '../../../gen/google/cloud/run/v2/task_template_pb.js';
@@ -142,7 +142,13 @@ function vpcTo(access: VpcAccess | undefined): Record<string, string> {
     'network-interfaces':
       networkInterfaces.length === 0
         ? ''
-        : JSON.stringify(networkInterfaces.map(({ network, subnetwork, tags }) => ({ ...(network === '' ? {} : { network }), ...(subnetwork === '' ? {} : { subnetwork }), ...(tags.length === 0 ? {} : { tags }) }))),
+        : JSON.stringify(
+            networkInterfaces.map(({ network, subnetwork, tags }) => ({
+              ...(network === '' ? {} : { network }),
+              ...(subnetwork === '' ? {} : { subnetwork }),
+              ...(tags.length === 0 ? {} : { tags }),
+            })),
+          ),
   };
 }
 

@@ -3,9 +3,9 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { invalidArgument } from '../../../errors.ts';
 import type * as v1 from '../../../gen/google/cloud/run/v1/resources_pb.js';
 import type { VolumeSchema } from '../../../gen/google/cloud/run/v1/resources_pb.js';
-import { EmptyDirVolumeSource_Medium } from '../../../gen/google/cloud/run/v2/k8s.min_pb.js';
 import type * as v2 from '../../../gen/google/cloud/run/v2/k8s.min_pb.js';
 import type { VolumeSchema as V2VolumeSchema } from '../../../gen/google/cloud/run/v2/k8s.min_pb.js';
+import { EmptyDirVolumeSource_Medium } from '../../../gen/google/cloud/run/v2/k8s.min_pb.js';
 import type { SecretAliases } from './secrets.ts';
 
 /** The name that v1 reserves for what the annotation says, and where it is mounted. */
