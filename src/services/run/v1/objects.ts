@@ -5,6 +5,7 @@ import { type Timestamp, timestampDate } from '@bufbuild/protobuf/wkt';
 import { invalidArgument } from '../../../errors.ts';
 import { LaunchStage } from '../../../gen/google/api/launch_stage_pb.js';
 import {
+  type ExecutionReferenceSchema,
   type ExecutionSchema,
   type Job,
   type JobSchema,
@@ -110,11 +111,12 @@ function jobStatus(job: V2Job): MessageInitShape<typeof JobStatusSchema> {
   };
 }
 
-function referenceOf(latest: NonNullable<V2Job['latestCreatedExecution']>) {
+function referenceOf(latest: NonNullable<V2Job['latestCreatedExecution']>): MessageInitShape<typeof ExecutionReferenceSchema> {
   const { name, createTime, completionTime, deleteTime, completionStatus } = latest;
   return {
     name: lastId(name),
-    completionStatus: Number(completionStatus),
+    // The same numbers under the same names.
+    completionStatus: completionStatus as number,
     ...(createTime === undefined ? {} : { creationTimestamp: createTime }),
     ...(completionTime === undefined ? {} : { completionTimestamp: completionTime }),
     ...(deleteTime === undefined ? {} : { deletionTimestamp: deleteTime }),

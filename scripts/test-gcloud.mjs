@@ -1,0 +1,106 @@
+/**
+ * Runs a real `gcloud` against a control plane of its own, through the commands that people use for jobs, and says what passed. Needs a gcloud on the
+ * PATH; without one it says so, counts the suite as skipped, and succeeds. Nothing is sent elsewhere: the proxy that gcloud is given is the control plane.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { node, root } from './prepare.mjs';
+
+const APIS = ['run', 'iam', 'cloudresourcemanager', 'logging', 'orgpolicy', 'serviceusage', 'iamcredentials', 'policytroubleshooter'];
+const IMAGE = 'us-docker.pkg.dev/cloudrun/container/job:latest';
+
+const found = spawnSync('gcloud', ['version', '--format=value("Google Cloud SDK")'], { encoding: 'utf8' });
+if (found.status !== 0) {
+  console.log('gcloud is not on the PATH: this suite is skipped.\n0 passed, 0 failed, 1 skipped');
+  process.exit(0);
+}
+const dir = mkdtempSync(join(tmpdir(), 'actas-gcloud-'));
+const dataDir = join(dir, 'data');
+const readyFile = join(dir, 'ready.json');
+const server = spawn(node, [join(root, 'bin', 'actas.js'), 'up', '--driver=fake', '--port=0', `--data-dir=${dataDir}`, `--ready-file=${readyFile}`, '--log-level=warn'], {
+  stdio: ['ignore', 'ignore', 'inherit'],
+});
+let failed = 0;
+let passed = 0;
+try {
+  const env = await environment();
+  for (const [name, args, expected, fails] of await steps()) {
+    const run = spawnSync('gcloud', args, { encoding: 'utf8', env, timeout: 120_000 });
+    const text = `${run.stdout}${run.stderr}`;
+    const good = (run.status === 0) !== (fails === true) && expected.test(text);
+    if (good) passed += 1;
+    else failed += 1;
+    console.log(`${good ? 'ok  ' : 'FAIL'} gcloud ${args.join(' ')}${good ? '' : `\n  exit ${run.status}, wanted ${name} (${expected.source}):\n${text.replace(/^/gm, '    ')}`}`);
+    if (args.includes('--format=export')) writeFileSync(join(dir, 'job.yaml'), run.stdout.replace('taskCount: 3', 'taskCount: 2'));
+  }
+} finally {
+  server.kill('SIGTERM');
+  await new Promise((resolve) => server.once('exit', resolve));
+  rmSync(dir, { recursive: true, force: true });
+}
+console.log(`gcloud ${found.stdout.trim()}`);
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed === 0 ? 0 : 1);
+
+async function environment() {
+  for (let i = 0; !existsSync(readyFile); i += 1) {
+    if (i > 240 || server.exitCode !== null) throw new Error('the control plane did not start');
+    await delay(250);
+  }
+  const { hostname, port } = new URL(JSON.parse(readFileSync(readyFile, 'utf8')).url);
+  const overrides = APIS.map((api) => [`CLOUDSDK_API_ENDPOINT_OVERRIDES_${api.toUpperCase()}`, `http://${api}.googleapis.com/`]);
+  return {
+    ...process.env,
+    ...Object.fromEntries(overrides),
+    CLOUDSDK_CONFIG: join(dir, 'gcloud'),
+    CLOUDSDK_CORE_PROJECT: 'demo',
+    CLOUDSDK_RUN_REGION: 'us-central1',
+    CLOUDSDK_CORE_DISABLE_PROMPTS: '1',
+    CLOUDSDK_CORE_DISABLE_USAGE_REPORTING: '1',
+    CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK: '1',
+    CLOUDSDK_CORE_SHOULD_PROMPT_TO_ENABLE_API: 'false',
+    CLOUDSDK_PROXY_TYPE: 'http',
+    CLOUDSDK_PROXY_ADDRESS: hostname,
+    CLOUDSDK_PROXY_PORT: port,
+    CLOUDSDK_AUTH_ACCESS_TOKEN: readFileSync(join(dataDir, 'owner-token'), 'utf8').trim(),
+  };
+}
+
+/**
+ * What is shown, the command, what its output must say, and whether it must fail.
+ * @returns {Promise<[string, string[], RegExp, boolean?][]>}
+ */
+async function steps() {
+  const jobs = ['run', 'jobs'];
+  const account = 'hello-sa@demo.iam.gserviceaccount.com';
+  return [
+    ['a job', [...jobs, 'create', 'hello', `--image=${IMAGE}`, '--set-env-vars=A=b', '--tasks=3', '--max-retries=1'], /has successfully been created/],
+    ['a second one is refused', [...jobs, 'create', 'hello', `--image=${IMAGE}`], /already exists/, true],
+    ['the job', [...jobs, 'describe', 'hello'], /Tasks: +3[\s\S]*123456789012-compute@developer/],
+    ['the list', [...jobs, 'list'], /hello +us-central1/],
+    ['a run that is waited for', [...jobs, 'execute', 'hello', '--wait'], /has successfully completed/],
+    ['a run with overrides', [...jobs, 'execute', 'hello', '--wait', '--tasks=1', '--update-env-vars=A=c'], /has successfully completed/],
+    ['executions', [...jobs, 'executions', 'list', '--job=hello'], /3 \/ 3/],
+    ['YAML', [...jobs, 'describe', 'hello', '--format=export'], /taskCount: 3/],
+    ['YAML that is taken back', [...jobs, 'replace', join(dir, 'job.yaml')], /has been successfully updated/],
+    ['what the YAML changed', [...jobs, 'describe', 'hello', '--format=value(spec.template.spec.taskCount)'], /^2$/m],
+    ['a denial with its remedy', [...jobs, 'update', 'hello', `--service-account=${account}`], /PERMISSION_DENIED: Permission 'iam.serviceaccounts.actAs' denied/, true],
+    ['an account', ['iam', 'service-accounts', 'create', 'hello-sa', '--display-name=Hello'], /Created service account \[hello-sa\]/],
+    ['another identity', [...jobs, 'update', 'hello', `--service-account=${account}`], /successfully/],
+    [
+      'a grant on the account',
+      ['iam', 'service-accounts', 'add-iam-policy-binding', account, '--member=user:dev@example.com', '--role=roles/iam.serviceAccountUser'],
+      /roles\/iam.serviceAccountUser/,
+    ],
+    ['a grant on the job', [...jobs, 'add-iam-policy-binding', 'hello', '--member=user:dev@example.com', '--role=roles/run.invoker'], /roles\/run.invoker/],
+    ["the job's policy", [...jobs, 'get-iam-policy', 'hello'], /user:dev@example.com/],
+    ["the project's policy", ['projects', 'get-iam-policy', 'demo'], /roles\/run.serviceAgent/],
+    ['logs', [...jobs, 'logs', 'read', 'hello'], /^/],
+    ['regions', ['run', 'regions', 'list'], /us-central1/],
+    ['the end of the job', [...jobs, 'delete', 'hello'], /Deleted job \[hello\]/],
+    ['that it is gone', [...jobs, 'describe', 'hello'], /Cannot find job \[hello\]/, true],
+  ];
+}
