@@ -66,6 +66,10 @@ export function createApis(given: ServiceParts, status: () => StatusFacts): read
         'google.cloudresourcemanager.v1.Projects',
         'google.cloudresourcemanager.v1.Organizations',
         'google.cloudresourcemanager.v1.Liens',
+        'google.cloud.resourcemanager.v3.TagKeys',
+        'google.cloud.resourcemanager.v3.TagValues',
+        'google.cloud.resourcemanager.v3.TagBindings',
+        'google.cloud.resourcemanager.v3.TagHolds',
       ],
       operations: RESOURCE_MANAGER_OPERATIONS,
       load: async () => (await import('../services/resourcemanager/resource-manager.ts')).createResourceManagerServices(parts),
@@ -101,16 +105,6 @@ export function createApis(given: ServiceParts, status: () => StatusFacts): read
       host: 'run.googleapis.com',
       serves: ['google.cloud.run.v2.Services', 'google.cloud.run.v2.Revisions', 'google.cloud.run.v2.WorkerPools', 'google.cloud.run.v2.Instances', 'google.cloud.run.v2.Builds'],
       load: async () => (await import('../services/unserved.ts')).createUnservedRunServices(),
-    },
-    {
-      host: 'cloudresourcemanager.googleapis.com',
-      serves: [
-        'google.cloud.resourcemanager.v3.TagKeys',
-        'google.cloud.resourcemanager.v3.TagValues',
-        'google.cloud.resourcemanager.v3.TagBindings',
-        'google.cloud.resourcemanager.v3.TagHolds',
-      ],
-      load: async () => (await import('../services/unserved.ts')).createUnservedTagServices(),
     },
   ];
   return declarations.map(defineApi);

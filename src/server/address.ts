@@ -15,7 +15,8 @@ export interface Target {
 }
 
 const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]']);
-const REGIONAL = /^([a-z]+-[a-z]+\d+)-(.+)$/;
+/** Regions, and multi-regions such as `us`. */
+const REGIONAL = /^([a-z]+(?:-[a-z]+\d+)?)-(.+)$/;
 
 /** @param allowed further names under which this server may be addressed, without port */
 export function createAddressing(services: ReadonlySet<string>, allowed: ReadonlySet<string>) {

@@ -1,6 +1,7 @@
 /** The door of the whole API as the program opens it: every service over REST and gRPC, and the documents beside them (health, metrics, keys). */
 import type { IncomingMessage } from 'node:http';
 import { createRegistry } from '@bufbuild/protobuf';
+import { file_google_protobuf_empty } from '@bufbuild/protobuf/wkt';
 import { file_google_rpc_error_details } from '../gen/google/rpc/error_details_pb.js';
 import { discoveryDocument, type SigningKeys } from '../identity/signing-keys.ts';
 import type { Api, Log } from '../services/service.ts';
@@ -31,7 +32,7 @@ export interface ApiDoorDeps {
 export function createApiDoor(deps: ApiDoorDeps): Handler {
   const { apis, dispatch, peerOf, log } = deps;
   const registry = createRegistry(file_google_rpc_error_details);
-  const rest = createRestDoor(apis, createApiMethods([file_google_rpc_error_details]), dispatch, registry, peerOf, log);
+  const rest = createRestDoor(apis, createApiMethods([file_google_rpc_error_details, file_google_protobuf_empty]), dispatch, registry, peerOf, log);
   const documents = documentsOf(deps);
   const hosts = new Set([...apis.map(({ host }) => host), ...documents.flatMap((document) => (document.host === undefined ? [] : [document.host]))]);
   return createDoor({

@@ -14,7 +14,7 @@ export interface ApiMethods {
   load(api: Api, typeName: string, rpc: string): Promise<ApiMethod>;
 }
 
-/** @param always files whose messages may stand in an Any of every API (the details of errors) */
+/** @param always files whose messages may stand in an Any of every API (the details of errors, the nothing that a deletion answers with) */
 export function createApiMethods(always: readonly DescFile[]): ApiMethods {
   const registries = new WeakMap<Api, Registry>();
   return {

@@ -1,8 +1,4 @@
 /** The protos' other services: each answers UNIMPLEMENTED by its own name, to those who are known. */
-import { TagBindings } from '../gen/google/cloud/resourcemanager/v3/tag_bindings_pb.js';
-import { TagHolds } from '../gen/google/cloud/resourcemanager/v3/tag_holds_pb.js';
-import { TagKeys } from '../gen/google/cloud/resourcemanager/v3/tag_keys_pb.js';
-import { TagValues } from '../gen/google/cloud/resourcemanager/v3/tag_values_pb.js';
 import { Builds } from '../gen/google/cloud/run/v2/build_pb.js';
 import { Instances } from '../gen/google/cloud/run/v2/instance_pb.js';
 import { Revisions } from '../gen/google/cloud/run/v2/revision_pb.js';
@@ -12,8 +8,4 @@ import { type AnyService, unimplementedService } from './service.ts';
 
 export function createUnservedRunServices(): readonly AnyService[] {
   return [Services, Revisions, WorkerPools, Instances, Builds].map((desc) => unimplementedService(desc, 'run.googleapis.com'));
-}
-
-export function createUnservedTagServices(): readonly AnyService[] {
-  return [TagKeys, TagValues, TagBindings, TagHolds].map((desc) => unimplementedService(desc, 'cloudresourcemanager.googleapis.com'));
 }

@@ -15,6 +15,7 @@ import type { Micros } from '../timestamp.ts';
 import type { Db } from './database.ts';
 import { renamePrincipal } from './deny-policies.ts';
 import { renameInGroups } from './groups.ts';
+import { deleteTagBindingsOf, moveTagBindings } from './tags.ts';
 
 /** @param resource full resource name @returns the policy with its etag, or undefined where none was ever set */
 export async function findPolicy(db: Db, resource: string): Promise<Policy | undefined> {
@@ -43,15 +44,17 @@ export async function updatePolicy(db: Db, resource: string, policy: Policy, now
   return stored;
 }
 
-/** To be called with every deletion of a resource that has a policy, so that a later one of the same name does not inherit it. */
-export async function deletePolicy(db: Db, resource: string): Promise<void> {
-  await db.deleteFrom('policies').where('resource', '=', resource).execute();
+/** To be called with every deletion of a resource that has a policy, so that a later one of the same name inherits neither it nor the tags. @returns whether there was a policy or a tag */
+export async function deletePolicy(db: Db, resource: string): Promise<boolean> {
+  const { numDeletedRows } = await db.deleteFrom('policies').where('resource', '=', resource).executeTakeFirst();
+  return (await deleteTagBindingsOf(db, resource)) || numDeletedRows > 0n;
 }
 
-/** Gives the policy of one name to another (a service account that is deleted or restored). What the new name had is replaced. */
+/** Gives the policy and the tags of one name to another (a service account that is deleted or restored). What the new name had is replaced. */
 export async function movePolicy(db: Db, from: string, to: string): Promise<void> {
   await deletePolicy(db, to);
   await db.updateTable('policies').set({ resource: to }).where('resource', '=', from).execute();
+  await moveTagBindings(db, from, to);
 }
 
 /** Writes `to` wherever a policy or a group names `from`. @param from, to policy members */

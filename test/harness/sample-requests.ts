@@ -25,6 +25,15 @@ const FIELDS: Record<string, JsonObject> = {
   'google.cloud.resourcemanager.v3.Folders.MoveFolder': { destinationParent: 'organizations/111111111111' },
   'google.cloud.resourcemanager.v2.Folders.CreateFolder': { parent: 'folders/222222222222' },
   'google.cloud.resourcemanager.v2.Folders.MoveFolder': { destinationParent: 'organizations/111111111111' },
+  'google.cloud.resourcemanager.v3.TagKeys.ListTagKeys': { parent: 'projects/demo' },
+  'google.cloud.resourcemanager.v3.TagKeys.CreateTagKey': { tag_key: { parent: 'projects/demo', shortName: 'sample' } },
+  'google.cloud.resourcemanager.v3.TagKeys.GetNamespacedTagKey': { name: 'demo/sample' },
+  'google.cloud.resourcemanager.v3.TagValues.ListTagValues': { parent: 'tagKeys/1' },
+  'google.cloud.resourcemanager.v3.TagValues.CreateTagValue': { tag_value: { parent: 'tagKeys/1', shortName: 'sample' } },
+  'google.cloud.resourcemanager.v3.TagValues.GetNamespacedTagValue': { name: 'demo/sample/value' },
+  'google.cloud.resourcemanager.v3.TagBindings.ListTagBindings': { parent: '//cloudresourcemanager.googleapis.com/projects/demo' },
+  'google.cloud.resourcemanager.v3.TagBindings.ListEffectiveTags': { parent: '//cloudresourcemanager.googleapis.com/projects/demo' },
+  'google.cloud.resourcemanager.v3.TagBindings.CreateTagBinding': { tag_binding: { parent: '//cloudresourcemanager.googleapis.com/projects/demo', tagValue: 'tagValues/1' } },
   'google.cloudresourcemanager.v1.Liens.CreateLien': { lien: { parent: 'projects/demo' } },
   'google.cloudresourcemanager.v1.Liens.ListLiens': { parent: 'projects/demo' },
   'google.cloud.resourcemanager.v2.Folders.ListFolders': { parent: 'organizations/111111111111' },
@@ -45,6 +54,10 @@ const SEGMENTS: Record<string, string> = {
   folders: '222222222222',
   operations: 'cp.123',
   liens: 'p123456789012-l0',
+  tagKeys: '1',
+  tagValues: '1',
+  tagHolds: 'sample',
+  tagBindings: '%2F%2Fcloudresourcemanager.googleapis.com%2Fprojects%2Fdemo/tagValues/1',
 };
 
 /** Every service that is served, loaded. */

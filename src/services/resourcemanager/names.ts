@@ -1,15 +1,28 @@
-/** Names of projects, folders and organizations, taken apart at the edge. */
+/** Names of projects, folders, organizations, tag keys and tag values, taken apart at the edge. */
 import { invalidRequest } from '../../errors.ts';
 
-export type NodeKind = 'projects' | 'folders' | 'organizations';
+/** What carries an allow policy here. */
+export type NodeKind = 'projects' | 'folders' | 'organizations' | 'tagKeys' | 'tagValues';
 
 /** `example.com:p` is the old form of a project's id in a domain. */
-const ID: Record<NodeKind, RegExp> = { projects: /^[a-z0-9][a-z0-9.:-]{0,62}$/, folders: /^\d{1,20}$/, organizations: /^\d{1,20}$/ };
-const FORM: Record<NodeKind, string> = { projects: 'projects/PROJECT_ID', folders: 'folders/NUMBER', organizations: 'organizations/NUMBER' };
+const ID: Record<NodeKind, RegExp> = {
+  projects: /^[a-z0-9][a-z0-9.:-]{0,62}$/,
+  folders: /^\d{1,20}$/,
+  organizations: /^\d{1,20}$/,
+  tagKeys: /^\d{1,20}$/,
+  tagValues: /^\d{1,20}$/,
+};
+const FORM: Record<NodeKind, string> = {
+  projects: 'projects/PROJECT_ID',
+  folders: 'folders/NUMBER',
+  organizations: 'organizations/NUMBER',
+  tagKeys: 'tagKeys/NUMBER',
+  tagValues: 'tagValues/NUMBER',
+};
 
 export interface NodeName {
   readonly kind: NodeKind;
-  /** A project's id or number, a folder's or organization's number. */
+  /** A project's id or number, everything else's number. */
   readonly id: string;
 }
 

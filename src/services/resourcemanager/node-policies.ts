@@ -1,4 +1,4 @@
-/** The three policy methods, the same for projects, folders and organizations in every version of the API. */
+/** The three policy methods, the same for projects, folders, organizations, tag keys and tag values in every version of the API. */
 import { notFound } from '../../errors.ts';
 import type { GetIamPolicyRequest, SetIamPolicyRequest, TestIamPermissionsRequest } from '../../gen/google/iam/v1/iam_policy_pb.js';
 import type { Policy } from '../../gen/google/iam/v1/policy_pb.js';
@@ -9,6 +9,7 @@ import type { Db, Store } from '../../store/database.ts';
 import { findFolder } from '../../store/folders.ts';
 import { findOrganization } from '../../store/organizations.ts';
 import { findProject } from '../../store/projects.ts';
+import { findTagKey, findTagValue } from '../../store/tags.ts';
 import { getPolicy, setPolicy, testPermissions } from '../iam-policy.ts';
 import type { Call, Check } from '../service.ts';
 import { type NodeKind, type NodeName, nodeResource, parseNode } from './names.ts';
@@ -35,7 +36,7 @@ export interface NodePolicyMethods {
   };
 }
 
-const PLACE = { projects: 'project', folders: 'folder', organizations: 'organization' } as const;
+const PLACE = { projects: 'project', folders: 'folder', organizations: 'organization', tagKeys: 'tag', tagValues: 'tag' } as const;
 
 /** @param bare the request's `resource` is the id alone (projects of v1) */
 export function nodePolicyMethods(
@@ -68,9 +69,18 @@ export function nodeCheck(permission: string, name: NodeName): Check {
   return { permission, resource: nodeResource(name) };
 }
 
+/** The id that a policy's name has, by whichever the node is known. */
+const STORED: { readonly [kind in NodeKind]: (db: Db, id: string) => Promise<string | undefined> } = {
+  projects: async (db, id) => (await findProject(db, id))?.project_id,
+  folders: async (db, id) => (await findFolder(db, id))?.number,
+  organizations: async (db, id) => (await findOrganization(db, id))?.number,
+  tagKeys: async (db, id) => (await findTagKey(db, id))?.number,
+  tagValues: async (db, id) => (await findTagValue(db, id))?.number,
+};
+
 /** The full name that the policy is stored by. @throws NOT_FOUND */
 async function storedResource(db: Db, { kind, id }: NodeName): Promise<string> {
-  const known = kind === 'projects' ? (await findProject(db, id))?.project_id : kind === 'folders' ? (await findFolder(db, id))?.number : (await findOrganization(db, id))?.number;
+  const known = await STORED[kind](db, id);
   if (known === undefined) throw notFound(`Resource '${kind}/${id}' was not found.`);
   return nodeResource({ kind, id: known });
 }

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { create, type DescMessage, type MessageShape } from '@bufbuild/protobuf';
-import { anyPack } from '@bufbuild/protobuf/wkt';
+import { anyPack, EmptySchema } from '@bufbuild/protobuf/wkt';
 import { notFound } from '../../errors.ts';
 import { type Operation, OperationSchema, Operations } from '../../gen/google/longrunning/operations_pb.js';
 import type { Db, Store } from '../../store/database.ts';
@@ -46,6 +46,14 @@ export async function recordOperation<M extends DescMessage, R extends DescMessa
   await insertOperation(db, { ...row, project_id: '', location: '' });
   if (outcome.kind === 'pc') return create(OperationSchema, { name });
   return create(OperationSchema, { name, metadata: outcome.kind.endsWith('f') ? metadata : anyPack(outcome.metadata[0], create(outcome.metadata[0])) });
+}
+
+/** An operation that nobody has to ask about again: recorded for tag bindings, without name and metadata; and the answer to `validate_only`. */
+export function finishedOperation<R extends DescMessage>(schema: R, response: MessageShape<R>): Operation {
+  return create(OperationSchema, { done: true, result: { case: 'response', value: anyPack(schema, response) } });
+}
+export function emptyOperation(): Operation {
+  return finishedOperation(EmptySchema, create(EmptySchema));
 }
 
 /** google.longrunning.Operations for Resource Manager's own. */

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create, createRegistry, type JsonObject, toJson } from '@bufbuild/protobuf';
+import { file_google_protobuf_empty } from '@bufbuild/protobuf/wkt';
 import { file_google_cloud_resourcemanager_v2_folders } from '../../gen/google/cloud/resourcemanager/v2/folders_pb.js';
 import { file_google_cloud_resourcemanager_v3_folders } from '../../gen/google/cloud/resourcemanager/v3/folders_pb.js';
 import { file_google_cloud_resourcemanager_v3_projects } from '../../gen/google/cloud/resourcemanager/v3/projects_pb.js';
@@ -37,6 +38,7 @@ const REGISTRY = createRegistry(
   file_google_cloud_resourcemanager_v3_tag_keys,
   file_google_cloud_resourcemanager_v3_tag_values,
   file_google_cloudresourcemanager_v1_projects,
+  file_google_protobuf_empty,
 );
 
 export interface ResourceManagerFixture {

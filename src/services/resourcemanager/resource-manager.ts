@@ -1,5 +1,5 @@
 /**
- * Resource Manager, v3, v2 and v1: projects, folders and organizations, their allow policies, and the operations that make projects.
+ * Resource Manager, v3, v2 and v1: projects, folders, organizations and tags, their allow policies, liens, and the operations of all of them.
  * All versions are views of the same rows.
  *
  * Invariants: a project has its default service account and its service agent's binding from the transaction that makes it; ids and
@@ -16,6 +16,10 @@ import { createOperationsService } from './operations.ts';
 import { createOrganizationsV1Service, createOrganizationsV3Service } from './organizations.ts';
 import { createProjectsV1Service } from './projects-v1.ts';
 import { createProjectsV3Service } from './projects-v3.ts';
+import { createTagBindingsService } from './tag-bindings.ts';
+import { createTagHoldsService } from './tag-holds.ts';
+import { createTagKeysService } from './tag-keys.ts';
+import { createTagValuesService } from './tag-values.ts';
 
 /** Every service of cloudresourcemanager.googleapis.com that we serve, google.longrunning.Operations among them. */
 export function createResourceManagerServices(deps: ResourceManagerDeps): readonly AnyService[] {
@@ -27,6 +31,10 @@ export function createResourceManagerServices(deps: ResourceManagerDeps): readon
     createProjectsV1Service(deps),
     createOrganizationsV1Service(deps),
     createLiensService(deps),
+    createTagKeysService(deps),
+    createTagValuesService(deps),
+    createTagBindingsService(deps),
+    createTagHoldsService(deps),
     createOperationsService(deps),
   ];
 }

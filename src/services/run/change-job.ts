@@ -16,7 +16,7 @@ import { lastId } from '../../resource-name.ts';
 import type { Tx } from '../../store/database.ts';
 import { deleteExecutionsOfJob } from '../../store/executions.ts';
 import { countJobs, DELETED_KEPT_MICROS, findJob, insertJob, type JobRow, jobFromRow, jobToRow, resourceEtag, updateJob } from '../../store/jobs.ts';
-import { deletePolicy, findPolicy } from '../../store/policies.ts';
+import { deletePolicy } from '../../store/policies.ts';
 import { defaultServiceAccountEmail } from '../../store/service-accounts.ts';
 import { type Micros, toTimestamp } from '../../timestamp.ts';
 import type { Call, Unary } from '../service.ts';
@@ -138,10 +138,7 @@ async function storeDeletion(tx: Tx, name: string, deleted: (row: JobRow | undef
   await updateJob(tx.db, jobToRow(job, operation));
   await deleteExecutionsOfJob(tx.db, job, now);
   // Gone at once, so that nobody is let in by the policy of a job that is no more.
-  if ((await findPolicy(tx.db, resource(name))) !== undefined) {
-    await deletePolicy(tx.db, resource(name));
-    tx.touch('policies');
-  }
+  if (await deletePolicy(tx.db, resource(name))) tx.touch('policies');
   tx.touch('work');
   return beginOperation(tx, operation, job, now);
 }
