@@ -11,13 +11,18 @@ import { dryRunAudit } from './dry-run-audit.ts';
 
 export function createPolicy(store: Store, logs: Pick<LogStore, 'audit'>) {
   const catalogue = loadCatalogue();
-  const authorizer = createAuthorizer({ source: createPolicySource(store.read), catalogue });
+  const authorizer = createAuthorizer({ source: createPolicySource(store.read), catalogue, now: systemClock.now });
   const orgPolicies = createOrgPolicies({ source: createOrgPolicyReader(store.read), onDryRun: dryRunAudit(logs, systemClock) });
-  for (const topic of ['policies', 'hierarchy'] as const) {
-    store.onCommit(topic, () => {
-      authorizer.invalidate();
-      orgPolicies.invalidate();
-    });
-  }
+  const everything = () => {
+    authorizer.invalidate();
+    orgPolicies.invalidate();
+  };
+  store.onCommit('policies', (resources) => {
+    // Every write of one allow policy says whose it was; whatever else decides (roles, tags, deny and organization policies) does not.
+    if (resources === undefined) everything();
+    else for (const policyOf of resources) authorizer.invalidate({ policyOf });
+  });
+  store.onCommit('groups', () => authorizer.invalidate('groups'));
+  store.onCommit('hierarchy', everything);
   return { catalogue, authorizer, orgPolicies };
 }

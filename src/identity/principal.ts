@@ -9,6 +9,8 @@ export interface Principal {
   /** What answers show as creator, lastModifier, and in the audit trail. */
   readonly email: string;
   readonly kind: 'user' | 'serviceAccount';
+  /** Of an identity from elsewhere: further policy members that name it, `principalSet://.../attribute.repository/x`, `group:...` of its claims. */
+  readonly sets?: readonly string[];
   /** Holds the token of this data directory's owner: may mint tokens for anybody, and stop the server. */
   readonly administrator?: boolean;
   /** What the caller's token was given for; undefined: for everything (a name that was lent, the seed). */

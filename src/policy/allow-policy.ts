@@ -83,6 +83,20 @@ export function hasConditions(policy: Policy): boolean {
   return policy.bindings.some((binding) => binding.condition !== undefined);
 }
 
+/** The roles that a change of the policy grants to somebody or revokes from somebody, in order: one whose members, or the conditions they hold it under, differ. */
+export function modifiedRoles(before: Policy | undefined, after: Policy): string[] {
+  const grantsOf = (policy: Policy | undefined): Set<string> =>
+    new Set(
+      policy?.bindings.flatMap(({ role, members, condition }) => {
+        const under = condition === undefined ? '' : conditionHash(condition);
+        return members.map((member) => `${role} ${under} ${normalMember(member)}`);
+      }),
+    );
+  const [held, next] = [grantsOf(before), grantsOf(after)];
+  const changed = [...held].filter((grant) => !next.has(grant)).concat([...next].filter((grant) => !held.has(grant)));
+  return [...new Set(changed.map((grant) => grant.slice(0, grant.indexOf(' '))))].sort();
+}
+
 function maskedFields(mask: FieldMask | undefined): ReadonlySet<string> {
   if (mask === undefined || mask.paths.length === 0) return new Set(['bindings', 'etag']);
   const fields = new Set<string>();

@@ -6,6 +6,8 @@
 import { invalidArgument, invalidRequest } from '../errors.ts';
 import type { Binding, Policy } from '../gen/google/iam/v1/policy_pb.js';
 import { hasConditions, isVersion } from './allow-policy.ts';
+import { CelIssue } from './cel/program.ts';
+import { compileCondition } from './condition.ts';
 import { memberForm, normalMember } from './member.ts';
 
 /** What the policy is set on. */
@@ -47,6 +49,11 @@ function checkBinding(binding: Binding, where: PolicyHolder): void {
   if (condition === undefined) return;
   if (condition.expression.trim() === '') throw invalidArgument('policy.bindings.condition.expression', 'A condition needs an expression.');
   if (condition.title === '') throw invalidArgument('policy.bindings.condition.title', 'A condition needs a title.');
+  const compiled = compileCondition(condition.expression);
+  if (compiled instanceof CelIssue)
+    throw invalidRequest(`Invalid condition expression for role ${role}: ${compiled.message}.`, [
+      { field: 'policy.bindings.condition.expression', description: `${compiled.message}: ${condition.expression.slice(0, 200)}` },
+    ]);
   if (BASIC_ROLES.has(role)) throw invalidArgument('policy.bindings.condition', `Conditions cannot be added to the basic role ${role}.`);
   if (members.includes('allUsers') || members.includes('allAuthenticatedUsers'))
     throw invalidArgument('policy.bindings.condition', 'Conditions cannot be added to bindings of allUsers or allAuthenticatedUsers.');

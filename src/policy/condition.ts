@@ -50,7 +50,7 @@ function onTags(name: string, args: number, matches: (tag: Tag, key: string, val
     args: Array.from({ length: args }, () => 'string'),
     result: 'bool',
     readsContext: true,
-    call: ([key, value = ''], { tags }) => tags.some((tag) => matches(tag, String(key), String(value))),
+    call: ([key, value = ''], { tags }) => typeof key === 'string' && typeof value === 'string' && tags.some((tag) => matches(tag, key, value)),
   };
 }
 

@@ -179,14 +179,17 @@ function createCall(
   audited: AuditedCheck[],
 ): Call {
   const decide = async (member: string, check: Check, record: boolean): Promise<Decision> => {
-    const asked = await deps.authorizer.decide({ member, permission: check.permission, resource: check.resource });
+    const { permission, resource, modifiedGrantsByRole } = check;
+    // What else names the caller (a federated identity's attributes) names nobody else.
+    const sets = member === principal.member ? principal.sets : undefined;
+    const asked = await deps.authorizer.decide({ member, sets, permission, resource, modifiedGrantsByRole, time: deps.clock.now() });
     const decision = isTooMuchFor(principal, member, check, deps.anonymous) ? { ...asked, allowed: false } : asked;
-    if (record) audited.push({ permission: check.permission, resource: check.resource, granted: decision.allowed, ...(member === principal.member ? {} : { member }) });
-    if (!decision.allowed && decision.unevaluatedRoles.length > 0)
-      deps.log.warn(
-        { ...about, member, permission: check.permission, resource: check.resource, notEvaluated: decision.unevaluatedRoles },
-        'a binding that might have granted this was not evaluated',
-      );
+    if (record) audited.push({ permission, resource, granted: decision.allowed, ...(member === principal.member ? {} : { member }) });
+    const { unevaluatedRoles: notEvaluated, failedConditions } = decision;
+    if (!decision.allowed && notEvaluated.length > 0)
+      deps.log.warn({ ...about, member, permission, resource, notEvaluated }, 'a binding that might have granted this was not evaluated');
+    if (failedConditions !== undefined)
+      deps.log.warn({ ...about, member, permission, resource, failedConditions }, 'a condition could not be evaluated, so its binding granted nothing');
     return decision;
   };
   return {

@@ -7,10 +7,10 @@
  * policy is replaced; members are checked against the accounts of that same moment.
  * Must not know: any API's resources, or the words of its errors beyond those that all of them share.
  */
-import { invalidRequest } from '../errors.ts';
+import { aborted, invalidRequest } from '../errors.ts';
 import type { SetIamPolicyRequest } from '../gen/google/iam/v1/iam_policy_pb.js';
 import type { Policy } from '../gen/google/iam/v1/policy_pb.js';
-import { applySetIamPolicy, viewPolicy } from '../policy/allow-policy.ts';
+import { applySetIamPolicy, modifiedRoles, viewPolicy } from '../policy/allow-policy.ts';
 import type { RoleCatalogue } from '../policy/catalogue.ts';
 import { checkPolicy, type PolicyHolder } from '../policy/check-policy.ts';
 import type { ConstraintChecks } from '../policy/constraint-checks.ts';
@@ -18,8 +18,9 @@ import type { Grant } from '../policy/constraint-grants.ts';
 import { normalMember } from '../policy/member.ts';
 import type { Db, Store } from '../store/database.ts';
 import { findPolicy, updatePolicy } from '../store/policies.ts';
+import { findRole } from '../store/roles.ts';
 import { isUnknownServiceAccount } from '../store/service-accounts.ts';
-import type { Call } from './service.ts';
+import type { Call, Check } from './service.ts';
 
 const MAX_PERMISSIONS = 100;
 const LATEST_VERSION = 3;
@@ -39,6 +40,8 @@ export interface SetPolicyOptions {
   readonly resource: string;
   /** The kind of resource, for the rules that differ by it. */
   readonly where: PolicyHolder;
+  /** What the method declares as its access, to be asked once more with the roles that the request grants or revokes: a condition may limit those. */
+  readonly check?: Check;
   /** Runs in the same transaction before anything is written: throws NOT_FOUND where the resource is gone. Without it a policy could outlive a resource that is deleted meanwhile. */
   readonly ensure?: (db: Db) => Promise<unknown>;
   /** What organization policies say about new grants; without it nothing is refused. */
@@ -50,11 +53,13 @@ export interface SetPolicyOptions {
 /**
  * Replaces the policy.
  * @returns the new policy in the form of the latest version
- * @throws INVALID_ARGUMENT for a policy that breaks a rule or names an account that does not exist, ABORTED for a stale etag, and whatever `ensure` throws
+ * @throws INVALID_ARGUMENT for a policy that breaks a rule or names an account that does not exist, PERMISSION_DENIED where the caller may not change what the request
+ *   changes, ABORTED for a stale etag, and whatever `ensure` throws
  */
 export async function setPolicy(store: Store, request: SetIamPolicyRequest, options: SetPolicyOptions, call: Call): Promise<Policy> {
   const incoming = request.policy;
   checkPolicy(incoming, options.where);
+  const authorized = await authorizeChange(store, request, options, call);
   if (options.constraints !== undefined) {
     const added = addedGrants(await findPolicy(store.read, options.resource), incoming);
     await options.constraints.grants({ resource: options.resource, added }, call.principal);
@@ -63,13 +68,34 @@ export async function setPolicy(store: Store, request: SetIamPolicyRequest, opti
     await options.ensure?.(tx.db);
     const current = await findPolicy(tx.db, options.resource);
     const next = applySetIamPolicy(current, incoming, request.updateMask, call.now());
+    // Somebody else's write since then must not widen what was authorized.
+    if (authorized !== undefined && modifiedRoles(current, next).some((role) => !authorized.has(role))) throw aborted(CONCURRENT);
     await refuseUnknownAccounts(tx.db, next, current);
-    tx.touch('policies');
+    tx.touch('policies', options.resource);
     return updatePolicy(tx.db, options.resource, next, call.now());
   });
-  const unknown = options.catalogue === undefined ? [] : stored.bindings.filter(({ role }) => options.catalogue?.role(role) === undefined).map(({ role }) => role);
-  for (const role of new Set(unknown)) call.warn(`${role} is not in the role catalogue: the binding is kept, but not evaluated.`);
+  const roles = options.catalogue === undefined ? [] : stored.bindings.map(({ role }) => role);
+  for (const role of new Set(roles))
+    if (options.catalogue?.role(role) === undefined && (await findRole(store.read, role)) === undefined)
+      call.warn(`${role} is not in the role catalogue: the binding is kept, but not evaluated.`);
   return viewPolicy(stored, LATEST_VERSION);
+}
+
+const CONCURRENT = 'There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff.';
+
+/**
+ * Asks whether the caller may set the policy once more, now with the roles that this would change: a delegated administrator may be limited to some.
+ * Source: https://cloud.google.com/iam/docs/setting-limits-on-granting-roles
+ * @returns the roles that were asked about; undefined where the method declares no check
+ */
+async function authorizeChange(store: Store, { policy, updateMask }: SetIamPolicyRequest, options: SetPolicyOptions, call: Call): Promise<ReadonlySet<string> | undefined> {
+  if (options.check === undefined || policy === undefined) return undefined;
+  const current = await findPolicy(store.read, options.resource);
+  const roles = modifiedRoles(current, applySetIamPolicy(current, policy, updateMask, call.now()));
+  const check = { ...options.check, modifiedGrantsByRole: roles };
+  // The trail has the declared check already; a second entry is for what differs from it.
+  if (roles.length > 0 && !(await call.isAllowed(check))) await call.authorize(check);
+  return new Set(roles);
 }
 
 /**

@@ -14,6 +14,13 @@ export interface Check {
   readonly resource: string;
   /** The name as the caller asked for it, for the denial's words; without it, `resource` less its `//host/`. */
   readonly asked?: string;
+  /** Where a policy is to be set: the roles that this would grant or revoke, for conditions on `iam.googleapis.com/modifiedGrantsByRole`. */
+  readonly modifiedGrantsByRole?: readonly string[];
+}
+
+/** A check with the name that a denial shows. */
+export interface AskedCheck extends Check {
+  readonly asked: string;
 }
 
 /** Who may call: everybody, any authenticated caller, or whoever passes all checks. `why` is read by the coverage test's report. */
@@ -76,7 +83,7 @@ export interface Service<S extends DescService> {
   readonly host: string;
   readonly methods: Methods<S>;
   /** The words of a denial in this API. `check.asked` is always set. */
-  denied(check: Required<Check>): string;
+  denied(check: AskedCheck): string;
   /** Whether the JSON error envelope carries the legacy list `errors[]` (recorded for IAM and Resource Manager v1, not for Cloud Run). */
   readonly legacyErrors: boolean;
   /** How REST speaks here: `oauth` takes forms beside JSON and answers errors as `{error, error_description}` (RFC 6749 section 5.2). Google's JSON envelope where absent. */

@@ -22,12 +22,15 @@ import { openSqlite, queriesOn } from './sqlite.ts';
 export type Db = Kysely<Database>;
 
 /** What a commit may have changed, for those who keep something in memory or wait for work. */
-export type Topic = 'policies' | 'hierarchy' | 'serviceAccounts' | 'serviceAccountKeys' | 'work' | 'operations';
+export type Topic = 'policies' | 'groups' | 'hierarchy' | 'serviceAccounts' | 'serviceAccountKeys' | 'work' | 'operations';
 
 export interface Tx {
   readonly db: Db;
-  /** Tells listeners, after the commit, that something of this kind changed. */
-  touch(topic: Topic): void;
+  /**
+   * Tells listeners, after the commit, that something of this kind changed.
+   * @param subject what exactly it was, so that listeners need not take all of it for changed: for `policies` the full name of the resource whose allow policy it is
+   */
+  touch(topic: Topic, subject?: string): void;
 }
 
 export interface Store {
@@ -39,10 +42,12 @@ export interface Store {
    * @throws UNAVAILABLE when another process holds the database for longer than two seconds; Error when called from inside another `work`, which would wait for itself
    */
   write<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
-  /** Called after each commit that touched the topic. @returns stops listening */
-  onCommit(topic: Topic, listener: () => void): () => void;
+  /** Called after each commit that touched the topic, with the subjects, or undefined where one of the changes named none. @returns stops listening */
+  onCommit(topic: Topic, listener: Listener): () => void;
   close(): Promise<void>;
 }
+
+type Listener = (subjects: ReadonlySet<string> | undefined) => void;
 
 const MIGRATIONS: Record<string, Migration> = { '0001-initial': initial, '0002-retention': retention, '0003-iam': iam, '0004-credentials': credentials };
 /** More would make the first writer of a batch wait for the last one. */
@@ -71,7 +76,7 @@ export async function openStore(dataDir: string): Promise<Store> {
     throw new Error(`The database ${file} could not be brought up to date. It may have been written by a newer actas; nothing was changed.`, { cause: error });
   }
   const reader = openSqlite(file, { synchronous: 'FULL', readOnly: true });
-  const listeners = new Map<Topic, Set<() => void>>();
+  const listeners = new Map<Topic, Set<Listener>>();
   const queue: Waiting[] = [];
   let draining: Promise<void> | undefined;
   let closed = false;
@@ -96,18 +101,21 @@ export async function openStore(dataDir: string): Promise<Store> {
   const release = writer.raw.prepare('RELEASE one');
 
   const runBatch = async (batch: readonly Waiting[]): Promise<void> => {
-    const touched = new Set<Topic>();
+    const touched = new Map<Topic, Set<string> | undefined>();
     const outcomes: (() => void)[] = [];
     try {
       await begin();
       for (const waiting of batch) {
-        const own = new Set<Topic>();
+        const own: { readonly topic: Topic; readonly subject: string | undefined }[] = [];
         const scope = { isOpen: true };
         savepoint.run();
         try {
-          const value = await inside.run(scope, () => waiting.run({ db: writer.query, touch: (topic) => own.add(topic) }));
+          const value = await inside.run(scope, () => waiting.run({ db: writer.query, touch: (topic, subject) => own.push({ topic, subject }) }));
           release.run();
-          for (const topic of own) touched.add(topic);
+          for (const { topic, subject } of own) {
+            const subjects = touched.has(topic) ? touched.get(topic) : new Set<string>();
+            touched.set(topic, subject === undefined ? undefined : subjects?.add(subject));
+          }
           outcomes.push(() => waiting.resolve(value));
         } catch (error) {
           // A full disk ends the whole transaction by itself: then nothing of this batch is kept.
@@ -125,7 +133,7 @@ export async function openStore(dataDir: string): Promise<Store> {
       return;
     }
     for (const outcome of outcomes) outcome();
-    for (const topic of touched) for (const listener of listeners.get(topic) ?? []) tell(listener);
+    for (const [topic, subjects] of touched) for (const listener of listeners.get(topic) ?? []) tell(listener, subjects);
   };
 
   const drain = async (): Promise<void> => {
@@ -177,9 +185,9 @@ function isUpToDate(raw: DatabaseSync): boolean {
 }
 
 /** A listener that throws is a bug, which ends the process; but it must not end in the writers' queue, where all others would wait for ever. */
-function tell(listener: () => void): void {
+function tell(listener: Listener, subjects: ReadonlySet<string> | undefined): void {
   try {
-    listener();
+    listener(subjects);
   } catch (error) {
     queueMicrotask(() => {
       throw error;

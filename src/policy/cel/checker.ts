@@ -70,7 +70,7 @@ export class Checker<C> {
     const kind = expr.exprKind;
     const isLogical = kind.case === 'callExpr' && (kind.value.function === '_&&_' || kind.value.function === '_||_');
     const checked = this.#checkKind(expr, depth + 1, isClause && isLogical);
-    if (isClause && !isLogical) this.clauses.push({ expression: unparse(expr), node: checked.node });
+    if (isClause && !isLogical) this.clauses.push({ expression: textOf(expr), node: checked.node });
     return checked;
   }
 
@@ -148,7 +148,7 @@ export class Checker<C> {
 
   #call(expr: Expr, call: Part<'callExpr'>, depth: number, isClause: boolean): Checked<C> {
     const name = call.function;
-    if (call.target === undefined && (LOGICAL.has(name) || name === '_?_:_' || name in OPERATOR_TYPES || name === '@not_strictly_false')) {
+    if (call.target === undefined && (LOGICAL.has(name) || name === '_?_:_' || Object.hasOwn(OPERATOR_TYPES, name) || name === '@not_strictly_false')) {
       if (LOGICAL.has(name) && ++this.#logical > this.#dialect.maxLogicalOperators)
         throw this.#issue(expr, `the expression has more than ${this.#dialect.maxLogicalOperators} logical operators`);
       if (this.#dialect.operators?.has(name) === false) throw this.#issue(expr, `the operator ${name.replaceAll('_', '').replace('@', '')} is not supported here`);
@@ -257,7 +257,8 @@ export class Checker<C> {
 
   #comprehension(expr: Expr, part: Part<'comprehensionExpr'>, depth: number): Checked<C> {
     const { iterRange, accuInit, loopCondition, loopStep, result } = part;
-    if (iterRange === undefined || accuInit === undefined || loopCondition === undefined || loopStep === undefined || result === undefined) throw this.#issue(expr, 'this macro is not supported');
+    if (iterRange === undefined || accuInit === undefined || loopCondition === undefined || loopStep === undefined || result === undefined)
+      throw this.#issue(expr, 'this macro is not supported');
     const range = this.#check(iterRange, depth);
     if (range.type !== 'dyn' && typeof range.type === 'string') throw this.#issue(expr, `expression of type '${range.type}' cannot be range of a comprehension`);
     const initial = this.#check(accuInit, depth);
@@ -291,6 +292,15 @@ export class Checker<C> {
         return end.node(run);
       },
     };
+  }
+}
+
+/** The expression as text again; macros are not written back. */
+function textOf(expr: Expr): string {
+  try {
+    return unparse(expr);
+  } catch {
+    return '(an expression with macros)';
   }
 }
 

@@ -25,7 +25,13 @@ type Pure = CelFunction<unknown>;
 
 /** A method of strings with one string as argument. */
 function onStrings(name: string, result: CelType, call: (text: string, argument: string) => CelResult): Pure {
-  return { name, target: 'string', args: ['string'], result, call: ([text, argument]) => (typeof text === 'string' && typeof argument === 'string' ? call(text, argument) : noOverload(name)) };
+  return {
+    name,
+    target: 'string',
+    args: ['string'],
+    result,
+    call: ([text, argument]) => (typeof text === 'string' && typeof argument === 'string' ? call(text, argument) : noOverload(name)),
+  };
 }
 
 export const STARTS_WITH: Pure = onStrings('startsWith', 'bool', (text, prefix) => text.startsWith(prefix));
@@ -61,7 +67,12 @@ function extract(text: string, { before, after }: { before: string; after: strin
   return end < 0 ? '' : text.slice(begin, end);
 }
 
-const timestampFunction: Pure = { name: 'timestamp', args: ['string'], result: 'timestamp', call: ([text]) => (typeof text === 'string' ? parseTimestamp(text) : noOverload('timestamp')) };
+const timestampFunction: Pure = {
+  name: 'timestamp',
+  args: ['string'],
+  result: 'timestamp',
+  call: ([text]) => (typeof text === 'string' ? parseTimestamp(text) : noOverload('timestamp')),
+};
 /** Google's documentation writes `date("2026-12-31")` too: midnight in UTC. */
 const dateFunction: Pure = {
   name: 'date',
@@ -69,7 +80,12 @@ const dateFunction: Pure = {
   result: 'timestamp',
   call: ([text]) => (typeof text === 'string' ? parseTimestamp(`${text}T00:00:00Z`) : noOverload('date')),
 };
-const durationFunction: Pure = { name: 'duration', args: ['string'], result: 'duration', call: ([text]) => (typeof text === 'string' ? parseDuration(text) : noOverload('duration')) };
+const durationFunction: Pure = {
+  name: 'duration',
+  args: ['string'],
+  result: 'duration',
+  call: ([text]) => (typeof text === 'string' ? parseDuration(text) : noOverload('duration')),
+};
 
 /** `getHours` and its like, with and without a time zone. */
 function timePart(name: string, part: (local: CelTimestamp) => number): readonly Pure[] {
@@ -157,7 +173,8 @@ export const STANDARD_FUNCTIONS: readonly Pure[] = [
     name: 'double',
     args: ['dyn'],
     result: 'double',
-    call: ([value]) => (typeof value === 'number' || typeof value === 'bigint' || (typeof value === 'string' && /^-?\d+(?:\.\d+)?$/.test(value)) ? Number(value) : noOverload('double')),
+    call: ([value]) =>
+      typeof value === 'number' || typeof value === 'bigint' || (typeof value === 'string' && /^-?\d+(?:\.\d+)?$/.test(value)) ? Number(value) : noOverload('double'),
   },
 ];
 
@@ -167,8 +184,20 @@ export const STRING_FUNCTIONS: readonly Pure[] = [
   ENDS_WITH,
   CONTAINS,
   EXTRACT,
-  { name: 'lowerAscii', target: 'string', args: [], result: 'string', call: ([text]) => (typeof text === 'string' ? text.replace(/[A-Z]+/g, (upper) => upper.toLowerCase()) : noOverload('lowerAscii')) },
-  { name: 'upperAscii', target: 'string', args: [], result: 'string', call: ([text]) => (typeof text === 'string' ? text.replace(/[a-z]+/g, (lower) => lower.toUpperCase()) : noOverload('upperAscii')) },
+  {
+    name: 'lowerAscii',
+    target: 'string',
+    args: [],
+    result: 'string',
+    call: ([text]) => (typeof text === 'string' ? text.replace(/[A-Z]+/g, (upper) => upper.toLowerCase()) : noOverload('lowerAscii')),
+  },
+  {
+    name: 'upperAscii',
+    target: 'string',
+    args: [],
+    result: 'string',
+    call: ([text]) => (typeof text === 'string' ? text.replace(/[a-z]+/g, (lower) => lower.toUpperCase()) : noOverload('upperAscii')),
+  },
   { name: 'trim', target: 'string', args: [], result: 'string', call: ([text]) => (typeof text === 'string' ? text.trim() : noOverload('trim')) },
   onStrings('split', { list: 'string' }, (text, separator) => text.split(separator)),
   {
@@ -188,8 +217,10 @@ export const STRING_FUNCTIONS: readonly Pure[] = [
     args: ['string'],
     result: 'string',
     call([list, separator]) {
-      if (list === undefined || !isList(list) || typeof separator !== 'string' || list.some((one) => typeof one !== 'string')) return noOverload('join');
-      return list.length * (separator.length + 1) > MAX_TEXT ? new CelFailure('the result would be too long') : list.join(separator);
+      if (list === undefined || !isList(list) || typeof separator !== 'string') return noOverload('join');
+      const texts = list.filter((one) => typeof one === 'string');
+      if (texts.length < list.length) return noOverload('join');
+      return list.length * (separator.length + 1) > MAX_TEXT ? new CelFailure('the result would be too long') : texts.join(separator);
     },
   },
 ];

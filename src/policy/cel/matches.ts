@@ -25,7 +25,8 @@ export function compilePattern(pattern: string): ((text: string) => boolean | Ce
     const program = new PatternParser(pattern).parse();
     return (text) => isFound(program, text);
   } catch (error) {
-    if (error instanceof Unsupported || error instanceof RangeError) return new CelFailure(`regular expression ${JSON.stringify(pattern.slice(0, 100))}: ${error instanceof Unsupported ? error.message : 'nested too deeply'}`);
+    if (error instanceof Unsupported || error instanceof RangeError)
+      return new CelFailure(`regular expression ${JSON.stringify(pattern.slice(0, 100))}: ${error instanceof Unsupported ? error.message : 'nested too deeply'}`);
     throw error;
   }
 }
@@ -186,7 +187,12 @@ class PatternParser {
 
   /** `{2}`, `{2,}`, `{2,5}` */
   #counts(): readonly [number, number] {
-    const { length, min = '', comma, max = '' } = /^(?<length>\{(?<min>\d{1,4})(?<comma>,)?(?<max>\d{0,4})\})/.exec(this.#text.slice(this.#at, this.#at + 12).join(''))?.groups ?? {};
+    const {
+      length,
+      min = '',
+      comma,
+      max = '',
+    } = /^(?<length>\{(?<min>\d{1,4})(?<comma>,)?(?<max>\d{0,4})\})/.exec(this.#text.slice(this.#at, this.#at + 12).join(''))?.groups ?? {};
     if (length === undefined) throw new Unsupported('write a literal brace as \\{');
     this.#at += length.length;
     const least = Number(min);
@@ -259,7 +265,7 @@ class PatternParser {
       if (character === '[' && this.#peek() === ':') throw new Unsupported('[:class:] is not supported');
       if (character === '\\') {
         const letter = this.#text[this.#at++];
-        if (letter !== undefined && letter in CLASSES) {
+        if (letter !== undefined && Object.hasOwn(CLASSES, letter)) {
           tests.push(this.#escaped(letter));
           continue;
         }

@@ -6,7 +6,7 @@
  * Must not know: what the names stand for. That is the dialect's, see ../condition.ts.
  */
 import { parse } from '@bufbuild/cel';
-import { Checker, CelIssue, type Node, type Run } from './checker.ts';
+import { CelIssue, Checker, type Node, type Run } from './checker.ts';
 import type { CelFunction } from './function.ts';
 import { CelFailure, type CelResult, type CelType, isOfType } from './value.ts';
 
@@ -61,19 +61,24 @@ export function compileCel<C>(source: string, dialect: Dialect<C>): CelProgram<C
     parsed = parse(source);
   } catch (error) {
     // A RangeError is the parser's stack.
-    return new CelIssue(error instanceof RangeError || !(error instanceof Error) ? 'the expression is nested too deeply' : `syntax error: ${error.message.replace(/^<input>:/, 'at ')}`);
+    return new CelIssue(
+      error instanceof RangeError || !(error instanceof Error) ? 'the expression is nested too deeply' : `syntax error: ${error.message.replace(/^<input>:/, 'at ')}`,
+    );
   }
   const checker = new Checker(dialect, parsed.sourceInfo?.positions ?? {});
   try {
     const { node } = checker.checkRoot(parsed.expr);
     const run = (context: C, budget: number): Run<C> => ({ context, budget, locals: [] });
     const settle = (result: CelResult): CelResult =>
-      result instanceof CelFailure || isOfType(result, dialect.result) ? result : new CelFailure(`the result is not of type ${typeof dialect.result === 'string' ? dialect.result : 'list(string)'}`);
+      result instanceof CelFailure || isOfType(result, dialect.result)
+        ? result
+        : new CelFailure(`the result is not of type ${typeof dialect.result === 'string' ? dialect.result : 'list(string)'}`);
     return {
       source,
       names: checker.names,
       evaluate: (context, budget = DEFAULT_BUDGET) => settle(node(run(context, budget))),
-      explain: (context) => checker.clauses.map(({ expression, node: part }: { expression: string; node: Node<C> }) => ({ expression, result: part(run(context, DEFAULT_BUDGET)) })),
+      explain: (context) =>
+        checker.clauses.map(({ expression, node: part }: { expression: string; node: Node<C> }) => ({ expression, result: part(run(context, DEFAULT_BUDGET)) })),
     };
   } catch (error) {
     if (error instanceof CelIssue) return error;

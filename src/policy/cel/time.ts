@@ -14,7 +14,8 @@ export function parseTimestamp(text: string): CelTimestamp | CelFailure {
   const local = Date.parse(`${day}T${time}Z`);
   const offset = zone.length === 1 ? 0 : offsetSeconds(zone);
   // Date.parse takes 2026-02-31 for March.
-  if (Number.isNaN(local) || offset === undefined || !new Date(local).toISOString().startsWith(`${day}T${time}`)) return new CelFailure(`${JSON.stringify(text)} is not a timestamp`);
+  if (Number.isNaN(local) || offset === undefined || !new Date(local).toISOString().startsWith(`${day}T${time}`))
+    return new CelFailure(`${JSON.stringify(text)} is not a timestamp`);
   return timestampOf(local / 1000 - offset, Number(fraction.padEnd(9, '0')));
 }
 

@@ -67,7 +67,9 @@ export function isList(value: CelResult): value is readonly CelValue[] {
 }
 
 export function isMap(value: CelResult): value is CelMap {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof CelTimestamp) && !(value instanceof CelDuration) && !(value instanceof CelFailure);
+  return (
+    typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof CelTimestamp) && !(value instanceof CelDuration) && !(value instanceof CelFailure)
+  );
 }
 
 /** Whether a value is of a type, for what could not be settled before. */
@@ -109,12 +111,4 @@ export function isEqual(a: CelValue, b: CelValue): boolean {
 
 export function isNumber(value: CelValue): value is bigint | number {
   return typeof value === 'bigint' || typeof value === 'number';
-}
-
-/** For messages: strings in quotes, nothing longer than a line. */
-export function showValue(value: CelValue): string {
-  if (value instanceof CelTimestamp) return new Date(value.seconds * 1000 + Math.floor(value.nanos / 1e6)).toISOString();
-  if (value instanceof CelDuration) return `${value.seconds + value.nanos / 1e9}s`;
-  const text = JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? part.toString() : part)) ?? 'null';
-  return text.length > 200 ? `${text.slice(0, 200)}...` : text;
 }

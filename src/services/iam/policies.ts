@@ -29,7 +29,19 @@ export function policyMethods({ store, catalogue, constraints }: IamDeps): Polic
       access: { checks: async ({ resource }, look) => [await accountCheck('iam.serviceAccounts.setIamPolicy', resource, look)] },
       async handle(request, call) {
         const resource = await resourceOf(store.read, request.resource);
-        return setPolicy(store, request, { resource, where: 'serviceAccount', ensure: (db) => getAccount(db, request.resource), catalogue, constraints }, call);
+        return setPolicy(
+          store,
+          request,
+          {
+            resource,
+            where: 'serviceAccount',
+            check: { permission: 'iam.serviceAccounts.setIamPolicy', resource, asked: request.resource },
+            ensure: (db) => getAccount(db, request.resource),
+            catalogue,
+            constraints,
+          },
+          call,
+        );
       },
     },
     testIamPermissions: {

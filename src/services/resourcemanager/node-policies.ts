@@ -55,7 +55,12 @@ export function nodePolicyMethods(
       async handle(request, call) {
         const name = nameOf(request.resource);
         const resource = await storedResource(store.read, name);
-        return setPolicy(store, request, { resource, where: PLACE[kind], ensure: (db) => storedResource(db, name), catalogue, constraints }, call);
+        return setPolicy(
+          store,
+          request,
+          { resource, where: PLACE[kind], check: nodeCheck(`resourcemanager.${kind}.setIamPolicy`, name), ensure: (db) => storedResource(db, name), catalogue, constraints },
+          call,
+        );
       },
     },
     testIamPermissions: {

@@ -1,8 +1,8 @@
 /** The words of a denial, by version of the API. */
-import type { Check } from '../service.ts';
+import type { AskedCheck } from '../service.ts';
 
 /** v3 names the full resource. Source: the emulation of this API in the Config Connector repository, after recordings. */
-export function v3Denied({ permission, resource, asked }: Required<Check>): string {
+export function v3Denied({ permission, resource, asked }: AskedCheck): string {
   const host = /^\/\/[^/]+\//.exec(resource)?.[0] ?? '';
   return `Permission '${permission}' denied on resource '${host}${asked}' (or it may not exist).`;
 }

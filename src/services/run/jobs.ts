@@ -98,7 +98,8 @@ function setIamPolicy({ store, catalogue, constraints }: RunDeps): Unary<typeof 
     access: onPolicy('run.jobs.setIamPolicy'),
     async handle(request, call) {
       const name = await storedName(store.read, request.resource);
-      return setPolicy(store, request, { resource: resource(name), where: 'job', ensure: (db) => requireJob(db, name), catalogue, constraints }, call);
+      const check = { permission: 'run.jobs.setIamPolicy', resource: resource(request.resource) };
+      return setPolicy(store, request, { resource: resource(name), where: 'job', check, ensure: (db) => requireJob(db, name), catalogue, constraints }, call);
     },
   };
 }

@@ -1,0 +1,63 @@
+/** Whom the members of policies name when one particular caller asks: it itself, its domain, the groups that it is in by any path, everybody. */
+import { ANY_CUSTOMER } from './deny-rule.ts';
+import { membersThatName, normalMember } from './member.ts';
+import type { MemberNumbers } from './member-index.ts';
+import type { PolicySource } from './source.ts';
+
+/** A caller's names, the most particular first. */
+export interface Caller {
+  readonly member: string;
+  /** Every member that names the caller, in normal form. */
+  readonly forms: readonly string[];
+  /** For a group, the members that lead to it from the caller: `group:inner`, `group:outer`. */
+  readonly paths: ReadonlyMap<string, readonly string[]>;
+  /** Numbers of those forms that stand in a policy that was read. */
+  numbers: readonly number[];
+  /** How many numbers had been given when `numbers` was made. */
+  numbered: number;
+}
+
+/** A caller is in no more groups; whoever is, is taken to be in the first of them. */
+const MAX_GROUPS = 10_000;
+
+/** @param sets further members that name a federated caller @throws what the source throws */
+export async function readCaller(source: PolicySource, member: string, sets: readonly string[]): Promise<Caller> {
+  const own = membersThatName(member);
+  const [normal] = own;
+  if (normal === undefined) return { member, forms: [], paths: new Map(), numbers: [], numbered: 0 };
+  const given = sets.map(normalMember);
+  const paths = new Map<string, readonly string[]>();
+  const queue = [normal, ...given];
+  for (const set of given) if (set.startsWith('group:')) paths.set(set, [set]);
+  for (let next = queue.shift(); next !== undefined && source.groupsOf !== undefined; next = queue.shift()) {
+    if (!canBeInGroups(next)) continue;
+    for (const raw of await source.groupsOf(next)) {
+      const group = normalMember(raw);
+      // What was reached before is not gone through again, so a circle ends.
+      if (group === normal || paths.has(group) || paths.size >= MAX_GROUPS) continue;
+      paths.set(group, [...(paths.get(next) ?? []), group]);
+      queue.push(group);
+    }
+  }
+  const isOfCustomer = normal.startsWith('user:') || normal.startsWith('group:');
+  const [first, ...everybody] = own;
+  const forms = [...new Set([...(first === undefined ? [] : [first]), ...given, ...paths.keys(), ...everybody, ...(isOfCustomer ? [ANY_CUSTOMER] : [])])];
+  return { member: normal, forms, paths, numbers: [], numbered: -1 };
+}
+
+function canBeInGroups(member: string): boolean {
+  return /^(?:user|serviceAccount|group|principal):/.test(member);
+}
+
+/** The caller's numbers, brought up to date where a policy that was read since has brought new members. */
+export function numbersOf(caller: Caller, numbers: MemberNumbers): readonly number[] {
+  if (caller.numbered === numbers.size) return caller.numbers;
+  const found: number[] = [];
+  for (const form of caller.forms) {
+    const number = numbers.find(form);
+    if (number !== undefined) found.push(number);
+  }
+  caller.numbers = found;
+  caller.numbered = numbers.size;
+  return found;
+}

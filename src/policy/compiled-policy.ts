@@ -1,0 +1,138 @@
+/** Policies as decisions read them: members as numbers, roles as bit sets, conditions as closures. Made once per change of the policy. */
+import type { Policy } from '../gen/google/iam/v1/policy_pb.js';
+import type { Policy as DenyPolicy } from '../gen/google/iam/v2/policy_pb.js';
+import type { Expr } from '../gen/google/type/expr_pb.js';
+import { CelIssue } from './cel/program.ts';
+import { CelFailure } from './cel/value.ts';
+import { type Condition, type ConditionContext, compileCondition, compileDenialCondition, conditionHolds, type TagCondition } from './condition.ts';
+import { memberOfPrincipal, PermissionPatterns } from './deny-rule.ts';
+import { normalMember } from './member.ts';
+import { MemberIndex, type MemberNumbers } from './member-index.ts';
+import type { CompiledRole } from './role-set.ts';
+
+export interface CompiledBinding {
+  readonly role: CompiledRole;
+  /** As they are written. */
+  readonly members: readonly string[];
+  /** A CelIssue where the expression cannot be used: such a condition never holds. */
+  readonly condition: Condition | CelIssue | undefined;
+  readonly expr: Expr | undefined;
+}
+
+export interface CompiledAllow {
+  readonly bindings: readonly CompiledBinding[];
+  readonly index: MemberIndex;
+}
+
+export interface CompiledDenyRule {
+  /** `policies/.../denypolicies/ID`, and the rule's place in it. */
+  readonly policy: string;
+  readonly rule: number;
+  readonly description: string;
+  readonly deniedPrincipals: readonly string[];
+  readonly exceptionPrincipals: readonly string[];
+  /** Numbers of the members that are excepted. */
+  readonly exceptions: ReadonlySet<number>;
+  readonly denied: PermissionPatterns;
+  readonly exceptionPermissions: PermissionPatterns;
+  readonly condition: TagCondition | CelIssue | undefined;
+  readonly expr: Expr | undefined;
+}
+
+export interface CompiledDeny {
+  readonly rules: readonly CompiledDenyRule[];
+  readonly index: MemberIndex;
+}
+
+/** Conditions are parsed once, however often the policies that hold them change. */
+const MAX_EXPRESSIONS = 10_000;
+
+export class Compiler {
+  readonly #numbers: MemberNumbers;
+  #conditions = new Map<string, Condition | CelIssue>();
+
+  constructor(numbers: MemberNumbers) {
+    this.#numbers = numbers;
+  }
+
+  #condition(expression: string): Condition | CelIssue {
+    const known = this.#conditions.get(expression);
+    if (known !== undefined) return known;
+    if (this.#conditions.size >= MAX_EXPRESSIONS) this.#conditions = new Map();
+    const condition = compileCondition(expression);
+    this.#conditions.set(expression, condition);
+    return condition;
+  }
+
+  /** @param roles every role that the policy names */
+  allow(policy: Policy, roles: ReadonlyMap<string, CompiledRole>): CompiledAllow | undefined {
+    if (policy.bindings.length === 0) return undefined;
+    const bindings: CompiledBinding[] = [];
+    const members: number[] = [];
+    const positions: number[] = [];
+    for (const binding of policy.bindings) {
+      const role = roles.get(binding.role);
+      if (role === undefined) throw new Error(`${binding.role} was not loaded`);
+      for (const member of binding.members) {
+        members.push(this.#numbers.number(normalMember(member)));
+        positions.push(bindings.length);
+      }
+      const { condition: expr } = binding;
+      bindings.push({ role, members: binding.members, condition: expr === undefined ? undefined : this.#condition(expr.expression), expr });
+    }
+    return { bindings, index: new MemberIndex(members, positions) };
+  }
+
+  deny(policies: readonly DenyPolicy[]): CompiledDeny | undefined {
+    const rules: CompiledDenyRule[] = [];
+    const members: number[] = [];
+    const positions: number[] = [];
+    for (const policy of policies) {
+      policy.rules.forEach(({ kind, description }, rule) => {
+        if (kind.case !== 'denyRule') return;
+        const { deniedPrincipals, exceptionPrincipals, deniedPermissions, exceptionPermissions, denialCondition } = kind.value;
+        for (const principal of deniedPrincipals) {
+          const member = memberOfPrincipal(principal, false);
+          if (member === undefined) continue;
+          members.push(this.#numbers.number(member));
+          positions.push(rules.length);
+        }
+        const exceptions = new Set<number>();
+        for (const principal of exceptionPrincipals) {
+          const member = memberOfPrincipal(principal, true);
+          if (member !== undefined) exceptions.add(this.#numbers.number(member));
+        }
+        rules.push({
+          policy: policy.name,
+          rule,
+          description,
+          deniedPrincipals,
+          exceptionPrincipals,
+          exceptions,
+          denied: new PermissionPatterns(deniedPermissions),
+          exceptionPermissions: new PermissionPatterns(exceptionPermissions),
+          condition: denialCondition === undefined || denialCondition.expression.trim() === '' ? undefined : compileDenialCondition(denialCondition.expression),
+          expr: denialCondition,
+        });
+      });
+    }
+    return rules.length === 0 ? undefined : { rules, index: new MemberIndex(members, positions) };
+  }
+}
+
+/** Whether a binding's condition holds: true where it has none, and otherwise false or why it could not be evaluated. */
+export function bindingHolds(binding: CompiledBinding, context: ConditionContext): boolean | CelFailure {
+  const { condition } = binding;
+  if (condition === undefined) return true;
+  return condition instanceof CelIssue ? new CelFailure(condition.message) : conditionHolds(condition, context);
+}
+
+/**
+ * Whether a deny rule's condition lets it apply. One that cannot be evaluated does: a denial that fails open would be none.
+ * Source: https://cloud.google.com/iam/docs/deny-overview#denial-conditions ("evaluates to true, or cannot be evaluated")
+ */
+export function denialApplies(rule: CompiledDenyRule, context: ConditionContext): true | false | CelFailure {
+  const { condition } = rule;
+  if (condition === undefined) return true;
+  return condition instanceof CelIssue ? new CelFailure(condition.message) : conditionHolds(condition, context);
+}

@@ -1,0 +1,89 @@
+/** Members as numbers, so that a decision compares no text; and which bindings or rules of a policy name which member. */
+
+/** Gives each member that stands in a policy a number. It only grows, until the caches that hold its numbers are thrown away with it. */
+export class MemberNumbers {
+  readonly #numbers = new Map<string, number>();
+
+  /** @param member in normal form */
+  number(member: string): number {
+    const known = this.#numbers.get(member);
+    if (known !== undefined) return known;
+    const next = this.#numbers.size;
+    this.#numbers.set(member, next);
+    return next;
+  }
+
+  /** Undefined: no policy that was read names it. */
+  find(member: string): number | undefined {
+    return this.#numbers.get(member);
+  }
+
+  get size(): number {
+    return this.#numbers.size;
+  }
+}
+
+const NONE = -1;
+
+/**
+ * For each member number the list of what names it (positions of bindings or rules), in one open-addressed table of integers:
+ * a decision looks a dozen members up in a dozen policies, and a Map would take most of its time.
+ */
+export class MemberIndex {
+  readonly #mask: number;
+  /** Pairs: member number, where its list begins in `items`. */
+  readonly #slots: Int32Array;
+  /** Lists one behind the other, each ended by -1. */
+  readonly items: Int32Array;
+
+  /** @param entries `members[i]` is named by `positions[i]`; a member of one position twice is harmless */
+  constructor(members: readonly number[], positions: readonly number[]) {
+    let size = 4;
+    while (size < members.length * 2) size *= 2;
+    this.#mask = size - 1;
+    this.#slots = new Int32Array(size * 2).fill(NONE);
+    const slotOf = new Int32Array(members.length);
+    const counts = new Int32Array(size);
+    let distinct = 0;
+    for (let i = 0; i < members.length; i++) {
+      const member = members[i] ?? NONE;
+      let slot = scatter(member) & this.#mask;
+      while (this.#slots[slot * 2] !== NONE && this.#slots[slot * 2] !== member) slot = (slot + 1) & this.#mask;
+      if (this.#slots[slot * 2] === NONE) distinct++;
+      this.#slots[slot * 2] = member;
+      slotOf[i] = slot;
+      counts[slot] = (counts[slot] ?? 0) + 1;
+    }
+    this.items = new Int32Array(members.length + distinct).fill(NONE);
+    const next = new Int32Array(size);
+    let begin = 0;
+    for (let slot = 0; slot < size; slot++) {
+      if (this.#slots[slot * 2] === NONE) continue;
+      this.#slots[slot * 2 + 1] = begin;
+      next[slot] = begin;
+      begin += (counts[slot] ?? 0) + 1;
+    }
+    for (let i = 0; i < members.length; i++) {
+      const slot = slotOf[i] ?? 0;
+      const at = next[slot] ?? 0;
+      this.items[at] = positions[i] ?? NONE;
+      next[slot] = at + 1;
+    }
+  }
+
+  /** Where the list of a member begins in `items`, or -1. */
+  find(member: number): number {
+    let slot = scatter(member) & this.#mask;
+    for (;;) {
+      const found = this.#slots[slot * 2];
+      if (found === member) return this.#slots[slot * 2 + 1] ?? NONE;
+      if (found === NONE) return NONE;
+      slot = (slot + 1) & this.#mask;
+    }
+  }
+}
+
+function scatter(member: number): number {
+  const mixed = Math.imul(member, 0x9e37_79b1);
+  return mixed ^ (mixed >>> 15);
+}
