@@ -1,8 +1,8 @@
 /** The resource hierarchy as the decision engine reads it: who is whose parent, and which policy each carries. */
-import { fromBinary } from '@bufbuild/protobuf';
 import type { Policy } from '../gen/google/iam/v1/policy_pb.js';
-import { type Policy as DenyPolicy, PolicySchema as DenyPolicySchema } from '../gen/google/iam/v2/policy_pb.js';
+import type { Policy as DenyPolicy } from '../gen/google/iam/v2/policy_pb.js';
 import type { Db } from './database.ts';
+import { listDenyPolicies } from './deny-policies.ts';
 import { findFolder } from './folders.ts';
 import { findPolicy } from './policies.ts';
 import { findProject } from './projects.ts';
@@ -44,10 +44,7 @@ export function createPolicySource(db: Db): HierarchySource {
       return row === undefined ? undefined : { parent: row.parent };
     },
     tag: (name) => findTagParent(db, name),
-    async denyPolicies(resource) {
-      const rows = await db.selectFrom('deny_policies').select(['name', 'body']).where('resource', '=', resource).orderBy('name').execute();
-      return rows.map(({ name, body }) => Object.assign(fromBinary(DenyPolicySchema, body), { name }));
-    },
+    denyPolicies: async (resource) => (await listDenyPolicies(db, resource)).map(({ policy }) => policy),
     tags: (resource) => listTags(db, resource),
     async role(name) {
       const row = await findRole(db, name);
