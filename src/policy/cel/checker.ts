@@ -1,9 +1,10 @@
 /** The walk over a parsed expression that checks it and makes the closures that evaluate it, in one pass. */
 import { type parse, unparse } from '@bufbuild/cel';
+import { all, and, binary, choice, EXHAUSTED, equality, type Node, not, or, presence, selection, unary } from './closure.ts';
 import type { CelFunction } from './function.ts';
-import { negate, noOverload, OPERATOR_TYPES, OPERATORS } from './operator.ts';
+import { noOverload, OPERATOR_TYPES, OPERATORS } from './operator.ts';
 import type { Dialect } from './program.ts';
-import { CelAbsent, CelFailure, type CelResult, type CelType, type CelValue, isAssignable, isEqual, isList, isMap, isOfType, typeName } from './value.ts';
+import { CelFailure, type CelType, type CelValue, isAssignable, isList, isMap, isOfType, typeName } from './value.ts';
 
 type Expr = ReturnType<typeof parse>['expr'];
 type Part<K extends string> = Extract<Expr['exprKind'], { case: K }>['value'];
@@ -17,15 +18,6 @@ export class CelIssue extends Error {
   }
 }
 
-/** One evaluation. */
-export interface Run<C> {
-  readonly context: C;
-  budget: number;
-  /** What the variables of macros hold, by slot. */
-  readonly locals: CelResult[];
-}
-export type Node<C> = (run: Run<C>) => CelResult;
-
 interface Checked<C> {
   readonly type: CelType;
   readonly node: Node<C>;
@@ -35,8 +27,6 @@ interface Checked<C> {
 
 const MAX_DEPTH = 200;
 const LOGICAL: ReadonlySet<string> = new Set(['_&&_', '_||_', '!_']);
-const EXHAUSTED = new CelFailure('the evaluation takes too many steps');
-const NOT_BOOL = noOverload('logical operator');
 
 export class Checker<C> {
   readonly names = new Set<string>();
@@ -323,99 +313,4 @@ function dottedName(expr: Expr): string | undefined {
   if (kind.case !== 'selectExpr' || kind.value.testOnly || kind.value.operand === undefined) return undefined;
   const of = dottedName(kind.value.operand);
   return of === undefined ? undefined : `${of}.${kind.value.field}`;
-}
-
-function selection<C>(of: Node<C>, field: string): Node<C> {
-  return (run) => {
-    const value = of(run);
-    if (value instanceof CelFailure) return value;
-    if (!isMap(value)) return noOverload(`.${field}`);
-    return Object.hasOwn(value, field) ? (value[field] ?? null) : new CelFailure(`no such key: ${field}`);
-  };
-}
-
-function presence<C>(of: Node<C>, field: string): Node<C> {
-  return (run) => {
-    const value = of(run);
-    if (value instanceof CelFailure) return value;
-    return isMap(value) ? Object.hasOwn(value, field) : noOverload(`has(.${field})`);
-  };
-}
-
-function not<C>(a: Node<C>): Node<C> {
-  return (run) => {
-    const value = a(run);
-    return typeof value === 'boolean' ? !value : value instanceof CelFailure ? value : NOT_BOOL;
-  };
-}
-
-/** False beats a failure, whichever side it is on. */
-function and<C>(a: Node<C>, b: Node<C>): Node<C> {
-  return (run) => {
-    const left = a(run);
-    if (left === false) return false;
-    const right = b(run);
-    if (right === false || (left === true && right === true)) return right;
-    return left instanceof CelFailure ? left : right instanceof CelFailure ? right : NOT_BOOL;
-  };
-}
-
-/** True beats a failure, whichever side it is on. */
-function or<C>(a: Node<C>, b: Node<C>): Node<C> {
-  return (run) => {
-    const left = a(run);
-    if (left === true) return true;
-    const right = b(run);
-    if (right === true || (left === false && right === false)) return right;
-    return left instanceof CelFailure ? left : right instanceof CelFailure ? right : NOT_BOOL;
-  };
-}
-
-function choice<C>(condition: Node<C>, yes: Node<C>, no: Node<C>): Node<C> {
-  return (run) => {
-    const value = condition(run);
-    if (typeof value === 'boolean') return value ? yes(run) : no(run);
-    return value instanceof CelFailure ? value : NOT_BOOL;
-  };
-}
-
-function equality<C>(a: Node<C>, b: Node<C>, wanted: boolean): Node<C> {
-  return (run) => {
-    const left = a(run);
-    const right = b(run);
-    if (left instanceof CelAbsent || right instanceof CelAbsent) return !wanted;
-    if (left instanceof CelFailure) return left;
-    if (right instanceof CelFailure) return right;
-    return isEqual(left, right) === wanted;
-  };
-}
-
-function unary<C>(a: Node<C>): Node<C> {
-  return (run) => {
-    const value = a(run);
-    return value instanceof CelFailure ? value : negate(value);
-  };
-}
-
-function binary<C>(a: Node<C>, b: Node<C>, operator: (a: CelValue, b: CelValue) => CelResult): Node<C> {
-  return (run) => {
-    const left = a(run);
-    if (left instanceof CelFailure) return left;
-    const right = b(run);
-    if (right instanceof CelFailure) return right;
-    const result = operator(left, right);
-    // A sum of texts or lists is paid for by its length.
-    if (typeof result === 'string' || isList(result)) run.budget -= result.length >>> 6;
-    return run.budget < 0 ? EXHAUSTED : result;
-  };
-}
-
-function all<C>(parts: readonly { readonly node: Node<C> }[], run: Run<C>): readonly CelValue[] | CelFailure {
-  const values: CelValue[] = [];
-  for (const { node } of parts) {
-    const value = node(run);
-    if (value instanceof CelFailure) return value;
-    values.push(value);
-  }
-  return values;
 }

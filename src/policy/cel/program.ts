@@ -6,7 +6,8 @@
  * Must not know: what the names stand for. That is the dialect's, see ../condition.ts.
  */
 import { parse } from '@bufbuild/cel';
-import { CelIssue, Checker, type Node, type Run } from './checker.ts';
+import { CelIssue, Checker } from './checker.ts';
+import type { Node, Run } from './closure.ts';
 import type { CelFunction } from './function.ts';
 import { CelFailure, type CelResult, type CelType, isOfType } from './value.ts';
 
