@@ -2,14 +2,14 @@
  * The allow policy of any resource: `get-iam-policy`, `set-iam-policy`, `add-iam-policy-binding`, `remove-iam-policy-binding`.
  * A binding is added by read, change, write with the etag that was read; a concurrent change (ABORTED) starts again.
  */
-import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Option } from 'commander';
 import type { Api } from './api.ts';
 import { type CliCommand, type CommandWords, defineCommand, onRun, requiredFlag, type Shell } from './command.ts';
+import { readDocument } from './documents.ts';
 import { failure, isApiFailure, usageFailure } from './failure.ts';
 import { parseFormat, printResource } from './format.ts';
-import { isJson, isList, isRecord, type Json, splitOutside } from './projection.ts';
+import { isList, isRecord, type Json, splitOutside } from './projection.ts';
 import type { Session } from './session.ts';
 
 export interface Condition {
@@ -184,24 +184,6 @@ async function readPolicy(session: Session, file: string): Promise<Policy> {
     throw failure(`${file} does not hold an allow policy.`, 'It has the form that get-iam-policy prints: bindings, each with a role and its members, and an etag.');
   // Whatever the file holds is sent as it is; the server checks it.
   return document;
-}
-
-async function readDocument(session: Session, file: string): Promise<Json> {
-  const { parse } = await import('yaml');
-  try {
-    const text = file === '-' ? await readAll(session.io.stdin) : await readFile(file, 'utf8');
-    const document: unknown = parse(text);
-    if (!isJson(document)) throw new TypeError('It holds something that JSON cannot.');
-    return document;
-  } catch (error) {
-    throw failure(`Cannot read ${file}: ${error instanceof Error ? error.message : String(error)}`);
-  }
-}
-
-async function readAll(stream: NodeJS.ReadableStream): Promise<string> {
-  let text = '';
-  for await (const chunk of stream) text += chunk.toString();
-  return text;
 }
 
 async function printPolicy(session: Session, policy: Policy): Promise<void> {

@@ -98,6 +98,11 @@ export function createApis(given: ServiceParts, status: () => StatusFacts): read
     },
     {
       host: 'actas.internal',
+      serves: ['actas.v1.Roles'],
+      load: async () => [(await import('../services/imported-roles/imported-roles.ts')).createImportedRoleService(parts)],
+    },
+    {
+      host: 'actas.internal',
       serves: ['actas.v1.Groups'],
       load: async () => [(await import('../services/groups/groups.ts')).createGroupService(parts)],
     },

@@ -60,6 +60,11 @@ export async function deleteRole(db: Db, name: string, now: Micros): Promise<voi
   await deleteRoleBindings(db, name, now);
 }
 
+/** Takes an imported role out. Bindings of it stay: the catalogue may know it, and it may be imported again. */
+export async function removeImportedRole(db: Db, name: string): Promise<void> {
+  await db.deleteFrom('roles').where('name', '=', name).where('parent', '=', '').execute();
+}
+
 /** Deleted roles whose time is over. */
 export async function listExpiredRoles(db: Db, now: Micros, limit: number): Promise<string[]> {
   const rows = await db

@@ -7,6 +7,9 @@ import { parseFormat, printResource } from '../format.ts';
 import { addListFlags, column, serverLimit, showList } from '../listing.ts';
 import { type Policy, registerPolicy } from '../policy.ts';
 import type { Session } from '../session.ts';
+import { registerDenyPolicies } from './deny-policies.ts';
+import { registerPermissionLists } from './permissions.ts';
+import { registerRoles } from './roles.ts';
 
 export interface ServiceAccount {
   readonly name?: string;
@@ -29,7 +32,10 @@ const COLUMNS = [
 ];
 
 export function registerIam(program: Command, shell: Shell): void {
-  const iam = defineGroup(program, 'iam', 'service accounts and their policies');
+  const iam = defineGroup(program, 'iam', 'service accounts, roles and policies');
+  registerRoles(iam, shell);
+  registerPermissionLists(iam, shell);
+  registerDenyPolicies(iam, shell);
   const accounts = defineGroup(iam, 'service-accounts', 'service accounts and their policies');
   registerCreate(accounts, shell);
   registerReads(accounts, shell);

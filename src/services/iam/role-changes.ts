@@ -4,7 +4,7 @@ import type { CreateRoleRequest, DeleteRoleRequest, UndeleteRoleRequest, UpdateR
 import type { Db, Store, Tx } from '../../store/database.ts';
 import { findOrganization } from '../../store/organizations.ts';
 import { findProject } from '../../store/projects.ts';
-import { countRoles, deleteRole, findRole, insertRole, newRoleEtag, ROLE_KEPT_MICROS, type RoleRow, updateRole } from '../../store/roles.ts';
+import { countRoles, deleteRole, findRole, insertRole, listRoles, newRoleEtag, ROLE_KEPT_MICROS, type RoleRow, updateRole } from '../../store/roles.ts';
 import { MICROS_PER_SECOND, type Micros } from '../../timestamp.ts';
 import type { Call } from '../service.ts';
 import type { KnownPermissions } from './known-permissions.ts';
@@ -47,9 +47,9 @@ export async function createRole({ store, known }: RoleChangeDeps, request: Crea
   if (request.role.name !== '') throw invalidArgument('role.name', 'Must not specify role.name.');
   const content = contentOf(request.role);
   checkRoleTexts(content);
-  warnOf(checkPermissions(content, parent, known), call);
   const now = call.now();
   return store.write(async (tx) => {
+    warnOf(checkPermissions(content, parent, known, await importedPermissions(tx.db, content, known)), call);
     const stored = await storedParent(tx.db, parent);
     const name = `${stored}/roles/${request.roleId}`;
     await requireFree(tx.db, name, now);
@@ -98,10 +98,18 @@ export async function changeRole({ store, known }: RoleChangeDeps, request: Upda
     const current = rowContent(before);
     const next: RoleContent = { ...current, ...Object.fromEntries([...fields].map((field) => [field, given[field]])) };
     checkRoleTexts(next);
-    warnOf(checkPermissions(next, name.parent, known, new Set(current.permissions)), call);
+    const elsewhere = await importedPermissions(tx.db, next, known);
+    warnOf(checkPermissions(next, name.parent, known, new Set([...current.permissions, ...elsewhere])), call);
     const row: RoleRow = { ...before, ...columnsOf(next), etag: newRoleEtag(), update_time: now };
     return replace(tx, row);
   });
+}
+
+/** What the catalogue does not know, but a role that was imported holds. */
+async function importedPermissions(db: Db, content: RoleContent, known: KnownPermissions): Promise<ReadonlySet<string>> {
+  if (content.permissions.every((permission) => known.knowledge(permission) === 'known')) return new Set();
+  const imported = new Set((await listRoles(db, { parent: '' })).flatMap((row) => rowContent(row).permissions));
+  return new Set(content.permissions.filter((permission) => imported.has(permission) && known.knowledge(permission) !== 'known'));
 }
 
 /** Without a mask: every field that the role has (AIP-134). */

@@ -48,7 +48,7 @@ export function checkRoleTexts(content: RoleContent): void {
 /**
  * Deviation: a permission of a service whose permissions the role catalogue does not list completely is accepted in a custom role, with a warning; Google refuses one that does not exist.
  * Deviation: every permission that is known may be in a custom role; Google has some that are NOT_SUPPORTED there.
- * @param before permissions that the role has already: they are left alone
+ * @param before permissions that the role has already, or that are known from elsewhere: they are left alone
  * @returns those that may exist, but are not known here
  * @throws INVALID_ARGUMENT in Google's words, recorded: https://github.com/hashicorp/terraform-provider-google/issues/14033
  */
