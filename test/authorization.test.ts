@@ -21,8 +21,20 @@ const WITHOUT_ROLE: readonly string[] = [
   'google.iam.admin.v1.IAM.QueryAuditableServices', // the same for every resource
   'google.longrunning.Operations.GetOperation', // of Resource Manager: only the operation knows the project whose permission is needed, and the sample's does not exist
 ];
-/** testIamPermissions asks what the caller may do; it needs no permission (google/iam/v1/iam_policy.proto). Searches show what the caller may see. */
-const ANSWERS_EMPTY = /\.(TestIamPermissions|Search(Projects|Folders|Organizations)|v1\.Projects\.ListProjects)$/;
+/** What the request itself proves, or what is for everybody at Google: `access` says why. */
+const PUBLIC: readonly string[] = [
+  'google.oauth2.OAuth2.CreateToken',
+  'google.oauth2.OAuth2.GetTokenInfo',
+  'google.oauth2.OAuth2.RevokeToken',
+  'google.oauth2.LegacyOAuth2.CreateToken',
+  'google.oauth2.LegacyOAuth2.GetTokenInfo',
+  'google.oauth2.LegacyOAuth2.GetLegacyTokenInfo',
+  'google.oauth2.AccountCertificates.GetX509',
+  'google.oauth2.AccountCertificates.GetRaw',
+  'google.oauth2.AccountCertificates.GetJwk',
+];
+/** testIamPermissions asks what the caller may do; it needs no permission (google/iam/v1/iam_policy.proto). Searches show what the caller may see; userinfo says who that is. */
+const ANSWERS_EMPTY = /\.(TestIamPermissions|Search(Projects|Folders|Organizations)|v1\.Projects\.ListProjects|GetUserInfo|GetOpenIdUserInfo)$/;
 
 let server: TestServer;
 let samples: readonly Sample[];
@@ -32,6 +44,10 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
+const isPublic = ({ service, method }: Sample) => {
+  const definition = service.methods[method.localName];
+  return definition !== undefined && definition !== 'unimplemented' && 'public' in definition.access;
+};
 const isServed = (sample: Sample) => sample.service.methods[sample.method.localName] !== 'unimplemented';
 
 async function grpcCode(sample: Sample, as: string | null): Promise<Code | 'ok'> {
@@ -54,11 +70,12 @@ describe('authorisation of every RPC', () => {
       )
       .filter((name) => !served.has(name));
     expect(missing, 'served RPCs without an HTTP binding').toEqual([]);
+    expect(samples.filter(isPublic).map(({ name }) => name)).toEqual(PUBLIC);
   });
 
   test('nobody without a token, through REST', async () => {
     const wrong: string[] = [];
-    for (const sample of samples) {
+    for (const sample of samples.filter((s) => !isPublic(s))) {
       const answer = await server.call(sample.verb, sample.path, sample.body, { as: null });
       if (answer.status !== 401 || answer.json?.error?.status !== 'UNAUTHENTICATED') wrong.push(`${sample.name}: ${answer.status} ${answer.text.slice(0, 200)}`);
       if (answer.headers.get('www-authenticate') !== 'Bearer realm="https://accounts.google.com/"') wrong.push(`${sample.name}: www-authenticate`);
@@ -68,7 +85,7 @@ describe('authorisation of every RPC', () => {
 
   test('nobody without a token, through gRPC', async () => {
     const wrong: string[] = [];
-    for (const sample of samples.filter((s) => s.method.methodKind === 'unary')) {
+    for (const sample of samples.filter((s) => s.method.methodKind === 'unary' && !isPublic(s))) {
       const code = await grpcCode(sample, null);
       if (code !== Code.Unauthenticated) wrong.push(`${sample.name}: ${code}`);
     }
@@ -77,7 +94,7 @@ describe('authorisation of every RPC', () => {
 
   test('nobody without a role, through REST and gRPC alike', async () => {
     const wrong: string[] = [];
-    for (const sample of samples.filter((s) => isServed(s) && !WITHOUT_ROLE.includes(s.name))) {
+    for (const sample of samples.filter((s) => isServed(s) && !isPublic(s) && !WITHOUT_ROLE.includes(s.name))) {
       const answer = await server.call(sample.verb, sample.path, sample.body, { as: NOBODY });
       const code = await grpcCode(sample, NOBODY);
       const open = ANSWERS_EMPTY.test(sample.name);

@@ -29,13 +29,21 @@ export function createIdentity(store: Store, names: ReadonlySet<string>, tokens:
   const isOwnHost = (host: string): boolean => isLoopback(host) || names.has(host.replace(/:\d+$/, ''));
   const authenticator = createAuthenticator({ tokens, accounts, clock: systemClock, assertions, isOwnHost });
   const invalidate = (): void => {
+    tokens.invalidate();
     accounts.invalidate();
     accountKeys.invalidate();
     authenticator.invalidate();
   };
   // A project's deletion ends its accounts as well.
   for (const topic of ['serviceAccounts', 'serviceAccountKeys', 'hierarchy'] as const) store.onCommit(topic, invalidate);
-  return { tokens, keys, accounts, accountKeys, assertions, authenticator, isOwnHost, idTokens: createIdTokens({ keys, clock: systemClock }) };
+  const describe = async (token: string) => {
+    const found = await authenticator.authenticate(token, 'oauth2.googleapis.com');
+    const kept = await tokens.verify(token);
+    if ('refused' in found || kept === undefined) return undefined;
+    const { member, email, uniqueId } = found.principal;
+    return { member, email, uniqueId, scopes: kept.scopes, expireTime: kept.expireTime };
+  };
+  return { tokens, keys, accounts, accountKeys, assertions, authenticator, isOwnHost, describe, idTokens: createIdTokens({ keys, clock: systemClock }) };
 }
 
 function isLoopback(host: string): boolean {

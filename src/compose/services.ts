@@ -57,6 +57,26 @@ export function createApis(given: ServiceParts, status: () => StatusFacts): read
       load: async () => (await import('../services/iam/deny.ts')).createDenyServices(parts),
     },
     {
+      host: 'iamcredentials.googleapis.com',
+      serves: ['google.iam.credentials.v1.IAMCredentials'],
+      load: async () => [(await import('../services/iamcredentials/iamcredentials.ts')).createCredentialsService(parts)],
+    },
+    {
+      host: 'oauth2.googleapis.com',
+      serves: ['google.oauth2.OAuth2'],
+      load: async () => [(await import('../services/oauth2/oauth2.ts')).createOAuthService(parts)],
+    },
+    {
+      host: 'www.googleapis.com',
+      serves: ['google.oauth2.LegacyOAuth2', 'google.oauth2.UserInfo', 'google.oauth2.AccountCertificates'],
+      load: async () => (await import('../services/oauth2/oauth2.ts')).createGoogleApisServices(parts),
+    },
+    {
+      host: 'openidconnect.googleapis.com',
+      serves: ['google.oauth2.OpenIdConnect'],
+      load: async () => [(await import('../services/oauth2/user-info.ts')).createOpenIdConnectService()],
+    },
+    {
       host: 'cloudresourcemanager.googleapis.com',
       serves: [
         'google.cloud.resourcemanager.v3.Projects',
@@ -94,7 +114,7 @@ export function createApis(given: ServiceParts, status: () => StatusFacts): read
     {
       host: 'actas.internal',
       serves: ['actas.v1.Control'],
-      load: async () => [(await import('../services/control/control.ts')).createControlService({ mint: (principal) => issueToken(principal, identity), status })],
+      load: async () => [(await import('../services/control/control.ts')).createControlService({ mint: (principal, options) => issueToken(principal, identity, options), status })],
     },
     {
       host: 'actas.internal',

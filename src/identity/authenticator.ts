@@ -102,5 +102,6 @@ function names(audience: string, host: string): boolean {
 function withStatus(status: AccountStatus, uniqueId: string | undefined, principal: Principal): Authentication {
   // A token of an account that was deleted and made again under the same e-mail is nobody's.
   const isSame = uniqueId === undefined || uniqueId === status.uniqueId;
-  return status.active && isSame ? { principal } : EXPIRED;
+  if (!status.active || !isSame) return EXPIRED;
+  return { principal: status.uniqueId === undefined ? principal : { ...principal, uniqueId: status.uniqueId } };
 }

@@ -14,6 +14,10 @@ export interface IdTokenRequest {
   readonly uniqueId: string;
   /** Adds `email` and `email_verified`. */
   readonly includeEmail: boolean;
+  /** `azp` is the address, not the number. */
+  readonly emailAsAzp?: boolean;
+  /** Adds `google.organization_number`; null: the account's project is in none. */
+  readonly organizationNumber?: string | null;
   readonly issuer?: string;
 }
 
@@ -33,8 +37,10 @@ export function createIdTokens(options: { readonly keys: SigningKeys; readonly c
     async mint(request) {
       const { kid, privateKey } = await keys.current();
       const iat = Math.floor(clock.now() / MICROS_PER_SECOND);
-      const claims: JWTPayload = { aud: request.audience, azp: request.uniqueId };
+      const claims: JWTPayload = { aud: request.audience, azp: request.emailAsAzp === true ? request.email : request.uniqueId };
       if (request.includeEmail) Object.assign(claims, { email: request.email, email_verified: true });
+      const { organizationNumber } = request;
+      if (organizationNumber !== undefined) claims['google'] = { organization_number: organizationNumber === null ? null : Number(organizationNumber) };
       Object.assign(claims, { exp: iat + LIFETIME_SECONDS, iat, iss: request.issuer ?? ISSUER, sub: request.uniqueId });
       return new SignJWT(claims).setProtectedHeader({ alg: 'RS256', kid, typ: 'JWT' }).sign(privateKey);
     },

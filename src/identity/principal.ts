@@ -13,6 +13,8 @@ export interface Principal {
   readonly sets?: readonly string[];
   /** Holds the token of this data directory's owner: may mint tokens for anybody, and stop the server. */
   readonly administrator?: boolean;
+  /** Numeric id of a service account that proved its name with a token. */
+  readonly uniqueId?: string;
   /** What the caller's token was given for; undefined: for everything (a name that was lent, the seed). */
   readonly scopes?: readonly string[];
   /** On whose behalf the token was made: the members of the chain, who asked first. */
@@ -35,3 +37,9 @@ export function parsePrincipal(member: string): Principal {
   const normal = email.toLowerCase();
   return { member: `${kind}:${normal}`, email: normal, kind };
 }
+
+/**
+ * The one OAuth client that refresh tokens are for: what a credentials file of a user names beside its token. A public client, as every
+ * installed program is: its secret is none (RFC 6749 section 2.1).
+ */
+export const REFRESH_CLIENT = { id: 'actas', secret: 'notasecret' } as const;

@@ -88,6 +88,8 @@ export interface DiscoveryDocument {
   readonly issuer: string;
   readonly jwks_uri: string;
   readonly token_endpoint: string;
+  readonly userinfo_endpoint: string;
+  readonly revocation_endpoint: string;
   readonly response_types_supported: readonly string[];
   readonly subject_types_supported: readonly string[];
   readonly id_token_signing_alg_values_supported: readonly string[];
@@ -105,14 +107,16 @@ export interface DiscoveryDocument {
 export function discoveryDocument(baseUrl: string, issuer = 'https://accounts.google.com'): DiscoveryDocument {
   return {
     issuer,
-    token_endpoint: `${baseUrl}/token`,
+    token_endpoint: 'https://oauth2.googleapis.com/token',
+    userinfo_endpoint: 'https://openidconnect.googleapis.com/v1/userinfo',
+    revocation_endpoint: 'https://oauth2.googleapis.com/revoke',
     jwks_uri: `${baseUrl}/oauth2/v3/certs`,
     response_types_supported: ['id_token'],
     subject_types_supported: ['public'],
     id_token_signing_alg_values_supported: ['RS256'],
     scopes_supported: ['openid', 'email', 'profile'],
     claims_supported: ['aud', 'azp', 'email', 'email_verified', 'exp', 'iat', 'iss', 'sub'],
-    grant_types_supported: ['urn:ietf:params:oauth:grant-type:jwt-bearer'],
+    grant_types_supported: ['refresh_token', 'urn:ietf:params:oauth:grant-type:jwt-bearer'],
   };
 }
 

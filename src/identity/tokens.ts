@@ -94,6 +94,8 @@ export interface Tokens {
   verifyRefreshToken(token: string): Promise<Pick<VerifiedToken, 'member' | 'scopes'> | undefined>;
   /** Ends a token of either kind; with a refresh token end those that were made from it. @returns whether it was one of ours */
   revoke(token: string): Promise<boolean>;
+  /** Accounts changed, and their tokens may have gone with them: every token is looked up anew. */
+  invalidate(): void;
   /** Forgets tokens that ended more than a day ago; until then they are answered as expired. To be called now and then. @returns how many went */
   deleteExpired(): Promise<number>;
 }
@@ -228,6 +230,9 @@ export function createTokens(options: { readonly store: TokenStore; readonly clo
       for (const [key, { verified }] of cache) if (verified.grant !== null && hash.equals(verified.grant)) cache.delete(key);
       for (const ofAccount of issued.values()) for (const [key, pending] of ofAccount) if ((await pending.catch(() => undefined))?.token === token) ofAccount.delete(key);
       return isKnown;
+    },
+    invalidate() {
+      cache.clear();
     },
     async deleteExpired() {
       for (const [account, ofAccount] of issued) {

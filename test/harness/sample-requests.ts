@@ -106,6 +106,8 @@ function samplesOf(api: Api, service: AnyService): Sample[] {
 const DENY_POLICY = ['policies', 'cloudresourcemanager.googleapis.com%2Fprojects%2Fdemo', 'denypolicies', 'sample', 'operations', '123'];
 
 function sampleName(pattern: string, service: AnyService): string {
+  // Names of accounts have no project there.
+  if (service.host === 'iamcredentials.googleapis.com') return `projects/-/serviceAccounts/${SEGMENTS['serviceAccounts']}`;
   if (pattern.startsWith('policies/')) return DENY_POLICY.slice(0, pattern.split('/').length).join('/');
   const parts = pattern === '**' ? ['projects', '*'] : pattern.split('/');
   return parts

@@ -4,6 +4,7 @@
  */
 import { forbidden } from '../../errors.ts';
 import { Control } from '../../gen/actas/v1/control_pb.js';
+import type { IssuedToken } from '../../identity/issue.ts';
 import { type Principal, parsePrincipal } from '../../identity/principal.ts';
 import { type Micros, toTimestamp } from '../../timestamp.ts';
 import { type AnyService, defineService } from '../service.ts';
@@ -24,7 +25,7 @@ export interface StatusFacts {
 
 export interface ControlDeps {
   /** @throws FAILED_PRECONDITION for an account that cannot be spoken for */
-  mint(principal: Principal): Promise<{ token: string; expireTime: Micros | null }>;
+  mint(principal: Principal, options: { readonly withRefreshToken: boolean }): Promise<IssuedToken>;
   status(): StatusFacts;
 }
 
@@ -40,8 +41,8 @@ export function createControlService(deps: ControlDeps): AnyService {
         async handle(request, call) {
           if (call.principal.administrator !== true) throw forbidden('Only the owner of this data directory can issue tokens. Use the token in its file owner-token.');
           const principal = parsePrincipal(request.principal);
-          const { token, expireTime } = await deps.mint(principal);
-          return { accessToken: token, principal: principal.member, ...(expireTime === null ? {} : { expireTime: toTimestamp(expireTime) }) };
+          const { token, expireTime, refreshToken = '' } = await deps.mint(principal, request);
+          return { accessToken: token, principal: principal.member, refreshToken, ...(expireTime === null ? {} : { expireTime: toTimestamp(expireTime) }) };
         },
       },
       getStatus: {
