@@ -28,6 +28,7 @@ const ENTRIES: readonly Entry[] = [
   { name: 'projects', summary: 'projects and their policies', load: async () => (await import('./iam/projects.ts')).registerProjects },
   { name: 'resource-manager', summary: 'folders, organizations and their policies', load: async () => (await import('./iam/containers.ts')).registerResourceManager },
   { name: 'organizations', summary: 'organizations and their policies', load: async () => (await import('./iam/containers.ts')).registerOrganizations },
+  { name: 'org-policies', summary: 'organization policies and custom constraints', load: async () => (await import('./iam/org-policies.ts')).registerOrgPolicies },
   { name: 'completion', summary: 'print a completion script for a shell', load: async () => (await import('./completion.ts')).registerCompletion },
 ];
 

@@ -5,6 +5,7 @@ import { type CliCommand, defineCommand, defineGroup, type ListFlags, onRun, typ
 import { parseFormat, printResource } from '../format.ts';
 import { addListFlags, column, serverLimit, showList } from '../listing.ts';
 import { type Policy, registerPolicy } from '../policy.ts';
+import { registerOrgPoliciesV1 } from './org-policies-v1.ts';
 
 interface Container {
   readonly name?: string;
@@ -25,6 +26,7 @@ export function registerResourceManager(program: Command, shell: Shell): void {
   const group = defineGroup(program, 'resource-manager', 'folders, organizations and their policies');
   registerCollection(group, shell, 'folders', 'resource-manager folders');
   registerCollection(group, shell, 'organizations', 'resource-manager organizations');
+  registerOrgPoliciesV1(group, shell);
 }
 
 export function registerOrganizations(program: Command, shell: Shell): void {
