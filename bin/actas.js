@@ -1,10 +1,13 @@
 #!/usr/bin/env node
 // Starts the command-line program with a Node that can run it. Plain JavaScript that Node 18 understands, so that an old
 // Node says what is missing instead of a syntax error. The npm package `node`, a dependency, brings a Node of its own.
-import { existsSync } from 'node:fs';
 import module, { createRequire } from 'node:module';
-import { dirname, join, sep } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+
+// Not imported: an import of node:fs reads all that it exports, and with it loads what a start does not need.
+const require = createRequire(import.meta.url);
+const { existsSync } = require('node:fs');
+const { dirname, join, sep } = require('node:path');
+const { fileURLToPath, pathToFileURL } = require('node:url');
 
 const NEEDED = 24;
 // Not in Node 20 and older, which must be able to read this file.
@@ -26,8 +29,6 @@ else if (major < NEEDED) respawn(nodeOfPackage());
 else if (startsServer() && major < 26 && !process.execArgv.includes(FLAGS[0])) respawn(process.execPath);
 else {
   if (useCompiled) keepCompiledCode();
-  // A start makes much that stays: with room for it from the beginning, little of it is moved about.
-  if (startsServer()) process.getBuiltinModule('node:v8').setFlagsFromString('--semi-space-growth-factor=32');
   await import(pathToFileURL(entry).href);
 }
 
@@ -44,7 +45,7 @@ function keepCompiledCode() {
 
 function nodeOfPackage() {
   try {
-    const path = createRequire(import.meta.url).resolve('node/bin/node');
+    const path = require.resolve('node/bin/node');
     if (existsSync(path)) return path;
   } catch {
     // Not installed: said below.
@@ -61,7 +62,7 @@ function respawn(binary) {
     return;
   }
   // Loaded here: most starts need no second process.
-  const { spawn } = createRequire(import.meta.url)('node:child_process');
+  const { spawn } = require('node:child_process');
   const child = spawn(binary, [...FLAGS, entry, ...args], { stdio: 'inherit' });
   // Ctrl-C at a terminal reaches the child by itself, as it is in the same process group; handing it on would make two of it.
   const signals = process.stdin.isTTY ? ['SIGTERM', 'SIGHUP', 'SIGQUIT'] : ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'];

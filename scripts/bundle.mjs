@@ -1,6 +1,6 @@
 // The published program: our code and the libraries it uses in a few files, because opening several hundred small ones is most of a
 // cold start. What loads native parts or is needed rarely stays a dependency. Types are made by tsc (build.sh).
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, globSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
 import { rolldown } from 'rolldown';
@@ -44,12 +44,55 @@ const commander = {
   },
 };
 
+/**
+ * What every start loads, in one file, because each file costs a start: all that `actas up` imports before it serves. What other commands
+ * share with it is a second file, so that they need not load the first.
+ */
+function startChunks() {
+  const imports = new Map();
+  const reach = (seen, id) => {
+    if (seen.has(id)) return seen;
+    seen.add(id);
+    for (const next of imports.get(id) ?? []) reach(seen, next);
+    return seen;
+  };
+  const from = (...files) => files.reduce((seen, file) => reach(seen, join(process.cwd(), file)), new Set());
+  let start;
+  let others;
+  return {
+    plugin: { name: 'start-chunks', moduleParsed: ({ id, importedIds }) => void imports.set(id, importedIds) },
+    groups: [
+      {
+        name: (id) => {
+          start ??= from('src/cli/up.ts', 'src/main.ts');
+          others ??= from(
+            'src/cli/main.ts',
+            'src/cli/cli.ts',
+            'src/config.ts',
+            ...globSync('src/cli/*/*.ts'),
+            ...globSync('src/cli/*.ts').filter((file) => !/\/(?:up|up-flags)\.ts$|\.test\.ts$/.test(file)),
+          );
+          return start.has(id) ? (others.has(id) ? 'shared' : 'start') : null;
+        },
+      },
+    ],
+  };
+}
+
 /** @returns what was written for these entries */
-async function write(input) {
-  const bundle = await rolldown({ plugins: [builtins, commander], input, platform: 'node', external: EXTERNAL, logLevel: 'warn', treeshake: { propertyReadSideEffects: false } });
+async function write(input, { plugin, groups } = { groups: [] }) {
+  const bundle = await rolldown({
+    plugins: [builtins, commander, plugin],
+    input,
+    platform: 'node',
+    external: EXTERNAL,
+    logLevel: 'warn',
+    treeshake: { propertyReadSideEffects: false },
+  });
   const { output } = await bundle.write({
     dir: out,
     format: 'esm',
+    codeSplitting: { groups },
     entryFileNames: '[name].js',
     // All beside each other, so that what is found relative to a module (roles, the log thread) has one place.
     chunkFileNames: '[name]-[hash].js',
@@ -60,7 +103,7 @@ async function write(input) {
 }
 
 const output = [
-  ...(await write({ main: 'src/main.ts', config: 'src/config.ts', 'cli/main': 'src/cli/main.ts' })),
+  ...(await write({ main: 'src/main.ts', config: 'src/config.ts', 'cli/main': 'src/cli/main.ts' }, startChunks())),
   // By itself: a thread that shared files with the rest would load with them what it does not need, and the start waits for it.
   ...(await write({ 'log-worker': 'src/store/log-worker.ts' })),
 ];

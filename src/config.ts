@@ -5,93 +5,141 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { parse } from 'yaml';
-import { z } from 'zod';
 import { parsePrincipal } from './identity/principal.ts';
 
-const boolean = z.union([z.boolean(), z.enum(['true', 'false', '1', '0']).transform((v) => v === 'true' || v === '1')]);
-const list = z.union([
-  z.array(z.string()),
-  z.string().transform((v) =>
-    v
-      .split(',')
-      .map((s) => s.trim())
-      .filter((s) => s !== ''),
-  ),
-]);
-const principal = z.string().transform((value, context) => {
-  try {
-    return parsePrincipal(value).member;
-  } catch {
-    context.addIssue({ code: 'custom', message: 'must be user:EMAIL or serviceAccount:EMAIL' });
-    return z.NEVER;
-  }
-});
-const duration = z.union([z.number(), z.string()]).transform((value, context) => {
-  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(String(value));
-  if (match === null) {
-    context.addIssue({ code: 'custom', message: 'must be a duration such as 30s, 10m, 24h or 7d' });
-    return z.NEVER;
-  }
-  const unit = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }[match[2] ?? 's'] ?? 1000;
-  return Number(match[1]) * unit;
-});
-const bytes = z.union([z.number(), z.string()]).transform((value, context) => {
-  const match = /^(\d+(?:\.\d+)?)(K|M|G|T)?i?B?$/i.exec(String(value));
-  if (match === null) {
-    context.addIssue({ code: 'custom', message: 'must be a size such as 512M or 10G' });
-    return z.NEVER;
-  }
-  return Math.floor(Number(match[1]) * 1024 ** ' KMGT'.indexOf((match[2] ?? ' ').toUpperCase()));
-});
+/** How one setting is read. By hand and without a library: every command waits for this file. */
+interface Setting<T> {
+  readonly fallback: T;
+  /** @throws Refusal */
+  read(value: unknown): T;
+}
+/** What would do in place of a value, as the end of a sentence about it. */
+class Refusal extends Error {}
 
-/** `REFERENCE=TARGET,REFERENCE=TARGET`, as the environment has it; what is none stays text, which the schema then names. */
-function readPairs(value: unknown): unknown {
-  if (typeof value !== 'string') return value;
-  const entries = value.split(',').map((pair) => /^\s*([^=\s]+)=(\S+)\s*$/.exec(pair)?.slice(1));
-  return entries.includes(undefined) ? value : Object.fromEntries(entries.filter((entry) => entry !== undefined));
+function refuse(what: string): never {
+  throw new Refusal(what);
 }
 
-const SCHEMA = z
-  .strictObject({
-    dataDir: z.string().min(1),
-    host: z.string().min(1).default('127.0.0.1'),
-    port: z.coerce.number().int().min(0).max(65_535).default(8787),
-    driver: z.enum(['docker', 'fake']).default('docker'),
-    /** The project that commands use when they name none. */
-    project: z.string().min(1).default('demo'),
-    /** Whose token the first start writes to the data directory. */
-    owner: principal.default('user:owner@example.com'),
-    seed: z.string().min(1).optional(),
-    readyFile: z.string().min(1).optional(),
-    logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
-    logFormat: z.enum(['text', 'json']).default('text'),
-    /** Given twice where the principal may set IAM policies. */
-    anonymousAs: list.pipe(z.array(principal)).default([]),
-    allowedHost: list.default([]),
-    /** Reference of an image -> local image, archive or mirror. */
-    images: z.preprocess(readPairs, z.record(z.string(), z.string(), 'must be REFERENCE=TARGET, several with commas between them')).default({}),
-    strictResources: boolean.default(false),
-    /** Attempts of all executions that may run at once on this machine; 0 derives it from the processors. */
-    maxRunningAttempts: z.coerce.number().int().min(0).max(10_000).default(0),
-    /** The quotas of Cloud Run for one project and region, where they are to hold here too; 0: none. */
-    maxJobs: z.coerce.number().int().min(0).default(0),
-    maxRunningExecutions: z.coerce.number().int().min(0).default(0),
-    /** Kill running containers at a stop instead of leaving them to the next start. */
-    killOnStop: boolean.default(false),
-    logRetention: duration.default(30 * 86_400_000),
-    logMaxSize: bytes.default(10 * 1024 ** 3),
-    /** How tasks reach the metadata server: `auto` takes its real address where the machine allows it. */
-    taskNetwork: z.enum(['auto', 'address', 'hostname']).default('auto'),
-  })
-  .superRefine(({ anonymousAs: [member, ...more], host }, context) => {
-    if (member === undefined) return;
-    const refuse = (message: string) => context.addIssue({ code: 'custom', path: ['anonymousAs'], message });
-    if (!['127.0.0.1', '::1', 'localhost'].includes(host)) refuse(`is for loopback alone, but host is ${host}. Leave one of them out`);
-    if (more.some((other) => other !== member)) refuse('takes one principal, named again where it may set IAM policies');
-  });
-export type Config = Readonly<z.output<typeof SCHEMA>>;
-export type ConfigKey = keyof Config;
+function text<T extends string | undefined>(fallback: T): Setting<string | T> {
+  return { fallback, read: (value) => (typeof value === 'string' && value !== '' ? value : refuse('must be text that is not empty')) };
+}
+
+function oneOf<const T extends string>(options: readonly T[], fallback: NoInfer<T>): Setting<T> {
+  return { fallback, read: (value) => options.find((option) => option === value) ?? refuse(`must be one of ${options.map((option) => JSON.stringify(option)).join('|')}`) };
+}
+
+function integer(least: number, most: number, fallback: number): Setting<number> {
+  return {
+    fallback,
+    read(value) {
+      const number = typeof value === 'string' && /^\s*-?\d+\s*$/.test(value) ? Number(value) : value;
+      return typeof number === 'number' && Number.isSafeInteger(number) && number >= least && number <= most
+        ? number
+        : refuse(most === Number.MAX_SAFE_INTEGER ? `must be a whole number, ${least} or more` : `must be a whole number from ${least} to ${most}`);
+    },
+  };
+}
+
+const boolean: Setting<boolean> = {
+  fallback: false,
+  read: (value) => (value === true || value === 'true' || value === '1' ? true : value === false || value === 'false' || value === '0' ? false : refuse('must be true or false')),
+};
+
+/** Of the environment with commas between, of the file or of repeated flags as a list. */
+function list<T>(read: (item: string) => T): Setting<readonly T[]> {
+  return {
+    fallback: [],
+    read(value) {
+      const items: readonly unknown[] = typeof value === 'string' ? value.split(',').map((item) => item.trim()) : Array.isArray(value) ? value : refuse('must be a list');
+      return items.filter((item) => item !== '').map((item) => (typeof item === 'string' ? read(item) : refuse('must be a list of text')));
+    },
+  };
+}
+
+function readPrincipal(value: unknown): string {
+  try {
+    return parsePrincipal(String(value)).member;
+  } catch {
+    return refuse('must be user:EMAIL or serviceAccount:EMAIL');
+  }
+}
+
+/** Milliseconds. */
+function duration(fallback: number): Setting<number> {
+  return {
+    fallback,
+    read(value) {
+      const [, number, unit = 's'] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(String(value)) ?? refuse('must be a duration such as 30s, 10m, 24h or 7d');
+      return Number(number) * ({ ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }[unit] ?? 1000);
+    },
+  };
+}
+
+function bytes(fallback: number): Setting<number> {
+  return {
+    fallback,
+    read(value) {
+      const [, number, unit = ' '] = /^(\d+(?:\.\d+)?)(K|M|G|T)?i?B?$/i.exec(String(value)) ?? refuse('must be a size such as 512M or 10G');
+      return Math.floor(Number(number) * 1024 ** ' KMGT'.indexOf(unit.toUpperCase()));
+    },
+  };
+}
+
+/** `REFERENCE=TARGET,REFERENCE=TARGET`, as the environment has it, or a mapping. */
+const pairs: Setting<Readonly<Record<string, string>>> = {
+  fallback: {},
+  read(value) {
+    const no = () => refuse('must be REFERENCE=TARGET, several with commas between them');
+    const entries: readonly (readonly unknown[])[] =
+      typeof value === 'string'
+        ? value.split(',').map((pair) => /^\s*([^=\s]+)=(\S+)\s*$/.exec(pair)?.slice(1) ?? no())
+        : typeof value === 'object' && value !== null && !Array.isArray(value)
+          ? Object.entries(value)
+          : no();
+    return Object.fromEntries(entries.map(([reference, target]) => (typeof target === 'string' ? [String(reference), target] : no())));
+  },
+};
+
+const SETTINGS = {
+  dataDir: text(''),
+  host: text('127.0.0.1'),
+  port: integer(0, 65_535, 8787),
+  driver: oneOf(['docker', 'fake'], 'docker'),
+  /** The project that commands use when they name none. */
+  project: text('demo'),
+  /** Whose token the first start writes to the data directory. */
+  owner: { fallback: 'user:owner@example.com', read: readPrincipal },
+  seed: text(undefined),
+  readyFile: text(undefined),
+  logLevel: oneOf(['trace', 'debug', 'info', 'warn', 'error', 'silent'], 'info'),
+  logFormat: oneOf(['text', 'json'], 'text'),
+  /** Given twice where the principal may set IAM policies. */
+  anonymousAs: list(readPrincipal),
+  allowedHost: list((name) => name),
+  /** Reference of an image -> local image, archive or mirror. */
+  images: pairs,
+  strictResources: boolean,
+  /** Attempts of all executions that may run at once on this machine; 0 derives it from the processors. */
+  maxRunningAttempts: integer(0, 10_000, 0),
+  /** The quotas of Cloud Run for one project and region, where they are to hold here too; 0: none. */
+  maxJobs: integer(0, Number.MAX_SAFE_INTEGER, 0),
+  maxRunningExecutions: integer(0, Number.MAX_SAFE_INTEGER, 0),
+  /** Kill running containers at a stop instead of leaving them to the next start. */
+  killOnStop: boolean,
+  logRetention: duration(30 * 86_400_000),
+  logMaxSize: bytes(10 * 1024 ** 3),
+  /** How tasks reach the metadata server: `auto` takes its real address where the machine allows it. */
+  taskNetwork: oneOf(['auto', 'address', 'hostname'], 'auto'),
+} as const;
+export type ConfigKey = keyof typeof SETTINGS;
+export type Config = { readonly [K in ConfigKey]: (typeof SETTINGS)[K] extends Setting<infer T> ? T : never };
+
+/** What two settings together may not say. @returns the problem of `anonymousAs` */
+function conflict({ anonymousAs: [member, ...more], host }: Config): string | undefined {
+  if (member === undefined) return undefined;
+  if (!['127.0.0.1', '::1', 'localhost'].includes(host)) return `is for loopback alone, but host is ${host}. Leave one of them out`;
+  return more.some((other) => other !== member) ? 'takes one principal, named again where it may set IAM policies' : undefined;
+}
 
 /** A setting that cannot be used. The message names it, its value, where it came from and what would do. */
 export class ConfigError extends Error {
@@ -101,32 +149,38 @@ export class ConfigError extends Error {
 /** An empty variable of the environment is one that is not set. @param flags as commander gives them, undefined where not given @throws ConfigError */
 export function loadConfig(flags: Readonly<Record<string, unknown>>, env: Readonly<Record<string, string | undefined>>): Config {
   const fromEnv = Object.fromEntries(
-    Object.keys(SCHEMA.shape).flatMap((key) => {
+    Object.keys(SETTINGS).flatMap((key) => {
       const value = env[envName(key)];
       return value === undefined || value === '' ? [] : [[key, value]];
     }),
   );
-  const fromFlags = Object.fromEntries(Object.entries(flags).filter(([key, value]) => value !== undefined && key in SCHEMA.shape));
-  const dataDir = resolve(
-    z
-      .string()
-      .catch(defaultDataDir(env))
-      .parse(fromFlags['dataDir'] ?? fromEnv['dataDir']),
-  );
+  const fromFlags = Object.fromEntries(Object.entries(flags).filter(([key, value]) => value !== undefined && key in SETTINGS));
+  const wanted = fromFlags['dataDir'] ?? fromEnv['dataDir'];
+  const dataDir = resolve(typeof wanted === 'string' ? wanted : defaultDataDir(env));
   const file = typeof flags['config'] === 'string' ? flags['config'] : (env['ACTAS_CONFIG'] ?? join(dataDir, 'config.yaml'));
   const fromFile = flags['config'] !== undefined || env['ACTAS_CONFIG'] !== undefined || existsSync(file) ? readConfigFile(file) : {};
   const merged: Record<string, unknown> = { ...fromFile, ...fromEnv, ...fromFlags, dataDir };
-  const parsed = SCHEMA.safeParse(merged);
-  if (parsed.success) return Object.freeze(parsed.data);
-  const problems = parsed.error.issues.map((issue) => {
-    const key = issue.code === 'unrecognized_keys' ? issue.keys.join(', ') : issue.path.join('.');
-    const top = String(issue.path[0] ?? key);
-    const source = top in fromFlags ? `--${kebab(top)}` : top in fromEnv ? envName(top) : file;
-    return issue.code === 'unrecognized_keys'
-      ? `${source}: ${key}: no such setting. Known: ${Object.keys(SCHEMA.shape).join(', ')}`
-      : `${source}: ${key} is ${JSON.stringify(merged[top])}: ${issue.message}`;
+  const source = (key: string) => (key in fromFlags ? `--${kebab(key)}` : key in fromEnv ? envName(key) : file);
+  const problems = Object.keys(merged)
+    .filter((key) => !(key in SETTINGS))
+    .map((key) => `${file}: ${key}: no such setting. Known: ${Object.keys(SETTINGS).join(', ')}`);
+  const problem = (key: string, what: string) => problems.push(`${source(key)}: ${key} is ${JSON.stringify(merged[key])}: ${what}`);
+  const values = Object.entries(SETTINGS).map(([key, { fallback, read }]): [string, unknown] => {
+    if (merged[key] === undefined) return [key, fallback];
+    try {
+      return [key, read(merged[key])];
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      problem(key, error.message);
+      return [key, fallback];
+    }
   });
-  throw new ConfigError(problems.join('\n'));
+  // One value for each setting, each read by its own reader.
+  const config = Object.fromEntries(values) as unknown as Config;
+  const together = problems.length === 0 ? conflict(config) : undefined;
+  if (together !== undefined) problem('anonymousAs', together);
+  if (problems.length > 0) throw new ConfigError(problems.join('\n'));
+  return Object.freeze(config);
 }
 
 /** Where state lives when nobody says: `$XDG_DATA_HOME/actas`, else `~/.local/share/actas`. */
@@ -145,6 +199,8 @@ function readConfigFile(file: string): Record<string, unknown> {
     throw new ConfigError(`${file}: cannot be read: ${reason(error)}`);
   }
   try {
+    // Loaded here, for few have a file.
+    const { parse } = process.getBuiltinModule('node:module').createRequire(import.meta.url)('yaml') as typeof import('yaml');
     value = parse(text);
   } catch (error) {
     throw new ConfigError(`${file}: is not YAML: ${reason(error).trimEnd()}`);

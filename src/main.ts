@@ -5,7 +5,7 @@
  */
 
 import { join } from 'node:path';
-import type { Logger } from 'pino';
+
 import { createDriver } from './compose/driver.ts';
 import { createLazyFront } from './compose/lazy-front.ts';
 import { measureRunner } from './compose/measure-runner.ts';
@@ -23,7 +23,7 @@ import { createLogger } from './server/logger.ts';
 import { createMetrics } from './server/metrics.ts';
 import { announce, retract, writePrivate } from './server/status-file.ts';
 import type { StatusFacts } from './services/control/control.ts';
-import type { Api } from './services/service.ts';
+import type { Api, Log } from './services/service.ts';
 import { accessTokenStore } from './store/access-tokens.ts';
 import { findSetting, updateSetting } from './store/settings.ts';
 import { systemClock } from './timestamp.ts';
@@ -45,7 +45,7 @@ const OWNER_TOKEN_FILE = 'owner-token';
 const SHUTDOWN_GRACE_MS = 5000;
 
 export interface ServerOptions {
-  readonly log?: Logger;
+  readonly log?: Log;
   /** Instead of the one that the configuration names. */
   readonly driver?: Driver;
 }
@@ -68,10 +68,10 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
   }
 }
 
-async function build(config: Config, log: Logger, givenDriver: Driver | undefined, undo: Undo): Promise<Omit<RunningServer, 'close'>> {
+async function build(config: Config, log: Log, givenDriver: Driver | undefined, undo: Undo): Promise<Omit<RunningServer, 'close'>> {
   const startTime = systemClock.now();
   const seed = await readSeed(config);
-  const { store, logs, logsOpened, instanceId } = await openState(config, log, undo);
+  const { store, logs, openLogs, instanceId } = await openState(config, log, undo);
   retract(config);
   const tokens = createTokens({ store: accessTokenStore(store), clock: systemClock });
   undo.push(startHousekeeping(store, tokens, log));
@@ -127,7 +127,6 @@ async function build(config: Config, log: Logger, givenDriver: Driver | undefine
     metadataPort: () => forTasks.metadataPort,
     limits: { strictResources: config.strictResources, ...(config.maxRunningAttempts === 0 ? {} : { maxAttempts: config.maxRunningAttempts }) },
   });
-  await logsOpened;
   const info = await late.runner.start();
   undo.push(() => late.runner?.stop({ keepRunning: !config.killOnStop }));
   if (info.network !== undefined) forTasks = { apiUrl: info.network.apiUrl, metadataPort: info.network.kind === 'hostname' ? info.network.metadataPort : undefined };
@@ -149,6 +148,9 @@ async function build(config: Config, log: Logger, givenDriver: Driver | undefine
   announce(config, { url, tokenFile, pid: process.pid });
   log.info({ url, driver: driver.name, dataDir: config.dataDir }, `actas ${version()} serves on ${url} (${info.description})`);
   // Not part of the start, but soon wanted.
-  setImmediate(() => front.warmUp());
+  setImmediate(() => {
+    front.warmUp();
+    openLogs().catch((error: unknown) => log.error({ err: error }, 'The database of logs cannot be opened.'));
+  });
   return { url, tokenFile, apis: async () => (await front.open()).apis };
 }

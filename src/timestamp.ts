@@ -16,8 +16,8 @@ let last = 0;
 /** The machine's wall clock, made strictly increasing within this process so that "newest first" has one order. */
 export const systemClock: Clock = {
   now() {
-    // `performance.timeOrigin + performance.now()` does not follow clock steps; Date.now() does, so it gives the milliseconds.
-    const micros = Date.now() * 1000 + (Math.floor(performance.now() * 1000) % 1000);
+    // The monotonic clock does not follow clock steps; Date.now() does, so it gives the milliseconds.
+    const micros = Date.now() * 1000 + (Math.floor(process.hrtime()[1] / 1000) % 1000);
     last = micros > last ? micros : last + 1;
     return last;
   },

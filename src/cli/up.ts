@@ -3,47 +3,29 @@ import { closeSync, fstatSync, mkdirSync, openSync, readFileSync } from 'node:fs
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { type Config, ConfigError, loadConfig } from '../config.ts';
+import { UP_FLAGS } from './up-flags.ts';
 
 const DETACH_PATIENCE_MS = 60_000;
 
 export function registerUp(program: Command): void {
-  program
-    .command('up')
-    .description('start the control plane on this machine')
-    .option('--data-dir <dir>', 'where state lives (default: ~/.local/share/actas)')
-    .option('--host <address>', 'address to listen on (default: 127.0.0.1)')
-    .option('--port <number>', 'port to listen on; 0 picks a free one (default: 8787)')
-    .option('--driver <name>', 'what runs containers: docker, or fake, which runs nothing (default: docker)')
-    .option('--project <id>', 'the project that commands use when they name none (default: demo)')
-    .option('--owner <principal>', 'whose token the first start writes (default: user:owner@example.com)')
-    .option('--seed <file>', 'YAML that declares organizations, projects, accounts, policies, images and jobs')
-    .option('--config <file>', 'YAML with these settings (default: config.yaml in the data directory)')
-    .option('--ready-file <file>', 'written once the API serves: {"url","tokenFile"}')
-    .option('--detach', 'return once it serves; `actas stop` ends it')
-    .option('--anonymous-as <principal...>', 'take callers without a token for this principal (loopback only); repeat it for one that may set IAM policies')
-    .option('--allowed-host <names...>', 'further names under which this server may be addressed')
-    .option('--images <reference=target...>', 'use a local image, an archive or a mirror for a reference')
-    .option('--strict-resources', 'refuse tasks that ask for more CPU or memory than this machine has')
-    .option('--max-running-attempts <number>', 'attempts that may run at once (default: from the processors)')
-    .option('--max-jobs <number>', 'jobs in one project and region, 1000 on Cloud Run (default: no limit)')
-    .option('--max-running-executions <number>', 'executions in one project and region that have not ended, 1000 on Cloud Run (default: no limit)')
-    .option('--task-network <kind>', 'auto, address or hostname: how tasks reach the metadata server (default: auto)')
-    .option('--kill-on-stop', 'kill running containers at a stop instead of leaving them to the next start')
-    .option('--log-level <level>', 'trace, debug, info, warn, error or silent (default: info)')
-    .option('--log-format <format>', 'text or json (default: text)')
+  const command = program.command('up').description('start the control plane on this machine');
+  for (const [flag, description] of UP_FLAGS) command.option(flag, description);
+  command
     .addHelpText(
       'after',
       '\nEvery option may come from the environment (ACTAS_DATA_DIR, ACTAS_PORT, ...) or from the configuration file.\n\nExamples:\n  $ actas up\n  $ actas up --driver fake --port 0 --ready-file /tmp/ready.json\n  $ actas up --detach --seed company.yaml',
     )
-    .action(async (flags: Record<string, unknown>) => {
-      const { config: _file, ...shown } = flags;
-      const config = load({ ...shown, ...(flags['config'] === undefined ? {} : { config: flags['config'] }), ...mapImages(flags['images']) });
-      if (flags['detach'] === true) return detach(config);
-      await serve(config);
-    });
+    .action(up);
 }
 
-function load(flags: Record<string, unknown>): Config {
+/** @param flags as commander gives them */
+export async function up(flags: Readonly<Record<string, unknown>>): Promise<void> {
+  const config = load({ ...flags, ...mapImages(flags['images']) });
+  if (flags['detach'] === true) return detach(config);
+  await serve(config);
+}
+
+function load(flags: Readonly<Record<string, unknown>>): Config {
   try {
     return loadConfig(flags, process.env);
   } catch (error) {

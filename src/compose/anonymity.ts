@@ -1,14 +1,14 @@
-import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import type { Authorizer } from '../policy/authorizer.ts';
 import { findSettablePolicy } from '../policy/policy-setter.ts';
+import type { Log } from '../services/service.ts';
 import type { Store } from '../store/database.ts';
 import { listFolders } from '../store/folders.ts';
 import { listOrganizations } from '../store/organizations.ts';
 import { listProjects } from '../store/projects.ts';
 
 /** `--anonymous-as` lends a name to every program of this machine: for one who may set IAM policies only when asked for twice. @throws Error */
-export async function refuseWideAnonymity(config: Config, store: Store, authorizer: Authorizer, log: Logger): Promise<void> {
+export async function refuseWideAnonymity(config: Config, store: Store, authorizer: Authorizer, log: Log): Promise<void> {
   const [member, again] = config.anonymousAs;
   if (member === undefined) return;
   const organizations = (await listOrganizations(store.read, { limit: 1000 })).map(({ number }) => number);

@@ -1,12 +1,12 @@
 /** What dispatch needs. */
 
-import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import { parsePrincipal } from '../identity/principal.ts';
 import type { Authorizer } from '../policy/authorizer.ts';
 import type { RoleCatalogue } from '../policy/catalogue.ts';
 import type { AuditEntry, DispatchDeps } from '../server/dispatch.ts';
 import type { Metrics } from '../server/metrics.ts';
+import type { Log } from '../services/service.ts';
 import type { Store } from '../store/database.ts';
 import type { LogStore } from '../store/log-store.ts';
 import { findServiceAccountName } from '../store/service-accounts.ts';
@@ -24,7 +24,7 @@ export function dispatchDeps(parts: {
   authorizer: Authorizer;
   catalogue: RoleCatalogue;
   metrics: Metrics;
-  log: Logger;
+  log: Log;
 }): DispatchDeps {
   const { config, store, logs, identity, authorizer, catalogue, metrics, log } = parts;
   const [anonymous, again] = config.anonymousAs;

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
-import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import type { Driver } from '../runner/driver.ts';
 import { createFakeDriver } from '../runner/fake/driver.ts';
 import type { Seed } from '../seed/seed.ts';
+import type { Log } from '../services/service.ts';
 
-export async function createDriver(config: Config, instanceId: string, seed: Seed | undefined, log: Logger, environment: NodeJS.ProcessEnv): Promise<Driver> {
+export async function createDriver(config: Config, instanceId: string, seed: Seed | undefined, log: Log, environment: NodeJS.ProcessEnv): Promise<Driver> {
   if (config.driver === 'fake') return createFakeDriver({ countsStarts: false, stateDir: join(config.dataDir, 'fake') });
   // Loaded when it is wanted: the engine's client is a third of all that this program loads.
   const { createDockerDriver } = await import('../runner/docker/driver.ts');

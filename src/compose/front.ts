@@ -2,7 +2,7 @@
  * What answers: the API's door with all that stands behind it, and the tasks' metadata server. Most of the program's code is here, and
  * nobody needs it before a first request, so `lazy-front.ts` loads it then: a start does not wait for it.
  */
-import type { Logger } from 'pino';
+
 import type { Config } from '../config.ts';
 import type { Tokens } from '../identity/tokens.ts';
 import { createMetadataServer, type MetadataServer } from '../metadata/server.ts';
@@ -14,7 +14,7 @@ import type { Handler } from '../server/listen.ts';
 import type { Metrics } from '../server/metrics.ts';
 import { createPeers } from '../server/peer.ts';
 import type { StatusFacts } from '../services/control/control.ts';
-import type { Api } from '../services/service.ts';
+import type { Api, Log } from '../services/service.ts';
 import type { Store } from '../store/database.ts';
 import type { LogStore } from '../store/log-store.ts';
 import { refuseWideAnonymity } from './anonymity.ts';
@@ -34,7 +34,7 @@ export interface FrontParts {
   readonly names: ReadonlySet<string>;
   readonly leases: LeaseTable;
   readonly metrics: Metrics;
-  readonly log: Logger;
+  readonly log: Log;
   /** The port of the server's own listener, once it is bound. */
   ownPort(): number | undefined;
   /** @throws UNAVAILABLE before it serves */

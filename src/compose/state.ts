@@ -1,31 +1,28 @@
 /** The state of a data directory: its lock, the store, the database of logs, and what keeps them small. */
 
 import { randomBytes } from 'node:crypto';
-import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import type { Tokens } from '../identity/tokens.ts';
+import type { Log } from '../services/service.ts';
 import { lockDataDir } from '../store/data-dir-lock.ts';
 import { openStore, type Store } from '../store/database.ts';
-import { type LogStore, startLogStore } from '../store/log-store.ts';
+import { type LogStore, prepareLogStore } from '../store/log-store.ts';
 import { findSetting, updateSetting } from '../store/settings.ts';
 import { systemClock } from '../timestamp.ts';
 
 /** Steps that undo what was built, run last to first. */
 export type Undo = (() => Promise<void> | void)[];
-export async function openState(config: Config, log: Logger, undo: Undo): Promise<{ store: Store; logs: LogStore; logsOpened: Promise<void>; instanceId: string }> {
+export async function openState(config: Config, log: Log, undo: Undo): Promise<{ store: Store; logs: LogStore; openLogs: () => Promise<void>; instanceId: string }> {
   const lock = lockDataDir(config.dataDir);
   undo.push(() => lock.release());
-  // Its thread starts while all else is built.
-  const { logs, opened } = startLogStore(config.dataDir, {
+  const { logs, open } = prepareLogStore(config.dataDir, {
     retention: { maxAgeMs: config.logRetention, maxBytes: config.logMaxSize },
     onError: (error) => log.error({ err: error }, 'the log store failed'),
   });
-  // A failure elsewhere may come first; build waits for it.
-  opened.catch(() => undefined);
   undo.push(() => logs.close());
   const store = await openStore(config.dataDir);
   undo.push(() => store.close());
-  return { store, logs, logsOpened: opened, instanceId: await instanceOf(store) };
+  return { store, logs, openLogs: open, instanceId: await instanceOf(store) };
 }
 
 /** A name for this data directory that outlives restarts: containers carry it, so that each control plane knows its own. */
@@ -38,7 +35,7 @@ async function instanceOf(store: Store): Promise<string> {
 }
 
 /** Forgets what nobody needs any more. @returns stops */
-export function startHousekeeping(store: Store, tokens: Tokens, log: Logger): () => void {
+export function startHousekeeping(store: Store, tokens: Tokens, log: Log): () => void {
   const timer = setInterval(() => {
     for (const work of [tokens.deleteExpired(), import('../store/retention.ts').then(({ deleteExpired }) => deleteExpired(store, systemClock.now()))])
       work.catch((error: unknown) => log.warn({ err: error }, 'what has expired was not removed'));

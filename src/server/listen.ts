@@ -2,9 +2,9 @@
  * One port for HTTP/1.1 and HTTP/2 without TLS (h2c): the first three bytes tell which. `connect` takes a socket from any
  * listener, so the tasks' bridge is served by the same server.
  */
-import { createServer as createHttp1, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { Http2Server, Http2Session } from 'node:http2';
-import { createServer as createTcp, type Socket } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2Session } from 'node:http2';
+import * as net from 'node:net';
 
 /** HTTP/1 and HTTP/2 requests alike, as node's compatibility layer gives them. */
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void;
@@ -12,7 +12,7 @@ export type Handler = (request: IncomingMessage, response: ServerResponse) => vo
 export interface Listener {
   /** The port that was bound. */
   readonly port: number;
-  connect(socket: Socket): void;
+  connect(socket: net.Socket): void;
   /** Takes no new connection, lets running requests end for `graceMs`, then cuts. */
   close(graceMs: number): Promise<void>;
 }
@@ -22,14 +22,16 @@ const FIRST_BYTES_TIMEOUT_MS = 10_000;
 
 /** @throws Error with a sentence where the port is taken or may not be bound */
 export async function listen(options: { host: string; port: number; handler: Handler }): Promise<Listener> {
-  const http1 = createHttp1({ headersTimeout: 30_000, requestTimeout: 300_000, keepAliveTimeout: 65_000, maxHeaderSize: 32 * 1024 }, options.handler);
-  // It never listens by itself, and only that event makes node watch over connections: the time limits above, and which are idle.
-  http1.emit('listening');
   const sessions = new Set<Http2Session>();
-  let started: Http2Server | undefined;
-  /** Made by the first connection that needs it: loading HTTP/2 is a good part of the program's start. */
-  const http2 = (): Http2Server => {
-    if (started !== undefined) return started;
+  // Both are made by the first connection that needs them: loading them is a good part of the program's start.
+  const http1 = once(() => {
+    const { createServer } = process.getBuiltinModule('node:http');
+    const server = createServer({ headersTimeout: 30_000, requestTimeout: 300_000, keepAliveTimeout: 65_000, maxHeaderSize: 32 * 1024 }, options.handler);
+    // It never listens by itself, and only that event makes node watch over connections: the time limits above, and which are idle.
+    server.emit('listening');
+    return server;
+  });
+  const http2 = once(() => {
     const { createServer } = process.getBuiltinModule('node:http2');
     // node's Http2ServerRequest/Response are drop-ins for what our handlers use; the types do not say so.
     const server = createServer({ settings: { maxConcurrentStreams: 256 }, maxSessionMemory: 64 }, options.handler as unknown as Parameters<typeof createServer>[1]);
@@ -37,13 +39,13 @@ export async function listen(options: { host: string; port: number; handler: Han
       sessions.add(session);
       session.once('close', () => sessions.delete(session));
     });
-    return (started = server);
-  };
-  const sockets = new Set<Socket>();
+    return server;
+  });
+  const sockets = new Set<net.Socket>();
   /** Nothing came on them yet. */
-  const unread = new Set<Socket>();
+  const unread = new Set<net.Socket>();
 
-  const connect = (socket: Socket): void => {
+  const connect = (socket: net.Socket): void => {
     sockets.add(socket);
     unread.add(socket);
     socket.once('close', () => {
@@ -64,15 +66,14 @@ export async function listen(options: { host: string; port: number; handler: Han
       socket.setTimeout(0);
       socket.removeAllListeners('timeout');
       socket.unshift(first);
-      (first.toString('latin1') === PREFACE ? http2() : http1).emit('connection', socket);
+      (first.toString('latin1') === PREFACE ? http2.get() : http1.get()).emit('connection', socket);
     };
     socket.once('readable', peek);
   };
 
-  const tcp = createTcp({ pauseOnConnect: false, noDelay: true }, connect);
-  await new Promise<void>((resolve, reject) => {
-    tcp.once('error', (error: NodeJS.ErrnoException) => reject(new Error(bindProblem(error, options), { cause: error })));
-    tcp.listen(options.port, options.host, resolve);
+  const tcp = net.createServer({ pauseOnConnect: false, noDelay: true }, connect);
+  await bind(tcp, options).catch((error: NodeJS.ErrnoException) => {
+    throw new Error(bindProblem(error, options), { cause: error });
   });
   const address = tcp.address();
   if (address === null || typeof address === 'string') throw new Error('the listener has no port');
@@ -82,20 +83,39 @@ export async function listen(options: { host: string; port: number; handler: Han
     async close(graceMs) {
       const closed = new Promise<void>((resolve) => tcp.close(() => resolve()));
       for (const socket of unread) socket.destroy();
-      http1.closeIdleConnections();
+      http1.made?.closeIdleConnections();
       for (const session of sessions) session.close();
       const timer = setTimeout(() => {
         for (const socket of sockets) socket.destroy();
       }, graceMs);
       // Idle keep-alive connections become idle only when their request ends.
-      const sweep = setInterval(() => http1.closeIdleConnections(), 50);
+      const sweep = setInterval(() => http1.made?.closeIdleConnections(), 50);
       while (sockets.size > 0) await new Promise((resolve) => setTimeout(resolve, 20));
       await closed;
       clearTimeout(timer);
       clearInterval(sweep);
       // Ends node's watch; it complains that the server does not listen, which is true.
-      http1.close(() => undefined);
+      http1.made?.close(() => undefined);
     },
+  };
+}
+
+function bind(tcp: net.Server, { host, port }: { host: string; port: number }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    tcp.once('error', reject);
+    // An address needs no look-up of names, which is slow to load. Node has this from version 26 on.
+    if (net.isIPv4(host) && typeof net.BoundSocket === 'function') tcp.listen(new net.BoundSocket({ host, port }), resolve);
+    else tcp.listen(port, host, resolve);
+  });
+}
+
+function once<T>(make: () => T): { readonly made: T | undefined; get(): T } {
+  let made: T | undefined;
+  return {
+    get made() {
+      return made;
+    },
+    get: () => (made ??= make()),
   };
 }
 

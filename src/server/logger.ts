@@ -1,36 +1,35 @@
 /** The program's own log, on stderr: one line per event, JSON for machines or text for people. Never holds a token. */
 import { writeSync } from 'node:fs';
-import { type DestinationStream, type Logger, pino } from 'pino';
+import type { Log } from '../services/service.ts';
 
-/** Fields that must not reach the log even by mistake. */
-const SECRET = ['authorization', 'token', 'accessToken', 'access_token', 'private_jwk', '*.authorization', '*.token', '*.accessToken', '*.access_token'];
+const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
 
-export function createLogger(options: { readonly level: string; readonly format: 'text' | 'json' }): Logger {
-  const settings = { level: options.level, base: undefined, redact: { paths: SECRET, censor: '[redacted]' } };
-  // Synchronous to a file descriptor: the last lines before a crash are those that matter.
-  if (options.format === 'json') return pino({ ...settings, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ fd: 2, sync: true }));
-  return pino(settings, textOutput());
+export interface LoggerOptions {
+  readonly level: (typeof LEVELS)[number];
+  readonly format: 'text' | 'json';
 }
 
-/** Lines as people read them. The library that makes them so is loaded by the first line, so that the start does not wait for it. */
-function textOutput(): DestinationStream {
-  const waiting: string[] = [];
-  let output: DestinationStream | undefined;
+/** The library that writes lines is loaded by the first of them, so that the start does not wait for it. */
+export function createLogger(options: LoggerOptions): Log {
+  const waiting: { readonly level: keyof Log; readonly fields: object; readonly message: string }[] = [];
+  let output: Log | undefined;
+  /** Should the process end before it is loaded: the words alone, because what must not be in a line is known to the library. */
   const flushRaw = (): void => {
-    for (const line of waiting.splice(0)) writeSync(2, line);
+    for (const { level, message } of waiting.splice(0)) writeSync(2, `${JSON.stringify({ level, time: new Date().toISOString(), msg: message })}\n`);
   };
   const load = async (): Promise<void> => {
-    // Should the process end before: better as JSON than not at all.
     process.once('exit', flushRaw);
-    const { default: pretty } = await import('pino-pretty');
+    const { openOutput } = await import('./log-output.ts');
+    output = await openOutput(options);
     process.off('exit', flushRaw);
-    output = pretty({ destination: 2, sync: true, colorize: process.stderr.isTTY === true, translateTime: 'SYS:HH:MM:ss.l', ignore: 'pid,hostname' });
-    for (const line of waiting.splice(0)) output.write(line);
+    for (const { level, fields, message } of waiting.splice(0)) output[level](fields, message);
   };
-  return {
-    write(line) {
-      if (output !== undefined) output.write(line);
-      else if (waiting.push(line) === 1) void load();
-    },
-  };
+  const at = (level: keyof Log) =>
+    LEVELS.indexOf(level) < LEVELS.indexOf(options.level)
+      ? () => undefined
+      : (fields: object, message: string): void => {
+          if (output !== undefined) output[level](fields, message);
+          else if (waiting.push({ level, fields, message }) === 1) void load();
+        };
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }

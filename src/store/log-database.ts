@@ -9,14 +9,13 @@
  * reads little more than the page. The key of each index is a hash of the name; what collides is told apart by the source.
  */
 import { createHash } from 'node:crypto';
-import { chmodSync, closeSync, openSync } from 'node:fs';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import type { Micros } from '../timestamp.ts';
 import { matches, narrow } from './log-condition.ts';
 import type { LogCursor, LogEntry, LogLine, LogPosition, LogQuery, LogSource, LogStream } from './log-entry.ts';
+import { checkLogFile, LOG_SCHEMA_VERSION, tooNew } from './log-file.ts';
 import { parseLine, SEVERITIES } from './log-line.ts';
 
-const SCHEMA_VERSION = 2;
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS sources (id INTEGER PRIMARY KEY AUTOINCREMENT, attempt_id TEXT NOT NULL UNIQUE, body TEXT NOT NULL, update_time INTEGER NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS cursors (source INTEGER NOT NULL, container TEXT NOT NULL, time_ns INTEGER NOT NULL, count INTEGER NOT NULL, splits TEXT, PRIMARY KEY (source, container)) STRICT, WITHOUT ROWID;
@@ -28,7 +27,7 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS audit (id INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL, principal TEXT NOT NULL, method TEXT NOT NULL, resource TEXT NOT NULL, permissions TEXT NOT NULL,
     status TEXT NOT NULL, latency_ms REAL NOT NULL, request_id TEXT NOT NULL, door TEXT NOT NULL, delegation TEXT NOT NULL DEFAULT '[]') STRICT;
   CREATE INDEX IF NOT EXISTS audit_principal ON audit (principal, id);
-  PRAGMA user_version = ${SCHEMA_VERSION};`;
+  PRAGMA user_version = ${LOG_SCHEMA_VERSION};`;
 
 /** A page stops here even where more rows were asked for: a line may be of 256 KiB. */
 const MAX_PAGE_CHARS = 4 * 1024 * 1024;
@@ -46,17 +45,16 @@ export interface LogDatabase {
 
 /** Opens (and on first use makes) the file, 0600. @throws where a newer program wrote it */
 export function openLogDatabase(file: string): LogDatabase {
-  closeSync(openSync(file, 'a', 0o600));
-  chmodSync(file, 0o600);
+  checkLogFile(file);
   const raw = new DatabaseSync(file, { timeout: 2000 });
   // Before the first table: from then on it cannot be changed.
   raw.exec(
     'PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864',
   );
   const version = Number(raw.prepare('PRAGMA user_version').get()?.['user_version'] ?? 0);
-  if (version > SCHEMA_VERSION) {
+  if (version > LOG_SCHEMA_VERSION) {
     raw.close();
-    throw new Error(`The database ${file} was written by a newer actas; nothing was changed.`);
+    throw tooNew(file);
   }
   if (version === 1) raw.exec(`ALTER TABLE audit ADD COLUMN delegation TEXT NOT NULL DEFAULT '[]'`);
   raw.exec(SCHEMA);

@@ -8,11 +8,12 @@
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { cancelled, invalidArgument, isApiError, unavailable } from '../errors.ts';
 import { decodePageToken, encodePageToken } from '../page-token.ts';
 import type { AuditRecord } from './log-audit.ts';
 import type { AuditEntry, AuditQuery, LogCursor, LogEntry, LogLine, LogPosition, LogQuery, LogRetention, LogSource } from './log-entry.ts';
+import { checkLogFile } from './log-file.ts';
 import type { LogReply, LogWork, LogWorkerData } from './log-worker.ts';
 
 export interface LogStore {
@@ -63,24 +64,25 @@ const AUDIT_DELAY_MS = 200;
 
 /** Opens (and on first use makes) `<dataDir>/logs.sqlite`. @throws where it cannot be opened */
 export async function openLogStore(dataDir: string, options: LogStoreOptions = {}): Promise<LogStore> {
-  const { logs, opened } = startLogStore(dataDir, options);
-  await opened;
+  const { logs, open } = prepareLogStore(dataDir, options);
+  await open();
   return logs;
 }
 
-/** The same without waiting: what is asked before it is open waits in the thread's queue. `opened` rejects where the file cannot be opened. */
-export function startLogStore(dataDir: string, options: LogStoreOptions = {}): { readonly logs: LogStore; readonly opened: Promise<void> } {
+/** The same without the thread, which `open` starts, or the first question. `open` rejects where the file cannot be opened. @throws where the file cannot be used */
+export function prepareLogStore(dataDir: string, options: LogStoreOptions = {}): { readonly logs: LogStore; open(): Promise<void> } {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  const file = join(dataDir, 'logs.sqlite');
+  checkLogFile(file);
   const link = createLink(
     {
-      file: join(dataDir, 'logs.sqlite'),
+      file,
       retention: { ...DEFAULT_RETENTION, ...options.retention },
       sweepEveryMs: options.sweepEveryMs ?? 60_000,
       queryTimeMs: options.queryTimeMs ?? 500,
     },
     (error) => options.onError?.(error),
   );
-  const opened = link.open();
   const room = createRoom(options.maxQueueBytes ?? 16 * 1024 * 1024);
   const audit = createAuditQueue(link, options.maxAuditWaiting ?? 10_000, (error) => options.onError?.(error));
   const listeners = new Set<(source: LogSource, lines: number) => void>();
@@ -132,7 +134,7 @@ export function startLogStore(dataDir: string, options: LogStoreOptions = {}): {
       await link.close();
     },
   };
-  return { logs, opened };
+  return { logs, open: () => link.open() };
 }
 
 /** A token is what a caller sends: its digest proves nothing about the rest. */
@@ -257,7 +259,8 @@ function createLink(workerData: LogWorkerData, onError: (error: Error) => void):
     for (const { reject } of all) reject(isApiError(error) ? error : unavailable('The database of logs failed. Retry.', error));
   };
   const start = (): Worker => {
-    const started = new Worker(script, { workerData, name: 'logs', env: {}, execArgv: [] });
+    const threads = process.getBuiltinModule('node:worker_threads');
+    const started = new threads.Worker(script, { workerData, name: 'logs', env: {}, execArgv: [] });
     started.on('message', (reply: LogReply) => {
       const waiting = pending.get(reply.id);
       pending.delete(reply.id);

@@ -73,7 +73,7 @@ export function queriesOn(prepareStatement: (text: string) => SqliteStatement): 
 const COMPILER = new Kysely<Database>({ dialect: new SqliteDialect({ database: () => Promise.reject(new Error('never opened')) }) });
 
 /**
- * A query that is built once and run often with other values: building and compiling it costs more than SQLite's answer.
+ * A query that is built by its first use and run often with other values: building and compiling it costs more than SQLite's answer.
  * @param columns the names of the values
  * @param build gets a stand-in for each value, which it must put into the query once
  */
@@ -81,12 +81,17 @@ export function prepare<Row, Column extends string>(
   columns: readonly Column[],
   build: (db: Kysely<Database>, values: Record<Column, never>) => Compilable<Row>,
 ): (db: Kysely<Database>, values: Readonly<Record<Column, unknown>>) => Promise<readonly Row[]> {
-  const standIns = new Map<unknown, Column>(columns.map((column) => [`stand-in ${column}`, column]));
-  // Only here are the values text; the query is never run with them.
-  const compiled = build(COMPILER, Object.fromEntries([...standIns].map(([standIn, column]) => [column, standIn])) as Record<Column, never>).compile();
-  const order = compiled.parameters.map((parameter) => standIns.get(parameter));
-  if (columns.some((column) => order.filter((known) => known === column).length !== 1)) throw new Error(`a value is not used, or used twice: ${compiled.sql}`);
+  const compile = () => {
+    const standIns = new Map<unknown, Column>(columns.map((column) => [`stand-in ${column}`, column]));
+    // Only here are the values text; the query is never run with them.
+    const compiled = build(COMPILER, Object.fromEntries([...standIns].map(([standIn, column]) => [column, standIn])) as Record<Column, never>).compile();
+    const order = compiled.parameters.map((parameter) => standIns.get(parameter));
+    if (columns.some((column) => order.filter((known) => known === column).length !== 1)) throw new Error(`a value is not used, or used twice: ${compiled.sql}`);
+    return { compiled, order };
+  };
+  let made: ReturnType<typeof compile> | undefined;
   return async (db, values) => {
+    const { compiled, order } = (made ??= compile());
     const parameters = order.map((column, index) => (column === undefined ? compiled.parameters[index] : values[column]));
     // The driver's queue of promises costs more than the statement; all that it waits for is this one connection, which is ours already.
     const direct = STATEMENTS in db ? (db[STATEMENTS] as (text: string) => SqliteStatement)(compiled.sql) : undefined;
