@@ -8,6 +8,7 @@ import { DENY_POLICY_OPERATIONS } from '../services/iam/operations-outline.ts';
 import { RESOURCE_MANAGER_OPERATIONS } from '../services/resourcemanager/operations-outline.ts';
 import { RUN_OPERATIONS } from '../services/run/operations-outline.ts';
 import type { Api } from '../services/service.ts';
+import { SERVICE_USAGE_OPERATIONS } from '../services/serviceusage/operations-outline.ts';
 import type { Store } from '../store/database.ts';
 import type { LogStore } from '../store/log-store.ts';
 import { findProject } from '../store/projects.ts';
@@ -103,6 +104,12 @@ export function createApis(given: ServiceParts, status: () => StatusFacts): read
       host: 'cloudresourcemanager.googleapis.com',
       serves: ['google.cloudresourcemanager.v1.OrgPolicies'],
       load: async () => [(await import('../services/orgpolicy/v1.ts')).createOrgPoliciesV1Service(parts)],
+    },
+    {
+      host: 'serviceusage.googleapis.com',
+      serves: ['google.api.serviceusage.v1.ServiceUsage'],
+      operations: SERVICE_USAGE_OPERATIONS,
+      load: async () => (await import('../services/serviceusage/serviceusage.ts')).createServiceUsageServices(parts),
     },
     {
       host: 'logging.googleapis.com',

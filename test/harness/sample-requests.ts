@@ -37,6 +37,7 @@ const FIELDS: Record<string, JsonObject> = {
   'google.cloudresourcemanager.v1.Liens.CreateLien': { lien: { parent: 'projects/demo' } },
   'google.cloudresourcemanager.v1.Liens.ListLiens': { parent: 'projects/demo' },
   'google.cloud.resourcemanager.v2.Folders.ListFolders': { parent: 'organizations/111111111111' },
+  'google.api.serviceusage.v1.ServiceUsage.BatchEnableServices': { serviceIds: ['run.googleapis.com'] },
   'google.iam.admin.v1.IAM.ListRoles': { parent: 'projects/demo' },
   'google.iam.admin.v1.IAM.QueryGrantableRoles': { fullResourceName: '//cloudresourcemanager.googleapis.com/projects/demo' },
   'google.iam.admin.v1.IAM.QueryTestablePermissions': { fullResourceName: '//cloudresourcemanager.googleapis.com/projects/demo' },
@@ -54,6 +55,7 @@ const SEGMENTS: Record<string, string> = {
   folders: '222222222222',
   operations: 'cp.123',
   liens: 'p123456789012-l0',
+  services: 'run.googleapis.com',
   tagKeys: '1',
   tagValues: '1',
   tagHolds: 'sample',
@@ -109,7 +111,8 @@ function sampleName(pattern: string, service: AnyService): string {
   // Names of accounts have no project there.
   if (service.host === 'iamcredentials.googleapis.com') return `projects/-/serviceAccounts/${SEGMENTS['serviceAccounts']}`;
   if (pattern.startsWith('policies/')) return DENY_POLICY.slice(0, pattern.split('/').length).join('/');
-  const parts = pattern === '**' ? ['projects', '*'] : pattern.split('/');
+  // Service Usage leaves the kind of container open.
+  const parts = pattern === '**' ? ['projects', '*'] : pattern.replace(/^\*\/\*/, 'projects/*').split('/');
   return parts
     .map((part, index) => (part === '*' || part === '**' ? (SEGMENTS[parts[index - 1] ?? (service.host.startsWith('cloudresourcemanager') ? 'projects' : '')] ?? 'sample') : part))
     .join('/');

@@ -5,6 +5,7 @@ import { alreadyExists, failedPrecondition, invalidRequest } from '../../errors.
 import { PolicySchema } from '../../gen/google/iam/v1/policy_pb.js';
 import type { Asker, OrgPolicies } from '../../policy/org-policy.ts';
 import type { Tx } from '../../store/database.ts';
+import { ENABLED_FROM_THE_START, insertEnabledServices } from '../../store/enabled-services.ts';
 import { findFolder } from '../../store/folders.ts';
 import { findOrganization } from '../../store/organizations.ts';
 import { updatePolicy } from '../../store/policies.ts';
@@ -69,6 +70,7 @@ export async function createProject(tx: Tx, project: NewProject, now: Micros): P
     description: '',
     createTime: now,
   });
+  await insertEnabledServices(tx.db, row.project_id, ENABLED_FROM_THE_START, now);
   const given = initialBindings(number).filter(({ role }) => role !== EDITOR || project.withoutEditor !== true);
   const bindings = [...given, ...(project.owner === undefined ? [] : [{ role: 'roles/owner', members: [project.owner] }])].sort((a, b) => (a.role < b.role ? -1 : 1));
   await updatePolicy(tx.db, nodeResource({ kind: 'projects', id: row.project_id }), create(PolicySchema, { version: 1, bindings }), now);

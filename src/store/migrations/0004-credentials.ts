@@ -17,6 +17,10 @@ const STATEMENTS = [
   `CREATE TABLE custom_constraints (name TEXT PRIMARY KEY, parent TEXT NOT NULL, body BLOB NOT NULL, update_time INTEGER NOT NULL) STRICT`,
   `CREATE INDEX custom_constraints_parent ON custom_constraints (parent, name)`,
   `CREATE TABLE enabled_services (project_id TEXT NOT NULL, service TEXT NOT NULL, enable_time INTEGER NOT NULL, PRIMARY KEY (project_id, service)) STRICT, WITHOUT ROWID`,
+  // What is served here is enabled in every project from the start (enabled-services.ts); these began before that was kept.
+  `INSERT INTO enabled_services SELECT project_id, value, create_time FROM projects, json_each('["cloudresourcemanager.googleapis.com", "iam.googleapis.com",
+     "iamcredentials.googleapis.com", "logging.googleapis.com", "orgpolicy.googleapis.com", "policytroubleshooter.googleapis.com", "run.googleapis.com",
+     "serviceusage.googleapis.com", "sts.googleapis.com"]')`,
 ];
 
 export async function up(db: Kysely<unknown>): Promise<void> {
