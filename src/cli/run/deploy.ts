@@ -25,6 +25,7 @@ export function registerDeploy(jobs: CliCommand, shell: Shell): void {
     description: 'Creates a job. The caller needs run.jobs.create, and iam.serviceAccounts.actAs on the service account that the job runs as.',
     examples: [
       'actas run jobs create hello --image=busybox --command=echo --args=hi',
+      'actas run jobs create pair --container=app --image=app:v1 --depends-on=proxy --container=proxy --image=proxy:v1 --startup-probe=tcpSocket.port=5432',
       'actas run jobs create nightly --image=report:v3 --service-account=report-sa --tasks=10 --parallelism=2 --task-timeout=1h',
     ],
   });
@@ -50,7 +51,7 @@ export function registerDeploy(jobs: CliCommand, shell: Shell): void {
 
 async function deployJob(session: Session<JobFlags>, verb: Verb, given: string): Promise<ExitCode> {
   const { terminal, flags } = session;
-  if (verb === 'create') requiredFlag(flags.image, '--image <image>');
+  if (verb === 'create' && flags.containers === undefined) requiredFlag(flags.image, '--image <image>');
   const target = await jobName(session, given);
   const api = await session.api();
   const words = WORDS[verb];
@@ -84,8 +85,11 @@ async function deployJob(session: Session<JobFlags>, verb: Verb, given: string):
 
 async function request(api: Api, verb: Verb, target: JobName, flags: JobFlags): Promise<Operation> {
   const before = verb === 'create' ? undefined : await existing(api, target, verb === 'update');
-  if (before === undefined && flags.image === undefined) throw failure(`Job [${target.job}] does not exist, and a new one needs --image.`);
+  if (before === undefined && flags.image === undefined && flags.containers === undefined) throw failure(`Job [${target.job}] does not exist, and a new one needs --image.`);
   const job: Job = { ...before, client: 'actas', clientVersion: version() };
+  // They asked for an execution with the change that brought them, not with this one.
+  delete job.startExecutionToken;
+  delete job.runExecutionToken;
   applyJobFlags(job, flags, target.project);
   if (before === undefined) return api.send<Operation>('POST', RUN, `${target.parent}/jobs`, job, { jobId: target.job });
   return api.send<Operation>('PATCH', RUN, target.name, job);

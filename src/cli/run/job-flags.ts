@@ -1,32 +1,26 @@
 /** The flags that describe a job, shared by `create`, `update` and `deploy`, and what they change in the job. */
 import { Option } from 'commander';
 import type { CliCommand } from '../command.ts';
-import { usageFailure } from '../failure.ts';
-import { collectList, collectPairs, integerBetween, parseDuration, parseList } from '../values.ts';
-import type { Container, EnvVar, Job } from './shapes.ts';
+import { failure, usageFailure } from '../failure.ts';
+import { collectList, collectPairs, integerBetween, parseDuration } from '../values.ts';
+import { addContainerFlags, applyContainerFlags, type ContainerFlags, type ContainerScope, givenContainerFlags } from './container-flags.ts';
+import type { Container, Job, TaskTemplate } from './shapes.ts';
 import { addVolumeFlags, applyVolumeFlags, type VolumeFlags } from './volume-flags.ts';
 
-export interface JobFlags extends VolumeFlags {
-  readonly image?: string;
+export interface JobFlags extends VolumeFlags, ContainerFlags {
   readonly tasks?: number;
   readonly parallelism?: number;
   readonly maxRetries?: number;
   /** Seconds. */
   readonly taskTimeout?: number;
   readonly serviceAccount?: string;
-  readonly command?: readonly string[];
-  readonly args?: readonly string[];
-  readonly workdir?: string;
-  readonly cpu?: string;
-  readonly memory?: string;
   readonly labels?: ReadonlyMap<string, string>;
   readonly updateLabels?: ReadonlyMap<string, string>;
   readonly removeLabels?: readonly string[];
   readonly clearLabels?: boolean;
-  readonly setEnvVars?: ReadonlyMap<string, string>;
-  readonly updateEnvVars?: ReadonlyMap<string, string>;
-  readonly removeEnvVars?: readonly string[];
-  readonly clearEnvVars?: boolean;
+  /** Each with the flags behind it. */
+  readonly containers?: readonly ContainerScope[];
+  readonly removeContainers?: readonly string[];
   readonly executeNow?: boolean;
   readonly wait?: boolean;
   readonly async?: boolean;
@@ -43,8 +37,6 @@ const SOURCE = 'build an image with docker build, and name it by --image.';
 
 /** What `gcloud run jobs create|update|deploy` take beside our flags. */
 const REFUSED: Readonly<Record<string, string>> = {
-  '--container': 'these flags describe one container. A job of several is made through the API, or declared in a seed.',
-  '--depends-on': 'these flags describe one container. A job of several is made through the API, or declared in a seed.',
   '--set-secrets': NO_SECRETS,
   '--update-secrets': NO_SECRETS,
   '--remove-secrets': NO_SECRETS,
@@ -67,30 +59,19 @@ const REFUSED: Readonly<Record<string, string>> = {
 
 /** @param changes whether the job may exist already, so that parts of it can be updated, removed or cleared */
 export function addJobFlags(command: CliCommand, changes: boolean): CliCommand {
-  command
-    .option('--image <image>', 'container image to run')
+  addContainerFlags(command, changes)
     .option('--tasks <count>', 'tasks in one execution (default: 1)', integerBetween(1, MOST_TASKS))
     .option('--parallelism <count>', 'tasks at the same time; 0: as many as possible', integerBetween(0, MOST_TASKS))
     .option('--max-retries <count>', 'retries of a failed task (default: 3)', integerBetween(0, MOST_RETRIES))
     .option('--task-timeout <duration>', 'longest time for one attempt of a task: 600, 10m, 1h30m (default: 10m)', parseDuration)
     .option('--service-account <email>', "the job's identity; a name alone means an account of this project (default: the project's default account)")
-    .option('--command <list>', "replaces the image's entrypoint: --command=python,-u; empty: the image's own", parseList)
-    .option('--args <list>', 'arguments: --args=a,b; --args="^;^a,b;c" chooses another separator; empty: none', parseList)
-    .option('--workdir <directory>', 'working directory in the container')
-    .option('--cpu <cpus>', 'CPU limit: 1, 2, 1000m (default: 1)')
-    .option('--memory <size>', 'memory limit: 512Mi, 2Gi (default: 512Mi)')
-    .addOption(new Option('--labels <pairs>', 'labels, KEY=VALUE,...; replaces all').argParser(collectPairs))
-    .addOption(
-      new Option('--set-env-vars <pairs>', 'environment, KEY=VALUE,...; replaces all').argParser(collectPairs).conflicts(['updateEnvVars', 'removeEnvVars', 'clearEnvVars']),
-    )
-    .addOption(new Option('--update-env-vars <pairs>', 'sets these variables, keeps the others').argParser(collectPairs));
+    .addOption(new Option('--labels <pairs>', 'labels, KEY=VALUE,...; replaces all').argParser(collectPairs));
   if (changes)
     command
-      .addOption(new Option('--remove-env-vars <names>', 'removes these variables').argParser(collectList))
-      .addOption(new Option('--clear-env-vars', 'removes all variables'))
       .addOption(new Option('--update-labels <pairs>', 'sets these labels, keeps the others').argParser(collectPairs).conflicts('labels'))
       .addOption(new Option('--remove-labels <names>', 'removes these labels').argParser(collectList).conflicts(['labels', 'clearLabels']))
-      .addOption(new Option('--clear-labels', 'removes all labels').conflicts('labels'));
+      .addOption(new Option('--clear-labels', 'removes all labels').conflicts('labels'))
+      .addOption(new Option('--remove-containers <names>', 'removes these containers').argParser(collectList));
   command.refusedFlags = REFUSED;
   return addVolumeFlags(command, changes)
     .option('--execute-now', 'execute the job when it is ready')
@@ -103,43 +84,47 @@ export function addJobFlags(command: CliCommand, changes: boolean): CliCommand {
 export function applyJobFlags(job: Job, flags: JobFlags, project: string): void {
   const template = (job.template ??= {});
   const task = (template.template ??= {});
-  const container = mainContainer((task.containers ??= []));
   if (flags.tasks !== undefined) template.taskCount = flags.tasks;
   if (flags.parallelism !== undefined) template.parallelism = flags.parallelism;
   if (flags.maxRetries !== undefined) task.maxRetries = flags.maxRetries;
   if (flags.taskTimeout !== undefined) task.timeout = `${flags.taskTimeout}s`;
   if (flags.serviceAccount !== undefined) task.serviceAccount = accountEmail(flags.serviceAccount, project);
-  if (flags.image !== undefined) container.image = flags.image;
-  if (flags.command !== undefined) container.command = [...flags.command];
-  if (flags.args !== undefined) container.args = [...flags.args];
-  if (flags.workdir !== undefined) container.workingDir = flags.workdir;
-  const limits = { ...(flags.cpu === undefined ? {} : { cpu: flags.cpu }), ...(flags.memory === undefined ? {} : { memory: flags.memory }) };
-  if (Object.keys(limits).length > 0) container.resources = { ...container.resources, limits: { ...container.resources?.limits, ...limits } };
-  if (flags.setEnvVars !== undefined || flags.updateEnvVars !== undefined || flags.removeEnvVars !== undefined || flags.clearEnvVars === true)
-    container.env = changedEnv(container.env ?? [], flags);
-  applyVolumeFlags(task, container, flags);
+  applyVolumeFlags(task, flags);
+  applyToContainers(task, flags);
   if (flags.labels !== undefined || flags.updateLabels !== undefined || flags.removeLabels !== undefined || flags.clearLabels === true) {
     job.labels = changedLabels(job.labels ?? {}, flags);
     template.labels = changedLabels(template.labels ?? {}, flags);
   }
 }
 
-/** The container that the flags are about: the only one, or the one without a dependent, which gcloud calls the main one. */
+/** First what goes, then what each `--container` says, or the flags of the main one. */
+function applyToContainers(task: TaskTemplate, flags: JobFlags): void {
+  const containers = (task.containers ??= []);
+  const removed = new Set(flags.removeContainers);
+  for (const name of removed) if (!containers.some((container) => container.name === name)) throw failure(`The job has no container [${name}] to remove.`);
+  const kept = containers.filter((container) => !removed.has(container.name ?? ''));
+  for (const container of kept) if (removed.size > 0 && container.dependsOn !== undefined) container.dependsOn = container.dependsOn.filter((name) => !removed.has(name));
+  for (const { name, flags: own } of flags.containers ?? []) {
+    let container = kept.find((candidate) => candidate.name === name);
+    if (container === undefined) {
+      if (own.image === undefined) throw failure(`The job has no container [${name}], and a new one needs --image behind --container=${name}.`);
+      container = { name };
+      kept.push(container);
+    }
+    applyContainerFlags(task, container, own);
+  }
+  task.containers = kept;
+  if (flags.containers === undefined && (kept.length === 0 || givenContainerFlags(flags).length > 0)) applyContainerFlags(task, mainContainer(kept), flags);
+}
+
+/** The container that flags without `--container` are about: the only one, or the one without a dependent, which gcloud calls the main one. */
 function mainContainer(containers: Container[]): Container {
   if (containers.length === 0) containers.push({});
   const needed = new Set(containers.flatMap((container) => container.dependsOn ?? []));
   const [first, ...others] = containers.filter((container) => !needed.has(container.name ?? ''));
-  if (first === undefined || others.length > 0) throw usageFailure('The job has several containers, and these flags change one.', 'Change it through the API: PATCH .../jobs/JOB.');
+  if (first === undefined || others.length > 0)
+    throw usageFailure('The job has several containers. Say which one the flags are about:', `  --container=${containers[0]?.name ?? 'NAME'} ...`);
   return first;
-}
-
-function changedEnv(env: readonly EnvVar[], flags: JobFlags): EnvVar[] {
-  const removed = new Set(flags.removeEnvVars);
-  const variables = new Map<string, EnvVar>();
-  if (flags.setEnvVars === undefined && flags.clearEnvVars !== true)
-    for (const variable of env) if (!removed.has(variable.name ?? '')) variables.set(variable.name ?? '', variable);
-  for (const [name, value] of [...(flags.setEnvVars ?? []), ...(flags.updateEnvVars ?? [])]) variables.set(name, { name, value });
-  return [...variables.values()];
 }
 
 function changedLabels(labels: Readonly<Record<string, string>>, flags: JobFlags): Record<string, string> {

@@ -29,6 +29,16 @@ export interface VolumeMount {
   mountPath?: string;
 }
 
+export interface Probe {
+  initialDelaySeconds?: number;
+  timeoutSeconds?: number;
+  periodSeconds?: number;
+  failureThreshold?: number;
+  httpGet?: { path?: string; port?: number };
+  tcpSocket?: { port?: number };
+  grpc?: { port?: number; service?: string };
+}
+
 export interface Container {
   name?: string;
   image?: string;
@@ -39,6 +49,7 @@ export interface Container {
   resources?: { limits?: Record<string, string> };
   volumeMounts?: VolumeMount[];
   dependsOn?: string[];
+  startupProbe?: Probe;
 }
 
 export interface TaskTemplate {
@@ -59,6 +70,8 @@ export interface Job {
   client?: string;
   clientVersion?: string;
   template?: { labels?: Record<string, string>; parallelism?: number; taskCount?: number; template?: TaskTemplate };
+  startExecutionToken?: string;
+  runExecutionToken?: string;
   terminalCondition?: Condition;
   executionCount?: number;
   latestCreatedExecution?: { name?: string; createTime?: string; completionTime?: string; completionStatus?: string };

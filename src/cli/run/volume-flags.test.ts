@@ -2,11 +2,11 @@
 import { describe, expect, it } from 'vitest';
 import { run } from '../test-shell.ts';
 import type { Container, TaskTemplate } from './shapes.ts';
-import { applyVolumeFlags } from './volume-flags.ts';
+import { applyMountFlags, applyVolumeFlags, type MountFlags, type VolumeFlags } from './volume-flags.ts';
 
 const memory = (name: string, sizeLimit?: string) => ({ name, emptyDir: { medium: 'MEMORY', ...(sizeLimit === undefined ? {} : { sizeLimit }) } });
 
-function changed(flags: Parameters<typeof applyVolumeFlags>[2]): { task: TaskTemplate; container: Container } {
+function changed(flags: VolumeFlags & MountFlags): { task: TaskTemplate; container: Container } {
   const container: Container = {
     volumeMounts: [
       { name: 'a', mountPath: '/a' },
@@ -14,7 +14,8 @@ function changed(flags: Parameters<typeof applyVolumeFlags>[2]): { task: TaskTem
     ],
   };
   const task: TaskTemplate = { volumes: [memory('a'), { name: 'b' }], containers: [container] };
-  applyVolumeFlags(task, container, flags);
+  applyVolumeFlags(task, flags);
+  applyMountFlags(task, container, flags);
   return { task, container };
 }
 
@@ -22,7 +23,8 @@ describe('volume flags', () => {
   it('that are not there change nothing', () => {
     const task: TaskTemplate = {};
     const container: Container = {};
-    applyVolumeFlags(task, container, {});
+    applyVolumeFlags(task, {});
+    applyMountFlags(task, container, {});
     expect({ task, container }).toEqual({ task: {}, container: {} });
     expect(changed({}).task.volumes).toEqual([memory('a'), { name: 'b' }]);
   });

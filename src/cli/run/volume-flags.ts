@@ -9,6 +9,10 @@ export interface VolumeFlags {
   readonly addVolume?: readonly Volume[];
   readonly removeVolume?: readonly string[];
   readonly clearVolumes?: boolean;
+}
+
+/** Of one container. */
+export interface MountFlags {
   readonly addVolumeMount?: readonly VolumeMount[];
   /** By path. */
   readonly removeVolumeMount?: readonly string[];
@@ -17,30 +21,45 @@ export interface VolumeFlags {
 
 /** @param changes whether the job may exist already, so that there may be something to remove */
 export function addVolumeFlags(command: CliCommand, changes: boolean): CliCommand {
-  command
-    .addOption(new Option('--add-volume <volume>', 'a volume in memory: name=NAME,type=in-memory[,size-limit=64Mi]; may be repeated').argParser(collectVolume))
-    .addOption(new Option('--add-volume-mount <mount>', 'where a volume appears: volume=NAME,mount-path=/PATH; may be repeated').argParser(collectMount));
+  command.addOption(new Option('--add-volume <volume>', 'a volume in memory: name=NAME,type=in-memory[,size-limit=64Mi]; may be repeated').argParser(collectVolume));
   if (changes)
     command
       .addOption(new Option('--remove-volume <names>', 'removes these volumes and their mounts').argParser(collectList))
-      .addOption(new Option('--clear-volumes', 'removes all volumes and mounts'))
-      .addOption(new Option('--remove-volume-mount <paths>', 'removes the mounts at these paths').argParser(collectList))
-      .addOption(new Option('--clear-volume-mounts', 'removes all mounts'));
+      .addOption(new Option('--clear-volumes', 'removes all volumes and mounts'));
   return command;
 }
 
-/** Changes the task's volumes and the container's mounts in place: first what goes, then what comes; the same name or path replaces. */
-export function applyVolumeFlags(task: TaskTemplate, container: Container, flags: VolumeFlags): void {
-  const { addVolume = [], addVolumeMount = [] } = flags;
+/** As `addVolumeFlags`, of one container. */
+export function mountOptions(changes: boolean): Option[] {
+  return [
+    new Option('--add-volume-mount <mount>', 'where a volume appears: volume=NAME,mount-path=/PATH; may be repeated').argParser(collectMount),
+    ...(changes
+      ? [
+          new Option('--remove-volume-mount <paths>', 'removes the mounts at these paths').argParser(collectList),
+          new Option('--clear-volume-mounts', 'removes all mounts of the container'),
+        ]
+      : []),
+  ];
+}
+
+/** Changes the task's volumes in place: first what goes, with its mounts in all containers, then what comes; the same name replaces. */
+export function applyVolumeFlags(task: TaskTemplate, flags: VolumeFlags): void {
+  const { addVolume = [] } = flags;
   const gone = new Set([...(flags.clearVolumes === true ? (task.volumes ?? []).map((volume) => volume.name) : []), ...(flags.removeVolume ?? [])]);
   const replaced = new Set(addVolume.map((volume) => volume.name));
   const volumes = [...(task.volumes ?? []).filter(({ name }) => !gone.has(name) && !replaced.has(name)), ...addVolume];
-  const paths = new Set([...(flags.removeVolumeMount ?? []), ...addVolumeMount.map((mount) => mount.mountPath)]);
-  const kept = flags.clearVolumeMounts === true ? [] : (container.volumeMounts ?? []).filter((mount) => !gone.has(mount.name) && !paths.has(mount.mountPath));
-  for (const { name } of addVolumeMount)
-    if (!volumes.some((volume) => volume.name === name))
-      throw failure(`There is no volume [${name ?? ''}] to mount.`, `Add it:  --add-volume=name=${name ?? 'NAME'},type=in-memory`);
   if (volumes.length > 0 || task.volumes !== undefined) task.volumes = volumes;
+  for (const container of task.containers ?? []) if (container.volumeMounts !== undefined) container.volumeMounts = container.volumeMounts.filter((mount) => !gone.has(mount.name));
+}
+
+/** Changes a container's mounts in place; the same path replaces. @param task with its volumes as they will be */
+export function applyMountFlags(task: TaskTemplate, container: Container, flags: MountFlags): void {
+  const { addVolumeMount = [] } = flags;
+  const paths = new Set([...(flags.removeVolumeMount ?? []), ...addVolumeMount.map((mount) => mount.mountPath)]);
+  const kept = flags.clearVolumeMounts === true ? [] : (container.volumeMounts ?? []).filter((mount) => !paths.has(mount.mountPath));
+  for (const { name } of addVolumeMount)
+    if (!(task.volumes ?? []).some((volume) => volume.name === name))
+      throw failure(`There is no volume [${name ?? ''}] to mount.`, `Add it:  --add-volume=name=${name ?? 'NAME'},type=in-memory`);
   if (kept.length + addVolumeMount.length > 0 || container.volumeMounts !== undefined) container.volumeMounts = [...kept, ...addVolumeMount];
 }
 
