@@ -53,12 +53,17 @@ const agent = new Agent({ keepAlive: true });
 const READ_TRIES = 4;
 
 export function createApi(endpoint: Endpoint): Api {
+  /** A policy that is read to be changed is warned of twice, and a person told once. */
+  const told = new Set<string>();
   const call = async (verb: string, prefix: string, path: string, body: object | undefined, query: Query, signal?: AbortSignal): Promise<object> => {
     const url = buildUrl(endpoint.url, prefix, path, query);
     const token = await endpoint.token();
     for (let attempt = 1; ; attempt += 1) {
       const answer = await exchange(verb, url, body, token, endpoint.whenDown, signal);
-      for (const text of answer.warnings) endpoint.warn?.(text);
+      for (const text of answer.warnings) {
+        if (!told.has(text)) endpoint.warn?.(text);
+        told.add(text);
+      }
       const retryable = answer.status === 429 || answer.status === 503;
       if (retryable && verb === 'GET' && attempt < READ_TRIES) {
         await delay(100 * 2 ** attempt, undefined, { signal });

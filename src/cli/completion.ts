@@ -87,13 +87,15 @@ function fish(tree: readonly Words[]): string {
 function __actas_words
   set -l path
   for word in (commandline -opc)[2..-1]
-    contains -- " "(string join ' ' $path $word)" " ${known}; and set path $path $word
+    contains -- " "(string join -- ' ' $path $word)" " ${known}; and set path $path $word
   end
   switch "$path"
 ${blocks.join('\n')}
   end
 end
 complete -c actas -a '(__actas_words)'
+# Where commands can follow, files cannot.
+complete -c actas -f -n 'string match -qv -- "-*" (__actas_words)'
 `;
 }
 

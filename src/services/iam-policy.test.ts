@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { notFound } from '../errors.ts';
-import { SetIamPolicyRequestSchema } from '../gen/google/iam/v1/iam_policy_pb.js';
+import { GetIamPolicyRequestSchema, SetIamPolicyRequestSchema } from '../gen/google/iam/v1/iam_policy_pb.js';
 import { AuditLogConfig_LogType, PolicySchema } from '../gen/google/iam/v1/policy_pb.js';
+import type { Role } from '../policy/catalogue.ts';
 import { openStore, type Store } from '../store/database.ts';
 import { findPolicy, renameMember, updatePolicy } from '../store/policies.ts';
 import { createFakeCall } from './fake-call.ts';
@@ -51,7 +52,8 @@ test('a request without a policy, and a version that does not exist, are refused
   await expect(setPolicy(store, create(SetIamPolicyRequestSchema, { resource: 'x' }), { resource: JOB, where: 'job' }, createFakeCall())).rejects.toMatchObject({
     status: 'INVALID_ARGUMENT',
   });
-  await expect(getPolicy(store, JOB, 2)).rejects.toMatchObject({ status: 'INVALID_ARGUMENT' });
+  const version2 = create(GetIamPolicyRequestSchema, { options: { requestedPolicyVersion: 2 } });
+  await expect(getPolicy(store, JOB, version2, undefined, createFakeCall())).rejects.toMatchObject({ status: 'INVALID_ARGUMENT' });
 });
 
 test('permissions are answered once each, and not more than a hundred', async () => {
@@ -88,4 +90,16 @@ test('a member is renamed in bindings and audit settings, whole and nowhere else
   expect(marked?.etag).not.toEqual(etag);
   await store.write(({ db }) => renameMember(db, to, from, 3));
   expect(await findPolicy(store.read, JOB)).toMatchObject({ bindings: [{ members: [from, other] }] });
+});
+
+test('who reads or sets a policy is warned of roles that are not evaluated, once each', async () => {
+  const known: Role = { name: 'roles/known', title: '', description: '', stage: 'GA', permissions: new Set(), partial: false, certainServices: undefined };
+  const catalogue = { role: (name: string) => (name === known.name ? known : undefined) };
+  const policy = { bindings: ['roles/known', 'roles/odd', 'roles/odd'].map((role) => ({ role, members: ['user:a@example.com'] })) };
+  const setting = createFakeCall();
+  await setPolicy(store, create(SetIamPolicyRequestSchema, { resource: 'x', policy }), { resource: JOB, where: 'job', catalogue }, setting);
+  const reading = createFakeCall();
+  await getPolicy(store, JOB, create(GetIamPolicyRequestSchema), catalogue, reading);
+  const warning = 'roles/odd is not in the role catalogue: the binding is kept, but not evaluated.';
+  expect([setting.warnings, reading.warnings]).toEqual([[warning], [warning]]);
 });

@@ -8,7 +8,7 @@
  * Must not know: any API's resources, or the words of its errors beyond those that all of them share.
  */
 import { aborted, invalidRequest } from '../errors.ts';
-import type { SetIamPolicyRequest } from '../gen/google/iam/v1/iam_policy_pb.js';
+import type { GetIamPolicyRequest, SetIamPolicyRequest } from '../gen/google/iam/v1/iam_policy_pb.js';
 import type { Policy } from '../gen/google/iam/v1/policy_pb.js';
 import { applySetIamPolicy, modifiedRoles, viewPolicy } from '../policy/allow-policy.ts';
 import type { RoleCatalogue } from '../policy/catalogue.ts';
@@ -27,11 +27,23 @@ const LATEST_VERSION = 3;
 
 /**
  * @param resource full resource name under which the policy stands (project by id); the caller has made sure that it exists
- * @param requestedVersion `options.requestedPolicyVersion`
+ * @param request its `options.requestedPolicyVersion`
+ * @param catalogue the predefined roles: the caller is warned of roles that are kept but not evaluated, as at `setPolicy`
  * @throws INVALID_ARGUMENT for a version that does not exist
  */
-export async function getPolicy(store: Store, resource: string, requestedVersion: number): Promise<Policy> {
-  return viewPolicy(await findPolicy(store.read, resource), requestedVersion);
+export async function getPolicy(store: Store, resource: string, request: GetIamPolicyRequest, catalogue: Catalogue, call: Pick<Call, 'warn'>): Promise<Policy> {
+  const stored = await findPolicy(store.read, resource);
+  const shown = viewPolicy(stored, request.options?.requestedPolicyVersion ?? 0);
+  if (stored !== undefined) await warnOfUnevaluated(store.read, stored, catalogue, call);
+  return shown;
+}
+
+type Catalogue = Pick<RoleCatalogue, 'role'> | undefined;
+
+async function warnOfUnevaluated(db: Db, policy: Policy, catalogue: Catalogue, call: Pick<Call, 'warn'>): Promise<void> {
+  if (catalogue === undefined) return;
+  for (const role of new Set(policy.bindings.map((binding) => binding.role)))
+    if (catalogue.role(role) === undefined && (await findRole(db, role)) === undefined) call.warn(`${role} is not in the role catalogue: the binding is kept, but not evaluated.`);
 }
 
 /** What `setPolicy` needs to know beside the request. */
@@ -47,7 +59,7 @@ export interface SetPolicyOptions {
   /** What organization policies say about new grants; without it nothing is refused. */
   readonly constraints?: Pick<ConstraintChecks, 'grants'> | undefined;
   /** The predefined roles; where given, the caller is warned of roles that are kept but not evaluated. */
-  readonly catalogue?: Pick<RoleCatalogue, 'role'> | undefined;
+  readonly catalogue?: Catalogue;
 }
 
 /**
@@ -74,10 +86,7 @@ export async function setPolicy(store: Store, request: SetIamPolicyRequest, opti
     tx.touch('policies', options.resource);
     return updatePolicy(tx.db, options.resource, next, call.now());
   });
-  const roles = options.catalogue === undefined ? [] : stored.bindings.map(({ role }) => role);
-  for (const role of new Set(roles))
-    if (options.catalogue?.role(role) === undefined && (await findRole(store.read, role)) === undefined)
-      call.warn(`${role} is not in the role catalogue: the binding is kept, but not evaluated.`);
+  await warnOfUnevaluated(store.read, stored, options.catalogue, call);
   return viewPolicy(stored, LATEST_VERSION);
 }
 

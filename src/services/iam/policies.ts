@@ -23,7 +23,7 @@ export function policyMethods({ store, catalogue, constraints }: IamDeps): Polic
   return {
     getIamPolicy: {
       access: { checks: async ({ resource }, look) => [await accountCheck('iam.serviceAccounts.getIamPolicy', resource, look)] },
-      handle: async (request) => getPolicy(store, await resourceOf(store.read, request.resource), request.options?.requestedPolicyVersion ?? 0),
+      handle: async (request, call) => getPolicy(store, await resourceOf(store.read, request.resource), request, catalogue, call),
     },
     setIamPolicy: {
       access: { checks: async ({ resource }, look) => [await accountCheck('iam.serviceAccounts.setIamPolicy', resource, look)] },

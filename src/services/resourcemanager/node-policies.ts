@@ -48,7 +48,7 @@ export function nodePolicyMethods(
   return {
     getIamPolicy: {
       access: { checks: ({ resource }) => [nodeCheck(`resourcemanager.${kind}.getIamPolicy`, nameOf(resource))] },
-      handle: async (request) => getPolicy(store, await storedResource(store.read, nameOf(request.resource)), request.options?.requestedPolicyVersion ?? 0),
+      handle: async (request, call) => getPolicy(store, await storedResource(store.read, nameOf(request.resource)), request, catalogue, call),
     },
     setIamPolicy: {
       access: { checks: ({ resource }) => [nodeCheck(`resourcemanager.${kind}.setIamPolicy`, nameOf(resource))] },

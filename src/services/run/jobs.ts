@@ -82,13 +82,13 @@ function onPolicy(permission: string) {
   };
 }
 
-function getIamPolicy({ store }: RunDeps): Unary<typeof GetIamPolicyRequestSchema, typeof PolicySchema> {
+function getIamPolicy({ store, catalogue }: RunDeps): Unary<typeof GetIamPolicyRequestSchema, typeof PolicySchema> {
   return {
     access: onPolicy('run.jobs.getIamPolicy'),
-    async handle(request) {
+    async handle(request, call) {
       const name = await storedName(store.read, request.resource);
       await requireJob(store.read, name);
-      return getPolicy(store, resource(name), request.options?.requestedPolicyVersion ?? 0);
+      return getPolicy(store, resource(name), request, catalogue, call);
     },
   };
 }
