@@ -15,6 +15,7 @@ export const RESOURCE_MANAGER = 'cloudresourcemanager.googleapis.com/v3';
 export const ORG_POLICY = 'orgpolicy.googleapis.com/v2';
 export const RESOURCE_MANAGER_V1 = 'cloudresourcemanager.googleapis.com/v1';
 export const LOGGING = 'logging.googleapis.com/v2';
+export const CREDENTIALS = 'iamcredentials.googleapis.com/v1';
 export const ACTAS = 'actas/v1';
 
 export type Query = Readonly<Record<string, string | number | boolean | undefined>>;
@@ -190,7 +191,9 @@ function readAnswer(answer: Answer, url: URL): object {
   }
   if (typeof parsed !== 'object' || parsed === null) throw failure(`${url.origin} answered ${answer.status} with ${typeof parsed}, not an object.`);
   if (answer.status >= 200 && answer.status < 300) return parsed;
-  const { error } = shaped<{ error?: { status?: string; message?: string; details?: ErrorDetail[] } }>(parsed);
+  // OAuth's endpoints answer `{error, error_description}` (RFC 6749 section 5.2).
+  const { error, error_description: description } = shaped<{ error?: string | { status?: string; message?: string; details?: ErrorDetail[] }; error_description?: string }>(parsed);
+  if (typeof error === 'string') throw new ApiFailure(error, description ?? '', []);
   throw new ApiFailure(error?.status ?? `HTTP ${answer.status}`, error?.message ?? firstLine(answer.text), error?.details ?? []);
 }
 

@@ -61,6 +61,7 @@ export const COMMON_FLAGS: Readonly<Record<string, boolean>> = {
   '-q': false,
   '--as': true,
   '--account': true,
+  '--impersonate-service-account': true,
   '--data-dir': true,
   '--region': true,
 };
@@ -77,6 +78,7 @@ export function defineCommand(group: Command, nameAndArgs: string, words: Comman
     new Option('-q, --quiet', 'ask nothing, and print results only'),
     new Option('--as <principal>', 'call as this principal, for example user:alice@example.com'),
     new Option('--account <email>', 'as --as, in the words of gcloud').hideHelp(),
+    new Option('--impersonate-service-account <accounts>', 'call as this service account, by its token; before it, separated by commas, delegates'),
     new Option('--data-dir <directory>', 'the control plane that runs on this directory'),
   ];
   for (const option of common) command.addOption(option.helpGroup(COMMON_GROUP));

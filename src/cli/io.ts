@@ -18,6 +18,9 @@ export interface Io {
   onInterrupt(listener: () => void): () => void;
 }
 
+/** In the data directory: the key file of the account that `auth activate-service-account` chose. */
+export const ACTIVE_ACCOUNT_FILE = 'active-account.json';
+
 /** The directory that a control plane keeps its data in, unless a flag says otherwise. */
 export function dataDirectory(env: Io['env']): string {
   if (env['ACTAS_DATA_DIR']) return env['ACTAS_DATA_DIR'];

@@ -97,6 +97,7 @@ export function createSession<F extends object>(io: Io, flags: F & CommonFlags):
         ['project', flags.project],
         ['data-dir', flags.dataDir],
         ['as', flags.as ?? flags.account],
+        ['impersonate-service-account', flags.impersonateServiceAccount],
       ].filter(([, value]) => value !== undefined);
       return `actas ${[command, ...chosen.map(([name, value]) => `--${name}=${quoteShell(value ?? '')}`)].join(' ')}`;
     },

@@ -1,21 +1,26 @@
 /**
  * Finds the control plane that a command is for, and whom the command speaks as.
  * Address: ACTAS_URL; inside a task's container ACTAS_API; else the one that runs on the data directory.
- * Token: `--as` (a token of that principal, issued to who holds the owner's); ACTAS_TOKEN; in a container the metadata server; else `<data-dir>/owner-token`.
+ * Token: `--as` (a token of that principal, issued to who holds the owner's); ACTAS_TOKEN; in a container the metadata server; the service
+ * account that was activated on the data directory; else `<data-dir>/owner-token`. With --impersonate-service-account it asks for that account's.
  * Invariant: the owner's token goes to the control plane of that data directory or to this machine only, never to an address that the environment names elsewhere.
  */
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { ACTAS, type Api, createApi } from './api.ts';
 import { failure, notRunningFailure, usageFailure } from './failure.ts';
-import { dataDirectory, type Io } from './io.ts';
+import { impersonate, parseChain, SCOPES } from './impersonation.ts';
+import { ACTIVE_ACCOUNT_FILE, dataDirectory, type Io } from './io.ts';
+import type { KeyFile } from './key-file.ts';
 
 /** The flags that choose a target. */
 export interface TargetFlags {
   readonly dataDir?: string;
   readonly as?: string;
   readonly account?: string;
+  readonly impersonateServiceAccount?: string;
 }
 
 export interface Target {
@@ -25,6 +30,8 @@ export interface Target {
   readonly label: string;
   /** The principal of `--as`, where given. */
   readonly principal?: string;
+  /** The activated account, where it is the one that calls. */
+  readonly account?: KeyFile;
   /** Gives the token that calls carry. */
   token(): Promise<string | undefined>;
   /** Inside a task's container: what its metadata server says. */
@@ -55,6 +62,28 @@ export async function readServerFile(dataDir: string): Promise<ServerFile | unde
 
 /** @throws CliFailure with exit code 3 when there is no control plane to talk to */
 export async function findTarget(io: Io, flags: TargetFlags): Promise<Target> {
+  const { impersonateServiceAccount } = flags;
+  if (impersonateServiceAccount === undefined) return findOwnTarget(io, flags);
+  const chain = parseChain(impersonateServiceAccount);
+  const own = await findOwnTarget(io, flags);
+  let held: Promise<string> | undefined;
+  const token = (): Promise<string> => (held ??= impersonate(own.api, chain));
+  return {
+    api: own.withToken(token),
+    url: own.url,
+    label: own.label,
+    principal: `serviceAccount:${chain.email}`,
+    token,
+    ...(own.metadata === undefined ? {} : { metadata: own.metadata }),
+  };
+}
+
+/** A target whose calls can carry another token. */
+interface OwnTarget extends Target {
+  withToken(token: () => Promise<string>): Api;
+}
+
+async function findOwnTarget(io: Io, flags: TargetFlags): Promise<OwnTarget> {
   const { env } = io;
   const principal = asPrincipal(flags.as ?? flags.account);
   const dataDir = flags.dataDir ?? dataDirectory(env);
@@ -71,6 +100,7 @@ export async function findTarget(io: Io, flags: TargetFlags): Promise<Target> {
         whenDown: [`ACTAS_URL says ${url}.`, ...HOW_TO_START],
       },
       principal,
+      env['ACTAS_TOKEN'] || !ownerMayGo ? undefined : await activeAccount(dataDir),
     );
   }
   if (env['ACTAS_API'] && flags.dataDir === undefined) return insideTask(io, checkedUrl('ACTAS_API', env['ACTAS_API']), principal);
@@ -85,6 +115,7 @@ export async function findTarget(io: Io, flags: TargetFlags): Promise<Target> {
       whenDown: [`${join(dataDir, 'server.json')} says it should; it has ended without cleaning up.`, ...HOW_TO_START],
     },
     principal,
+    env['ACTAS_TOKEN'] ? undefined : await activeAccount(dataDir),
   );
 }
 
@@ -105,20 +136,35 @@ interface Found {
   token(): Promise<string | undefined>;
 }
 
-function withPrincipal(io: Io, plain: Omit<Found, 'warn'>, principal: string | undefined): Target {
+/** Cryptography is loaded where it is used: most commands speak as the owner. */
+async function activeAccount(dataDir: string): Promise<KeyFile | undefined> {
+  if (!existsSync(join(dataDir, ACTIVE_ACCOUNT_FILE))) return undefined;
+  return (await import('./key-file.ts')).readActiveAccount(dataDir);
+}
+
+/** @param active the activated account: calls without --as are its own */
+function withPrincipal(io: Io, plain: Omit<Found, 'warn'>, principal: string | undefined, active?: KeyFile): OwnTarget {
   const found: Found = { ...plain, warn: warnOnce(io) };
-  if (principal === undefined) return { api: createApi(found), url: found.url, label: found.label, token: () => found.token() };
-  let issued: Promise<string> | undefined;
-  const issue = async (): Promise<string> => {
+  const withToken = (token: () => Promise<string>): Api => createApi({ ...found, token });
+  const { url, label } = found;
+  if (principal === undefined && active === undefined) return { api: createApi(found), url, label, token: () => found.token(), withToken };
+  let held: Promise<string> | undefined;
+  const make = async (): Promise<string> => {
+    // The exchange carries its own proof.
+    if (principal === undefined && active !== undefined) {
+      const { exchangeForAccessToken } = await import('./key-file.ts');
+      return exchangeForAccessToken(createApi({ ...found, token: async () => undefined }), active, SCOPES);
+    }
     const answer = await createApi(found).send<{ accessToken?: string }>('POST', ACTAS, 'tokens:issue', { principal });
     if (answer.accessToken === undefined) throw failure(`The control plane issued no token for ${principal}.`);
     return answer.accessToken;
   };
-  const token = (): Promise<string> => (issued ??= issue());
-  return { api: createApi({ ...found, token }), url: found.url, label: found.label, principal, token };
+  const token = (): Promise<string> => (held ??= make());
+  const caller = principal === undefined && active !== undefined ? { principal: `serviceAccount:${active.email}`, account: active } : { principal: principal ?? '' };
+  return { api: withToken(token), url, label, token, withToken, ...caller };
 }
 
-function insideTask(io: Io, url: string, principal: string | undefined): Target {
+function insideTask(io: Io, url: string, principal: string | undefined): OwnTarget {
   const host = io.env['GCE_METADATA_HOST'] || 'metadata.google.internal';
   const metadata = (path: string): Promise<string> => readMetadata(host, path);
   let held: { token: string; untilMs: number } | undefined;

@@ -7,9 +7,12 @@ import { parseFormat, printResource } from '../format.ts';
 import { addListFlags, column, serverLimit, showList } from '../listing.ts';
 import { type Policy, registerPolicy } from '../policy.ts';
 import type { Session } from '../session.ts';
+import { accountName, ownName } from './account-name.ts';
 import { registerDenyPolicies } from './deny-policies.ts';
+import { registerKeys } from './keys.ts';
 import { registerPermissionLists } from './permissions.ts';
 import { registerRoles } from './roles.ts';
+import { registerSigning } from './signing.ts';
 
 export interface ServiceAccount {
   readonly name?: string;
@@ -42,6 +45,8 @@ export function registerIam(program: Command, shell: Shell): void {
   registerUpdate(accounts, shell);
   registerStates(accounts, shell);
   registerDelete(accounts, shell);
+  registerKeys(accounts, shell);
+  registerSigning(accounts, shell);
   registerPolicy(
     accounts,
     shell,
@@ -58,20 +63,6 @@ export function registerIam(program: Command, shell: Shell): void {
     },
     'iam service-accounts',
   );
-}
-
-/** An account by e-mail address, unique id, its short name in this project, or its resource name. */
-async function accountName(session: Session, given: string): Promise<{ readonly name: string; readonly key: string }> {
-  const project = await session.project();
-  if (/^projects\/[^/]+\/serviceAccounts\/[^/]+$/.test(given)) return { name: given, key: given.split('/').at(-1) ?? given };
-  const key = given.includes('@') || /^\d+$/.test(given) ? given : `${given}@${project}.iam.gserviceaccount.com`;
-  return { name: `projects/-/serviceAccounts/${key}`, key };
-}
-
-/** Changes go to the account's own project where the address tells it: `-` hides a missing account behind a denial. */
-function ownName(account: { readonly name: string; readonly key: string }, project: string): string {
-  const owner = /@([^.]+)\.iam\.gserviceaccount\.com$/.exec(account.key)?.[1] ?? project;
-  return account.name.startsWith('projects/-/') ? `projects/${owner}/serviceAccounts/${account.key}` : account.name;
 }
 
 function registerCreate(group: CliCommand, shell: Shell): void {
