@@ -6,7 +6,9 @@
 import { failedPrecondition, orgPolicyViolation } from '../errors.ts';
 import { type Job } from '../gen/google/cloud/run/v2/job_pb.js';
 import { VpcAccess_VpcEgress } from '../gen/google/cloud/run/v2/vendor_settings_pb.js';
+import type { CelMap } from './cel/value.ts';
 import { findConstraint } from './constraint-catalogue.ts';
+import { createCustomChecks, type ResourceChange } from './constraint-custom.ts';
 import { checkGrants, type GrantsChange } from './constraint-grants.ts';
 import type { Asker, OrgPolicyEngine } from './org-policy.ts';
 
@@ -15,15 +17,32 @@ export interface JobChange {
   /** `projects/ID/locations/L/jobs/J`. */
   readonly name: string;
   readonly method: 'CREATE' | 'UPDATE';
+  /** The job as version 1 of the API shows it, which custom constraints look at. */
+  fields(): Promise<CelMap>;
 }
 
-export interface AccountCreation {
+/** A service account as it is about to be. */
+export interface AccountChange {
   readonly projectId: string;
+  readonly email: string;
+  readonly displayName: string;
+  readonly description: string;
+}
+
+export interface NewKey {
+  readonly projectId: string;
+  readonly email: string;
+  /** Made here, or uploaded. */
+  readonly origin: 'GOOGLE_PROVIDED' | 'USER_PROVIDED';
 }
 
 export interface ConstraintChecks {
   /** @throws FAILED_PRECONDITION */
-  accountCreation(account: AccountCreation, asker: Asker): Promise<void>;
+  accountCreation(account: AccountChange, asker: Asker): Promise<void>;
+  /** @throws FAILED_PRECONDITION */
+  accountUpdate(account: AccountChange, asker: Asker): Promise<void>;
+  /** Custom constraints alone: those on creating and uploading keys are asked where keys are made. @throws FAILED_PRECONDITION */
+  keyCreation(key: NewKey, asker: Asker): Promise<void>;
   /** @throws FAILED_PRECONDITION */
   jobChange(change: JobChange, asker: Asker): Promise<void>;
   /** Looks at what a policy adds to the one before it. @throws FAILED_PRECONDITION */
@@ -31,14 +50,24 @@ export interface ConstraintChecks {
 }
 
 export function createConstraintChecks(engine: OrgPolicyEngine): ConstraintChecks {
+  const checkCustom = createCustomChecks(engine);
   return {
-    accountCreation: (account, asker) => checkAccountCreation(engine, account, asker),
-    jobChange: (change, asker) => checkJobChange(engine, change, asker),
+    async accountCreation(account, asker) {
+      await checkAccountCreation(engine, account, asker);
+      await checkCustom(accountChange(account, 'CREATE'), asker);
+    },
+    accountUpdate: (account, asker) => checkCustom(accountChange(account, 'UPDATE'), asker),
+    keyCreation: (key, asker) => checkCustom(keyChange(key), asker),
+    async jobChange(change, asker) {
+      await checkJobChange(engine, change, asker);
+      const { name, method, fields } = change;
+      await checkCustom({ type: 'run.googleapis.com/Job', method, resource: `//run.googleapis.com/${name}`, shown: name, fields }, asker);
+    },
     grants: (change, asker) => checkGrants(engine, change, asker),
   };
 }
 
-async function checkAccountCreation(engine: OrgPolicyEngine, { projectId }: AccountCreation, asker: Asker): Promise<void> {
+async function checkAccountCreation(engine: OrgPolicyEngine, { projectId }: AccountChange, asker: Asker): Promise<void> {
   const resource = `//cloudresourcemanager.googleapis.com/projects/${projectId}`;
   const legacy = 'iam.disableServiceAccountCreation';
   if (await engine.isEnforced(legacy, resource, asker)) {
@@ -52,6 +81,28 @@ async function checkAccountCreation(engine: OrgPolicyEngine, { projectId }: Acco
 /** @param shown the resource as the error names it @throws FAILED_PRECONDITION where a managed constraint without parameters is enforced */
 async function refuseManaged(engine: OrgPolicyEngine, constraint: string, resource: string, shown: string, asker: Asker): Promise<void> {
   if (await engine.isEnforced(constraint, resource, asker)) throw orgPolicyViolation(shown, [{ constraint, description: findConstraint(constraint)?.description ?? '' }]);
+}
+
+function accountChange({ projectId, email, displayName, description }: AccountChange, method: 'CREATE' | 'UPDATE'): ResourceChange {
+  const name = `projects/${projectId}/serviceAccounts/${email}`;
+  return {
+    type: 'iam.googleapis.com/ServiceAccount',
+    method,
+    resource: `//iam.googleapis.com/${name}`,
+    shown: name,
+    fields: () => ({ name, projectId, email, displayName, description }),
+  };
+}
+
+function keyChange({ projectId, email, origin }: NewKey): ResourceChange {
+  const account = `projects/${projectId}/serviceAccounts/${email}`;
+  return {
+    type: 'iam.googleapis.com/ServiceAccountKey',
+    method: 'CREATE',
+    resource: `//iam.googleapis.com/${account}`,
+    shown: account,
+    fields: () => ({ name: `${account}/keys/`, keyOrigin: origin, keyType: 'USER_MANAGED', keyAlgorithm: 'KEY_ALG_RSA_2048' }),
+  };
 }
 
 const EGRESS: Readonly<Record<VpcAccess_VpcEgress, string | undefined>> = {

@@ -116,6 +116,16 @@ export function createOrgPolicies({ source, onDryRun }: { readonly source: OrgPo
     return asked;
   };
 
+  let constraints = new BoundedMap<Promise<readonly CustomConstraint[]>>(MAX_CACHED);
+  const constraintsOf = (organization: string): Promise<readonly CustomConstraint[]> => {
+    const known = constraints.get(organization);
+    if (known !== undefined) return known;
+    const asked = source.customConstraints(organization);
+    constraints.set(organization, asked);
+    asked.catch(() => (constraints = new BoundedMap(MAX_CACHED)));
+    return asked;
+  };
+
   /** Evaluates what is in force, and what would be. Tags are read only where a rule asks for them. */
   const answer = async <T>(constraint: string, place: Place, evaluate: (specs: readonly PolicySpec[], tags: readonly Tag[]) => T): Promise<Answers<T>> => {
     const policies: Policy[] = [];
@@ -161,10 +171,13 @@ export function createOrgPolicies({ source, onDryRun }: { readonly source: OrgPo
     },
     async customConstraints(resource) {
       const organization = (await placeOf(source, resource)).nodes.at(-1);
-      return organization?.startsWith('organizations/') === true ? source.customConstraints(organization) : [];
+      return organization?.startsWith('organizations/') === true ? constraintsOf(organization) : [];
     },
     ancestors: async (resource) => (await placeOf(source, resource)).names,
-    invalidate: () => void (cached = new BoundedMap(MAX_CACHED)),
+    invalidate() {
+      cached = new BoundedMap(MAX_CACHED);
+      constraints = new BoundedMap(MAX_CACHED);
+    },
   };
 }
 

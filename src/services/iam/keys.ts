@@ -13,6 +13,7 @@ import {
   ServiceAccountPublicKeyType as PublicKeyType,
   type ServiceAccountKeySchema,
 } from '../../gen/google/iam/admin/v1/iam_pb.js';
+import type { ConstraintChecks } from '../../policy/constraint-checks.ts';
 import type { OrgPolicies } from '../../policy/org-policy.ts';
 import type { Db, Store, Tx } from '../../store/database.ts';
 import { deleteServiceAccountKey, findServiceAccountKey, listServiceAccountKeys, type ServiceAccountKeyRow, updateServiceAccountKey } from '../../store/service-account-keys.ts';
@@ -26,6 +27,8 @@ import { accountCheck, getAccount } from './service-accounts.ts';
 export interface KeyDeps {
   readonly store: Store;
   readonly orgPolicies: OrgPolicies;
+  /** What custom constraints say about a new key; without it nothing is refused. */
+  readonly constraints?: Pick<ConstraintChecks, 'keyCreation'>;
   /** Where this server is reached; the key file names it. */
   url(): string;
 }
@@ -48,6 +51,7 @@ export function keyMethods(deps: KeyDeps): KeyMethods {
       access: { checks: async ({ name }, look) => [await accountCheck('iam.serviceAccountKeys.create', name, look)] },
       async handle(request, call) {
         const account = await getAccount(store.read, request.name);
+        await deps.constraints?.keyCreation({ projectId: account.project_id, email: account.email, origin: 'GOOGLE_PROVIDED' }, call.principal);
         const { row, file } = await createKey(deps, account, request, call.now());
         return { ...toKey(row, account), privateKeyType: file.type, privateKeyData: file.data };
       },
@@ -57,6 +61,7 @@ export function keyMethods(deps: KeyDeps): KeyMethods {
       access: { checks: async ({ name }, look) => [await accountCheck('iam.serviceAccountKeys.create', name, look)] },
       async handle({ name, publicKeyData }, call) {
         const account = await getAccount(store.read, name);
+        await deps.constraints?.keyCreation({ projectId: account.project_id, email: account.email, origin: 'USER_PROVIDED' }, call.principal);
         return toKey(await uploadKey(deps, account, publicKeyData, call.now()), account);
       },
     },

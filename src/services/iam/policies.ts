@@ -13,7 +13,7 @@ export interface IamDeps {
   readonly store: Store;
   readonly catalogue: Pick<RoleCatalogue, 'role' | 'roles'>;
   /** What organization policies refuse; without it nothing is. */
-  readonly constraints?: Pick<ConstraintChecks, 'accountCreation' | 'grants'>;
+  readonly constraints?: Pick<ConstraintChecks, 'accountCreation' | 'accountUpdate' | 'grants'>;
 }
 
 type PolicyMethods = Pick<Methods<typeof IAM>, 'getIamPolicy' | 'setIamPolicy' | 'testIamPermissions'>;

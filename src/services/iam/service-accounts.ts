@@ -27,20 +27,25 @@ type ContentMethods = Pick<IamMethods, 'createServiceAccount' | 'getServiceAccou
 type LifeMethods = Pick<IamMethods, 'deleteServiceAccount' | 'undeleteServiceAccount' | 'enableServiceAccount' | 'disableServiceAccount'>;
 
 /** @param constraints what organization policies say about a new account */
-export function accountMethods(store: Store, constraints?: Pick<ConstraintChecks, 'accountCreation'>): ContentMethods & LifeMethods {
+export function accountMethods(store: Store, constraints?: Pick<ConstraintChecks, 'accountCreation' | 'accountUpdate'>): ContentMethods & LifeMethods {
   return { ...contentMethods(store, constraints), ...lifeMethods(store) };
 }
 
-function contentMethods(store: Store, constraints: Pick<ConstraintChecks, 'accountCreation'> | undefined): ContentMethods {
+function contentMethods(store: Store, constraints: Pick<ConstraintChecks, 'accountCreation' | 'accountUpdate'> | undefined): ContentMethods {
+  const askConstraints = async (name: string, change: Change, call: Call): Promise<void> => {
+    if (constraints === undefined) return;
+    const { project_id: projectId, email, display_name: displayName, description } = { ...(await getAccount(store.read, name)), ...change };
+    await constraints.accountUpdate({ projectId, email, displayName, description }, call.principal);
+  };
   return {
     createServiceAccount: {
       access: { checks: ({ name }) => [projectCheck('iam.serviceAccounts.create', name)] },
       async handle(request, call) {
-        const project = await projectIdOf(store.read, parseProjectName(request.name));
+        const { displayName, description } = request.serviceAccount ?? { displayName: '', description: '' };
+        const home = await projectIdOf(store.read, parseProjectName(request.name));
         checkAccountId(request.accountId);
-        await constraints?.accountCreation({ projectId: project }, call.principal);
+        await constraints?.accountCreation({ projectId: home, email: `${request.accountId}@${home}.iam.gserviceaccount.com`, displayName, description }, call.principal);
         const row = await store.write(async (tx) => {
-          const { displayName, description } = request.serviceAccount ?? { displayName: '', description: '' };
           const projectId = await projectIdOf(tx.db, parseProjectName(request.name));
           return createServiceAccount(tx, { projectId, accountId: request.accountId, displayName, description }, call.now());
         });
@@ -57,8 +62,9 @@ function contentMethods(store: Store, constraints: Pick<ConstraintChecks, 'accou
     },
     patchServiceAccount: {
       access: { checks: async ({ serviceAccount }, look) => [await accountCheck('iam.serviceAccounts.update', serviceAccount?.name ?? '', look)] },
-      async handle({ serviceAccount, updateMask }) {
+      async handle({ serviceAccount, updateMask }, call) {
         const change = maskedChange(serviceAccount, updateMask?.paths ?? []);
+        await askConstraints(serviceAccount?.name ?? '', change, call);
         const row = await update(store, serviceAccount?.name ?? '', change);
         // Recorded: the answer holds the name and what the mask names, no etag.
         return {
@@ -70,7 +76,11 @@ function contentMethods(store: Store, constraints: Pick<ConstraintChecks, 'accou
     },
     updateServiceAccount: {
       access: { checks: async ({ name }, look) => [await accountCheck('iam.serviceAccounts.update', name, look)] },
-      handle: async (account) => toServiceAccount(await update(store, account.name, { display_name: account.displayName, description: account.description })),
+      async handle(account, call) {
+        const change = { display_name: account.displayName, description: account.description };
+        await askConstraints(account.name, change, call);
+        return toServiceAccount(await update(store, account.name, change));
+      },
     },
   };
 }

@@ -11,7 +11,7 @@ import {
 } from '../../gen/google/cloud/orgpolicy/v2/constraint_pb.js';
 import type { OrgPolicy } from '../../gen/google/cloud/orgpolicy/v2/orgpolicy_pb.js';
 import { type ConstraintDefinition, isManagedConstraint, listConstraints } from '../../policy/constraint-catalogue.ts';
-import { checkConstraintCondition } from '../../policy/constraint-condition.ts';
+import { checkConstraintCondition } from '../../policy/constraint-custom.ts';
 import { deleteCustomConstraint, findCustomConstraint, listCustomConstraints, updateCustomConstraint } from '../../store/custom-constraints.ts';
 import type { Methods } from '../service.ts';
 import { entityNotFound, getNode, nodeCheck, parseParent } from './nodes.ts';

@@ -21,6 +21,7 @@ import { defaultServiceAccountEmail } from '../../store/service-accounts.ts';
 import { type Micros, toTimestamp } from '../../timestamp.ts';
 import type { Call, Unary } from '../service.ts';
 import { beginOperation, doneOperation, newOperationName } from './begin-operation.ts';
+import { checkConstraints } from './constraints.ts';
 import { checkDeploy } from './deploy-checks.ts';
 import { refuseStale } from './etag.ts';
 import { startByToken, tokenChecks, validateToken } from './execution-token.ts';
@@ -59,7 +60,7 @@ export function createJob(deps: RunDeps): Unary<typeof CreateJobRequestSchema, t
       const desired = desiredJob(request.job, 'CreateJobRequest', defaultServiceAccountEmail(project.number));
       await checkDeploy(desired.task, project, deps, call);
       const name = `projects/${project.project_id}/locations/${parts.locations}/jobs/${request.jobId}`;
-      await deps.constraints?.jobChange({ job: desired.job, name, method: 'CREATE' }, call.principal);
+      await checkConstraints(deps, { job: desired.job, name, method: 'CREATE' }, project, call);
       const operation = newOperationName(name);
       const job = newJob(desired.job, name, call);
       if (!request.validateOnly) return store.write((tx) => insertNewJob(tx, job, operation, deps, call));
@@ -89,7 +90,7 @@ export function updateJobMethod(deps: RunDeps): Unary<typeof UpdateJobRequestSch
       const name = `projects/${project.project_id}/locations/${parts.locations}/jobs/${parts.jobs}`;
       if (deps.constraints !== undefined) {
         const method = request.allowMissing && (await findJob(store.read, name)) === undefined ? 'CREATE' : 'UPDATE';
-        await deps.constraints.jobChange({ job: desired.job, name, method }, call.principal);
+        await checkConstraints(deps, { job: desired.job, name, method }, project, call);
       }
       const etag = request.job?.etag ?? '';
       const operation = newOperationName(name);
