@@ -18,6 +18,7 @@ const WITHOUT_ROLE: readonly string[] = [
   'google.iam.admin.v1.IAM.GetRole', // the sample is a predefined role, which everybody may read
   'google.iam.admin.v1.IAM.QueryGrantableRoles', // predefined roles are no secret; custom ones are shown to who may list them
   'google.iam.admin.v1.IAM.QueryTestablePermissions', // from the resource's name alone
+  'google.iam.admin.v1.IAM.LintPolicy', // looks at what is in the request alone
   'google.iam.admin.v1.IAM.QueryAuditableServices', // the same for every resource
   'google.longrunning.Operations.GetOperation', // of Resource Manager: only the operation knows the project whose permission is needed, and the sample's does not exist
 ];

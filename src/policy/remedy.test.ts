@@ -119,11 +119,19 @@ describe('the command', () => {
 
   test('no role, or nothing to set a policy on: a comment that says so', () => {
     expect(remedy('run.jobs.fly', RUN)).toEqual({
-      sentence: 'No predefined role that is known here holds run.jobs.fly, and custom roles are not available yet:',
-      command: '# no command grants run.jobs.fly',
+      sentence: 'No role that is known here holds run.jobs.fly. If Google has one, import it; a custom role may hold it too:',
+      command: '# no command is known to grant run.jobs.fly',
     });
     expect(remedy('run.jobs.get', 'nonsense').command).toBe('# nonsense');
     expect(remedy('run.jobs.get', '//run.googleapis.com/projects/-').command).toMatch(/^#/);
+  });
+
+  test('what only roles of service agents hold: a custom role', () => {
+    expect(remedy('compute.disks.use', '//cloudresourcemanager.googleapis.com/projects/demo')).toEqual({
+      sentence: 'No predefined role for people holds compute.disks.use. Ask someone who may create roles to make one that does, and to grant it:',
+      command: 'actas iam roles create ROLE_ID --project=demo --permissions=compute.disks.use',
+    });
+    expect(remedy('compute.disks.use', '//cloudresourcemanager.googleapis.com/folders/1').command).toMatch(/^#/);
   });
 
   test('a name that looks like a flag stays a name', () => {

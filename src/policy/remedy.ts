@@ -40,11 +40,7 @@ const BASIC_ROLES = new Set(['roles/viewer', 'roles/editor', 'roles/owner']);
 export function remedyFor(question: { member: string; permission: string; resource: string }, catalogue: RoleCatalogue): Remedy {
   const { member, permission, resource } = question;
   const role = smallestRole(permission, catalogue);
-  if (role === undefined)
-    return {
-      sentence: `No predefined role that is known here holds ${printable(permission)}, and custom roles are not available yet:`,
-      command: `# no command grants ${printable(permission)}`,
-    };
+  if (role === undefined) return customRoleFor(permission, resource, catalogue);
   const target = targetOf(resource, permission);
   if (target === undefined) return { sentence: `${role} holds ${printable(permission)}, but no policy can be set on what was asked for:`, command: `# ${printable(resource)}` };
   const flags = [...target.flags, `--member=${member}`, `--role=${role}`];
@@ -53,6 +49,21 @@ export function remedyFor(question: { member: string; permission: string; resour
   return {
     sentence: `Ask someone who may set the policy of ${target.noun} ${printable(target.name)} to run:`,
     command: `actas ${target.group} add-iam-policy-binding ${words.join(' ')}`,
+  };
+}
+
+/** Where no predefined role that could be granted holds the permission, a custom one can, as long as it is known that there is such a permission. */
+function customRoleFor(permission: string, resource: string, catalogue: RoleCatalogue): Remedy {
+  const { kind, id = '-' } = NAME.exec(resource)?.groups ?? {};
+  const flag = kind === 'projects' ? 'project' : kind === 'organizations' ? 'organization' : undefined;
+  if (catalogue.rolesWith(permission).length === 0 || flag === undefined || id === '-')
+    return {
+      sentence: `No role that is known here holds ${printable(permission)}. If Google has one, import it; a custom role may hold it too:`,
+      command: `# no command is known to grant ${printable(permission)}`,
+    };
+  return {
+    sentence: `No predefined role for people holds ${printable(permission)}. Ask someone who may create roles to make one that does, and to grant it:`,
+    command: `actas iam roles create ROLE_ID ${quote(`--${flag}=${id}`)} ${quote(`--permissions=${permission}`)}`,
   };
 }
 

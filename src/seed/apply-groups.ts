@@ -31,7 +31,7 @@ async function applyGroup(tx: Tx, group: DeclaredGroup, place: string, now: Micr
   const texts = { display_name: group.displayName ?? before?.display_name ?? '', description: group.description ?? before?.description ?? '' };
   const row = before ?? (await insertGroup(tx.db, { email: group.email, parent, ...texts, create_time: now, update_time: now }));
   const isChanged = await setMembers(tx.db, group, place);
-  if (before === undefined || isChanged) tx.touch('policies');
+  if (before === undefined || isChanged) tx.touch('groups');
   if (isChanged || row.display_name !== texts.display_name || row.description !== texts.description) await updateGroup(tx.db, { ...row, ...texts, update_time: now });
 }
 

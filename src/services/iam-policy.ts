@@ -20,6 +20,7 @@ import type { Db, Store } from '../store/database.ts';
 import { findPolicy, updatePolicy } from '../store/policies.ts';
 import { findRole } from '../store/roles.ts';
 import { isUnknownServiceAccount } from '../store/service-accounts.ts';
+import { refuseForeignRoles } from './custom-role-bindings.ts';
 import type { Call, Check } from './service.ts';
 
 const MAX_PERMISSIONS = 100;
@@ -65,7 +66,7 @@ export interface SetPolicyOptions {
 /**
  * Replaces the policy.
  * @returns the new policy in the form of the latest version
- * @throws INVALID_ARGUMENT for a policy that breaks a rule or names an account that does not exist, PERMISSION_DENIED where the caller may not change what the request
+ * @throws INVALID_ARGUMENT for a policy that breaks a rule or names an account or a custom role that does not exist, PERMISSION_DENIED where the caller may not change what the request
  *   changes, ABORTED for a stale etag, and whatever `ensure` throws
  */
 export async function setPolicy(store: Store, request: SetIamPolicyRequest, options: SetPolicyOptions, call: Call): Promise<Policy> {
@@ -83,6 +84,7 @@ export async function setPolicy(store: Store, request: SetIamPolicyRequest, opti
     // Somebody else's write since then must not widen what was authorized.
     if (authorized !== undefined && modifiedRoles(current, next).some((role) => !authorized.has(role))) throw aborted(CONCURRENT);
     await refuseUnknownAccounts(tx.db, next, current);
+    await refuseForeignRoles(tx.db, options.resource, next, current);
     tx.touch('policies', options.resource);
     return updatePolicy(tx.db, options.resource, next, call.now());
   });

@@ -42,6 +42,7 @@ const FIELDS: Record<string, JsonObject> = {
   'google.iam.admin.v1.IAM.QueryGrantableRoles': { fullResourceName: '//cloudresourcemanager.googleapis.com/projects/demo' },
   'google.iam.admin.v1.IAM.QueryTestablePermissions': { fullResourceName: '//cloudresourcemanager.googleapis.com/projects/demo' },
   'google.iam.admin.v1.IAM.QueryAuditableServices': { fullResourceName: '//cloudresourcemanager.googleapis.com/projects/demo' },
+  'google.iam.admin.v1.IAM.LintPolicy': { condition: { title: 'x', expression: 'true' } },
   'google.iam.v2.Policies.CreatePolicy': { policyId: 'sample' },
   'google.logging.v2.LoggingServiceV2.ListLogEntries': { resourceNames: ['projects/demo'] },
 };

@@ -65,6 +65,7 @@ function contentMethods(store: Store): Pick<GroupMethods, 'createGroup' | 'getGr
           checkEtag(row, etag);
           await deleteGroup(tx.db, row.email);
           await renameMember(tx.db, `group:${row.email}`, `deleted:group:${row.email}?uid=${row.uid}`, call.now());
+          tx.touch('groups');
           tx.touch('policies');
         });
         return {};
@@ -128,7 +129,7 @@ async function createGroup(store: Store, parent: string, group: Group | undefine
   return store.write(async (tx) => {
     await requireOrganization(tx.db, parent);
     if ((await findGroup(tx.db, email)) !== undefined) throw alreadyExists(`Group ${email} already exists.`);
-    tx.touch('policies');
+    tx.touch('groups');
     return insertGroup(tx.db, { email, parent, display_name: group.displayName, description: group.description, create_time: now, update_time: now });
   });
 }
@@ -183,7 +184,7 @@ async function removeMembers(tx: Tx, request: RemoveMembersRequest, now: Micros)
 async function changed(tx: Tx, row: GroupRow, members: readonly string[], now: Micros): Promise<void> {
   if (members.length === 0) return;
   await updateGroup(tx.db, { ...row, update_time: now });
-  tx.touch('policies');
+  tx.touch('groups');
 }
 
 function checkEtag(row: GroupRow, etag: string): void {

@@ -9,6 +9,7 @@ import { IAM } from '../../gen/google/iam/admin/v1/iam_pb.js';
 import { type AnyService, defineService } from '../service.ts';
 import { type KeyDeps, keyMethods } from './keys.ts';
 import { createKnownPermissions } from './known-permissions.ts';
+import { lintMethods } from './lint-policy.ts';
 import { permissionQueries } from './permission-queries.ts';
 import { type IamDeps, policyMethods } from './policies.ts';
 import { roleDenied, roleMethods } from './roles.ts';
@@ -30,7 +31,7 @@ export function createIamService(deps: IamDeps & KeyDeps & SigningDeps): AnyServ
       ...signingMethods(deps),
       ...roleMethods(roles),
       ...permissionQueries(roles),
-      lintPolicy: 'unimplemented',
+      ...lintMethods(),
     },
   });
 }

@@ -3,7 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create, type DescMessage, isMessage, type Message, type MessageShape } from '@bufbuild/protobuf';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { ListRolesResponseSchema, QueryGrantableRolesResponseSchema, QueryTestablePermissionsResponseSchema, RoleSchema } from '../../gen/google/iam/admin/v1/iam_pb.js';
+import {
+  LintPolicyResponseSchema,
+  ListRolesResponseSchema,
+  QueryGrantableRolesResponseSchema,
+  QueryTestablePermissionsResponseSchema,
+  RoleSchema,
+} from '../../gen/google/iam/admin/v1/iam_pb.js';
 import { PolicySchema } from '../../gen/google/iam/v1/policy_pb.js';
 import { loadCatalogue } from '../../policy/catalogue.ts';
 import { openStore, type Store } from '../../store/database.ts';
@@ -269,6 +275,33 @@ describe('queries', () => {
     expect(await call('queryAuditableServices', { fullResourceName: '//cloudresourcemanager.googleapis.com/projects/demo' })).toMatchObject({
       services: expect.arrayContaining([expect.objectContaining({ name: 'run.googleapis.com' })]),
     });
+  });
+});
+
+describe('lintPolicy', () => {
+  const lint = async (expression: string, fullResourceName = '', title = 'x') =>
+    typed(LintPolicyResponseSchema, await call('lintPolicy', { fullResourceName, lintObject: { case: 'condition', value: { expression, title } } })).lintResults.map(
+      ({ validationUnitName, severity, fieldName }) => [validationUnitName.split('/')[1], severity, fieldName],
+    );
+  const PROJECT = '//cloudresourcemanager.googleapis.com/projects/demo';
+
+  test('says nothing of a good condition, and where a bad one is bad', async () => {
+    expect(await lint("resource.matchTag('111111111111/env', 'prod') && request.time < timestamp('2030-01-01T00:00:00Z')", PROJECT)).toEqual([]);
+    expect(await lint('request.colour == "red"')).toEqual([['ConditionCompileCheck', 1, 'condition.expression']]);
+    expect(await lint('1 +', '', '')).toEqual([
+      ['ConditionTitleCheck', 1, 'condition.title'],
+      ['ConditionCompileCheck', 1, 'condition.expression'],
+    ]);
+    expect(await lint('')).toHaveLength(1);
+  });
+
+  test('warns of attributes that the resource does not offer', async () => {
+    const expression = "resource.name.startsWith('projects/demo')";
+    expect(await lint(expression, PROJECT)).toEqual([]);
+    expect(await lint(expression, '//secretmanager.googleapis.com/projects/demo/secrets/s')).toEqual([]);
+    expect(await lint(expression, '//run.googleapis.com/projects/demo/locations/us-central1/jobs/j')).toEqual([['ConditionAttributeCheck', 2, 'condition.expression']]);
+    await expect(lint('true', 'nonsense')).rejects.toMatchObject({ status: 'INVALID_ARGUMENT' });
+    await expect(call('lintPolicy', {})).rejects.toMatchObject({ status: 'INVALID_ARGUMENT' });
   });
 });
 
