@@ -12,6 +12,7 @@ export const RUN = 'run.googleapis.com/v2';
 export const IAM = 'iam.googleapis.com/v1';
 export const IAM_V2 = 'iam.googleapis.com/v2';
 export const RESOURCE_MANAGER = 'cloudresourcemanager.googleapis.com/v3';
+export const SERVICE_USAGE = 'serviceusage.googleapis.com/v1';
 export const ORG_POLICY = 'orgpolicy.googleapis.com/v2';
 export const RESOURCE_MANAGER_V1 = 'cloudresourcemanager.googleapis.com/v1';
 export const LOGGING = 'logging.googleapis.com/v2';

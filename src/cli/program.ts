@@ -26,8 +26,9 @@ const ENTRIES: readonly Entry[] = [
   { name: 'identity', summary: 'groups, in the words of gcloud', load: async () => (await import('./groups.ts')).registerIdentity },
   { name: 'roles', summary: 'predefined roles that the catalogue lacks', load: async () => (await import('./roles.ts')).registerImportedRoles },
   { name: 'projects', summary: 'projects and their policies', load: async () => (await import('./iam/projects.ts')).registerProjects },
-  { name: 'resource-manager', summary: 'folders, organizations and their policies', load: async () => (await import('./iam/containers.ts')).registerResourceManager },
+  { name: 'resource-manager', summary: 'folders, organizations, tags, liens and policies', load: async () => (await import('./iam/containers.ts')).registerResourceManager },
   { name: 'organizations', summary: 'organizations and their policies', load: async () => (await import('./iam/containers.ts')).registerOrganizations },
+  { name: 'services', summary: 'which services a project has enabled', load: async () => (await import('./services.ts')).registerServices },
   { name: 'org-policies', summary: 'organization policies and custom constraints', load: async () => (await import('./iam/org-policies.ts')).registerOrgPolicies },
   { name: 'completion', summary: 'print a completion script for a shell', load: async () => (await import('./completion.ts')).registerCompletion },
 ];

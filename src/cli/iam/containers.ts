@@ -5,7 +5,10 @@ import { type CliCommand, defineCommand, defineGroup, type ListFlags, onRun, typ
 import { parseFormat, printResource } from '../format.ts';
 import { addListFlags, column, serverLimit, showList } from '../listing.ts';
 import { type Policy, registerPolicy } from '../policy.ts';
+import { registerFolderChanges } from './folders.ts';
+import { registerLiens } from './liens.ts';
 import { registerOrgPoliciesV1 } from './org-policies-v1.ts';
+import { registerTags } from './tags.ts';
 
 interface Container {
   readonly name?: string;
@@ -23,10 +26,12 @@ const LIST_COLUMNS = [
 const FOLDER_COLUMNS = [LIST_COLUMNS[0], column<Container>('PARENT', (container) => container.parent ?? ''), LIST_COLUMNS[1]].filter((each) => each !== undefined);
 
 export function registerResourceManager(program: Command, shell: Shell): void {
-  const group = defineGroup(program, 'resource-manager', 'folders, organizations and their policies');
+  const group = defineGroup(program, 'resource-manager', 'folders, organizations, tags, liens and policies');
   registerCollection(group, shell, 'folders', 'resource-manager folders');
   registerCollection(group, shell, 'organizations', 'resource-manager organizations');
   registerOrgPoliciesV1(group, shell);
+  registerLiens(group, shell);
+  registerTags(group, shell);
 }
 
 export function registerOrganizations(program: Command, shell: Shell): void {
@@ -38,6 +43,7 @@ function registerCollection(parent: Command, shell: Shell, collection: Collectio
   const example = collection === 'folders' ? '222222222222' : '111111111111';
   const group = defineGroup(parent, collection, `${collection} and their policies`);
   registerReads(group, shell, collection, prefix);
+  if (collection === 'folders') registerFolderChanges(group, shell);
   registerPolicy(
     group,
     shell,
@@ -76,7 +82,7 @@ function registerReads(group: CliCommand, shell: Shell, collection: Collection, 
     const options = { limit: serverLimit(flags) };
     const found =
       parent === undefined
-        ? await api.list<Container>(RESOURCE_MANAGER, `${collection}:search`, collection, options)
+        ? await api.list<Container>(RESOURCE_MANAGER, `${collection}:search`, collection, collection === 'folders' ? { ...options, query: { query: 'state:ACTIVE' } } : options)
         : await api.list<Container>(RESOURCE_MANAGER, collection, collection, { ...options, query: { parent } });
     await showList(session, found, collection === 'folders' ? FOLDER_COLUMNS : LIST_COLUMNS, `No ${collection} that you may see.`);
   });
