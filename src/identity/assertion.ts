@@ -53,7 +53,8 @@ export function createAssertions(deps: { readonly keys: Pick<AccountKeys, 'publi
       if (typeof iat !== 'number') return { refused: 'Invalid JWT: iat (issued at) is not set.' };
       if (typeof exp !== 'number') return { refused: 'Invalid JWT: exp (expiration time) is not set.' };
       const now = clock.now() / MICROS_PER_SECOND;
-      if (exp <= now || iat > now + SKEW_SECONDS || exp <= iat || exp > iat + MAX_LIFETIME_SECONDS) return TIME;
+      const notBefore = claims.nbf === undefined || (typeof claims.nbf === 'number' && claims.nbf <= now + SKEW_SECONDS);
+      if (!notBefore || exp <= now || iat > now + SKEW_SECONDS || exp <= iat || exp > iat + MAX_LIFETIME_SECONDS) return TIME;
       return { email, uniqueId: account.uniqueId, claims: { ...claims, iat, exp } };
     },
   };

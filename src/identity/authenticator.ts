@@ -86,12 +86,14 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
   };
 }
 
-/** A JWT is for its scopes where it names some, else for the API that is its audience. Source: https://google.aip.dev/auth/4111 */
-function scopesOf(claims: Assertion['claims'], isMeant: (host: string) => boolean): readonly string[] | 'all' | 'none' {
-  const scope = claims['scope'];
+/**
+ * A JWT is for the API that is its audience, or for its scopes where it names no audience (https://google.aip.dev/auth/4111). One that names
+ * both must be meant for this API: an assertion that is on its way to the token endpoint is no access token.
+ */
+function scopesOf({ aud, scope }: Assertion['claims'], isMeant: (host: string) => boolean): readonly string[] | 'all' | 'none' {
+  if (aud !== undefined && !(typeof aud === 'string' && URL.canParse(aud) && isMeant(new URL(aud).host))) return 'none';
   if (typeof scope === 'string' && scope.trim() !== '') return scope.trim().split(/\s+/);
-  const { aud } = claims;
-  return typeof aud === 'string' && URL.canParse(aud) && isMeant(new URL(aud).host) ? 'all' : 'none';
+  return aud === undefined ? 'none' : 'all';
 }
 
 /** An API's own host, or its host in a region. */

@@ -174,3 +174,34 @@ test('a name without a token is lent to programs of this machine alone, and hand
   await call(sets);
   await open({ anonymous: { principal, maySetPolicies: true } }).call(sets, without);
 });
+
+test('a token is kept to its scopes before anything of the request is read, and its chain is in the audit trail', async () => {
+  const principal = (scopes: readonly string[]) => ({ principal: { ...parsePrincipal('user:a@example.com'), scopes, delegation: ['user:first@example.com'] } });
+  const narrow = open({ authenticate: () => principal(['openid']) });
+  let reads = 0;
+  const read = () => {
+    reads += 1;
+    return request();
+  };
+  await expect(
+    narrow.call(
+      serviceOf(async () => undefined),
+      {},
+      read,
+    ),
+  ).rejects.toMatchObject({
+    status: 'PERMISSION_DENIED',
+    message: 'Request had insufficient authentication scopes.',
+    details: [{ type: 'google.rpc.ErrorInfo', value: { reason: 'ACCESS_TOKEN_SCOPE_INSUFFICIENT', domain: 'googleapis.com' } }],
+  });
+  expect(reads).toBe(0);
+  const wide = open({ authenticate: () => principal(['https://www.googleapis.com/auth/cloud-platform']) });
+  await wide.call(serviceOf((call) => call.authorize({ permission: 'p', resource: '//h/projects/x' }, undefined, 'serviceAccount:middle@x.iam.gserviceaccount.com')));
+  expect(wide.entries).toMatchObject([
+    {
+      principal: 'user:a@example.com',
+      delegation: ['user:first@example.com'],
+      checks: [{ granted: true }, { permission: 'p', member: 'serviceAccount:middle@x.iam.gserviceaccount.com' }],
+    },
+  ]);
+});
