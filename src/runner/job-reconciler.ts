@@ -49,7 +49,7 @@ export function createJobReconciler(context: RunnerContext, lookAgain: () => voi
       return;
     }
     const finding = await findImages(context, job);
-    if (!isClosed) await store.write((tx) => settle(context, tx, uid, row.generation, finding));
+    if (!isClosed) await store.write((tx) => settle(context, tx, row, job, finding));
   };
   const attempt = async (uid: string): Promise<void> => {
     try {
@@ -113,12 +113,14 @@ async function findImages(context: RunnerContext, job: Job): Promise<Finding> {
   return { kind: 'ready' };
 }
 
-async function settle(context: RunnerContext, tx: Tx, uid: string, generation: number, found: Finding): Promise<void> {
-  const row = await findJobByUid(tx.db, uid);
+/** @param job what `seen` holds; changed here */
+async function settle(context: RunnerContext, tx: Tx, seen: JobRow, job: Job, found: Finding): Promise<void> {
+  const row = await findJobByUid(tx.db, seen.uid);
+  if (row === undefined || row.reconciling === 0) return;
   // Changed or deleted meanwhile: that change made its own operation, and is looked at for itself.
-  if (row === undefined || row.reconciling === 0 || row.generation !== generation) return;
-  const job = jobFromRow(row);
-  if (job.deleteTime !== undefined) return;
+  if (row.generation !== seen.generation) return;
+  // Written meanwhile without a change of the definition (an execution was made): decoded anew.
+  if (Buffer.compare(row.body, seen.body) !== 0) return settle(context, tx, row, jobFromRow(row), found);
   const finding = found.kind === 'ready' ? await findAwaited(tx, job) : found;
   if (finding === 'open') {
     await updateJob(tx.db, parkedJobToRow(job, row.operation));
@@ -181,6 +183,7 @@ async function endOperations(tx: Tx, row: JobRow, job: Job, error: Extract<Opera
   await updateJob(tx.db, stored);
   // The response is the job as it is stored: packed once.
   const result = error ?? ({ case: 'response', value: create(AnySchema, { typeUrl: `type.googleapis.com/${JobSchema.typeName}`, value: stored.body }) } as const);
-  for (const operation of await listOpenOperations(tx.db, row.name)) await updateOperation(tx.db, completeOperation(operation, { metadata: jobMetadata(job), result }));
+  for (const operation of await listOpenOperations(tx.db, row.name))
+    await updateOperation(tx.db, completeOperation(operation, { metadata: jobMetadata(job, stored.body), result }));
   tx.touch('operations');
 }

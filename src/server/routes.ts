@@ -53,17 +53,19 @@ function wildcards(route: Route): number {
 
 function find(candidates: readonly Route[], verb: string, target: { readonly host: string | undefined; readonly path: string }): Match {
   const found: Match[] = [];
-  const otherVerbs = new Set<string>();
   for (const route of candidates) {
+    if (route.verb !== verb || found.some((f) => f.route.api.host === route.api.host)) continue;
     const variables = route.path.match(target.path);
     if (variables === undefined) continue;
-    if (route.verb !== verb) otherVerbs.add(route.verb);
-    else if (!found.some((f) => f.route.api.host === route.api.host)) found.push({ route, variables });
+    found.push({ route, variables });
+    // One API is meant: the first of its routes that matches is the one.
+    if (target.host !== undefined) break;
   }
   const [first, second] = found;
   if (first === undefined) {
     const where = target.host ?? 'this server';
-    const hint = otherVerbs.size > 0 ? ` The path exists for ${[...otherVerbs].sort().join(', ')}.` : '';
+    const others = new Set(candidates.filter((route) => route.path.match(target.path) !== undefined).map((route) => route.verb));
+    const hint = others.size > 0 ? ` The path exists for ${[...others].sort().join(', ')}.` : '';
     throw notFound(`Method not found: ${verb} ${target.path} is no method of ${where}.${hint}`);
   }
   if (second !== undefined)

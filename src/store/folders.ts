@@ -3,12 +3,14 @@ import { randomBytes, randomInt } from 'node:crypto';
 import type { Selectable } from 'kysely';
 import type { Db } from './database.ts';
 import type { FoldersTable } from './schema.ts';
+import { prepare } from './sqlite.ts';
 
 export type FolderRow = Selectable<FoldersTable>;
 
 export async function findFolder(db: Db, number: string): Promise<FolderRow | undefined> {
-  return db.selectFrom('folders').selectAll().where('number', '=', number).executeTakeFirst();
+  return (await selectByNumber(db, { number }))[0];
 }
+const selectByNumber = prepare<FolderRow, 'number'>(['number'], (db, { number }) => db.selectFrom('folders').selectAll().where('number', '=', number));
 
 /** In the order of their numbers (as text), from the one after `after`. */
 export async function listFolders(db: Db, page: { readonly after?: string; readonly limit: number }): Promise<FolderRow[]> {

@@ -3,7 +3,8 @@
  * two cannot drift. A job that is being deleted keeps its name (`delete_time` is null, `reconciling` 1) until the deletion is finished.
  */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { type Any, anyPack, TimestampSchema } from '@bufbuild/protobuf/wkt';
+import { BinaryReader } from '@bufbuild/protobuf/wire';
+import { type Any, AnySchema, TimestampSchema } from '@bufbuild/protobuf/wkt';
 import { type Selectable, type SelectQueryBuilder, sql } from 'kysely';
 import { type Job, JobSchema } from '../gen/google/cloud/run/v2/job_pb.js';
 import { fromTimestamp, type Micros, toTimestamp } from '../timestamp.ts';
@@ -74,9 +75,28 @@ export function jobFromRow(row: Pick<JobRow, 'body'>): Job {
   return fromBinary(JobSchema, row.body);
 }
 
-/** A job as the metadata of its operations shows it: without the uid, which only the response has (recorded). */
-export function jobMetadata(job: Job): Any {
-  return anyPack(JobSchema, { ...job, uid: '' });
+/**
+ * A job as the metadata of its operations shows it: without the uid, which only the response has (recorded).
+ * @param body the job as it is encoded (in its row), where it is at hand: the uid is cut out of it, which is quicker than another encoding
+ */
+export function jobMetadata(job: Job, body: Uint8Array = toBinary(JobSchema, job)): Any {
+  return create(AnySchema, { typeUrl: `type.googleapis.com/${JobSchema.typeName}`, value: withoutField(body, JobSchema.field.uid.number) });
+}
+
+/** @param field number of a field that stands at most once at the top of the message */
+function withoutField(body: Uint8Array, field: number): Uint8Array {
+  const reader = new BinaryReader(body);
+  while (reader.pos < body.length) {
+    const start = reader.pos;
+    const [number, type] = reader.tag();
+    reader.skip(type, number);
+    if (number !== field) continue;
+    const rest = new Uint8Array(body.length - reader.pos + start);
+    rest.set(body.subarray(0, start));
+    rest.set(body.subarray(reader.pos), start);
+    return rest;
+  }
+  return body;
 }
 
 /** The job of this name that is not deleted; one whose deletion is under way is found. */

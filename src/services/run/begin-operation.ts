@@ -16,10 +16,17 @@ export function newOperationName(target: string): string {
 
 /**
  * Stores an operation about a job or execution.
- * @param isDone true where nothing is left to do: the response is the resource itself
+ * @param options.isDone true where nothing is left to do: the response is the resource itself
+ * @param options.body the job as it was encoded for its row
  */
-export async function beginOperation(tx: Tx, name: string, about: Job | Execution, now: Micros, isDone = false): Promise<Operation> {
-  const operation = isDone ? doneOperation(name, about) : create(OperationSchema, { name, metadata: metadataOf(about) });
+export async function beginOperation(
+  tx: Tx,
+  name: string,
+  about: Job | Execution,
+  now: Micros,
+  { isDone = false, body }: { readonly isDone?: boolean; readonly body?: Uint8Array } = {},
+): Promise<Operation> {
+  const operation = isDone ? doneOperation(name, about) : create(OperationSchema, { name, metadata: metadataOf(about, body) });
   await insertOperation(tx.db, operationToRow(operation, about.name, now));
   tx.touch('operations');
   return operation;
@@ -30,8 +37,8 @@ export function doneOperation(name: string, about: Job | Execution): Operation {
   return create(OperationSchema, { name, done: true, metadata: metadataOf(about), result: { case: 'response', value: pack(about) } });
 }
 
-function metadataOf(about: Job | Execution): Any {
-  return about.$typeName === 'google.cloud.run.v2.Job' ? jobMetadata(about) : pack(about);
+function metadataOf(about: Job | Execution, body?: Uint8Array): Any {
+  return about.$typeName === 'google.cloud.run.v2.Job' ? jobMetadata(about, body) : pack(about);
 }
 
 function pack(about: Job | Execution): Any {

@@ -227,16 +227,18 @@ async function insertNewJob(tx: Tx, desired: Job, operation: string, deps: RunDe
   if (most !== undefined && (await countJobs(tx.db, project, location)) >= most)
     throw resourceExhausted(`Quota exceeded for jobs in project '${project}' and region '${location}': the limit is ${most}.`);
   const job = await startByToken(tx, desired, undefined, deps, call);
-  await insertJob(tx.db, jobToRow(job, operation));
+  const row = jobToRow(job, operation);
+  await insertJob(tx.db, row);
   tx.touch('work');
-  return beginOperation(tx, operation, job, call.now());
+  return beginOperation(tx, operation, job, call.now(), row);
 }
 
 async function replaceJob(tx: Tx, stored: Job, desired: Job, operation: string, deps: RunDeps, call: Call): Promise<Operation> {
   const change = changedJob(stored, desired, call);
-  if (change.isSettled) return beginOperation(tx, operation, change.job, call.now(), true);
+  if (change.isSettled) return beginOperation(tx, operation, change.job, call.now(), { isDone: true });
   const job = await startByToken(tx, change.job, stored, deps, call);
-  await updateJob(tx.db, jobToRow(job, operation));
+  const row = jobToRow(job, operation);
+  await updateJob(tx.db, row);
   tx.touch('work');
-  return beginOperation(tx, operation, job, call.now());
+  return beginOperation(tx, operation, job, call.now(), row);
 }

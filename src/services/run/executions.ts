@@ -141,7 +141,7 @@ async function storeDeletion(tx: Tx, name: string, deleted: (row: ExecutionRow) 
   const isDone = row.phase === 'done';
   await updateExecution(tx.db, executionToRow(execution, { ...row, delete_requested: 1, delete_time: isDone ? now : null }));
   if (!isDone) tx.touch('work');
-  return beginOperation(tx, operation, execution, now, isDone);
+  return beginOperation(tx, operation, execution, now, { isDone });
 }
 
 /** A change that the loop has yet to act upon. */
