@@ -66,12 +66,13 @@ export function createRestDoor(apis: readonly Api[], methods: ApiMethods, dispat
       let dialect: AnyService['dialect'];
       let isKnown = false;
       try {
-        parameters = systemParameters(target.query);
-        const mask = parameters.fields === undefined ? undefined : parseFields(parameters.fields);
         const match = routes.find(request.method ?? '', target);
         const { service, method, registry: types, texts: text } = loaded.get(match.route) ?? (await load(match.route));
         legacy = service.legacyErrors;
         dialect = service.dialect;
+        // Refused in the words of the API that is meant, so not before it is known.
+        parameters = systemParameters(target.query);
+        const mask = parameters.fields === undefined ? undefined : parseFields(parameters.fields);
         isKnown = true;
         const read = async (): Promise<Message> => {
           checkRegion(target.region, match);
