@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util';
 import { createJob } from './create-job.ts';
 import { getJobGrpc } from './get-job-grpc.ts';
 import { getJobRest } from './get-job-rest.ts';
+import { policyCheck } from './policy-check.ts';
 import { ready } from './ready.ts';
 import { hundredTasks, taskStart } from './task-start.ts';
 
@@ -29,6 +30,7 @@ export interface Figure {
 export type Benchmark = () => Promise<readonly Figure[] | string>;
 
 const BENCHMARKS: Record<string, Benchmark> = {
+  'policy-check': policyCheck,
   'get-job-rest': getJobRest,
   'create-job': createJob,
   'get-job-grpc': getJobGrpc,

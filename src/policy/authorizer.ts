@@ -11,46 +11,16 @@ import type { RoleCatalogue } from './catalogue.ts';
 import { CelFailure } from './cel/value.ts';
 import { bindingHolds, Compiler, denialApplies } from './compiled-policy.ts';
 import type { ConditionContext } from './condition.ts';
-import { denialForms } from './deny-rule.ts';
-import { normalMember } from './member.ts';
-import { MemberNumbers } from './member-index.ts';
+import type { Decision, Question } from './decision.ts';
+import { MemberNumbers, mayShare } from './member-index.ts';
 import { type Chain, PolicyGraph } from './policy-graph.ts';
 import { createRoleSet, type RoleSet, roleHolds } from './role-set.ts';
 import type { PolicySource } from './source.ts';
 
-export interface Question {
-  /** Policy member: `user:alice@example.com`, `serviceAccount:x@p.iam.gserviceaccount.com`, `principal://...`, `group:...`, `allUsers`. */
-  readonly member: string;
-  /** Further members that name a federated caller: `principalSet://.../attribute.repository/x`, `group:...`. */
-  readonly sets?: readonly string[] | undefined;
-  readonly permission: string;
-  /** Full resource name; the project as id or number. */
-  readonly resource: string;
-  /** `request.time` of conditions; the authorizer's clock where absent. */
-  readonly time?: Micros | undefined;
-  /** `request.host` and `request.path` of conditions, where something is invoked. */
-  readonly request?: { readonly host: string; readonly path: string } | undefined;
-  /** Where a policy is to be set: the roles that this would grant or revoke. */
-  readonly modifiedGrantsByRole?: readonly string[] | undefined;
-}
-
-export interface Decision {
-  readonly allowed: boolean;
-  /**
-   * Where not allowed: the bindings of this member that might have granted it and could not be evaluated, for the catalogue lacks the role,
-   * or knows it only in part and not for this permission's service. Such a binding never allows; whoever answers a denial names it. Empty where allowed.
-   */
-  readonly unevaluatedRoles: readonly { readonly role: string; readonly resource: string }[];
-  /** Where allowed: the nearest binding that grants it, and the member in it that matched. */
-  readonly grantedBy?: { readonly role: string; readonly resource: string; readonly member: string };
-  /** Where a deny rule denied it. */
-  readonly deniedBy?: { readonly policy: string; readonly rule: number; readonly resource: string };
-  /** Where not allowed: bindings that would have granted it if their condition had not failed, with why. */
-  readonly failedConditions?: readonly { readonly role: string; readonly resource: string; readonly reason: string }[];
-}
-
 /** What has changed. Undefined: anything. */
 export type PolicyChange = { readonly policyOf: string } | 'groups' | undefined;
+
+export type { Decision, Question } from './decision.ts';
 
 export interface Authorizer {
   /** A value where everything needed is cached, otherwise a promise. Rejects only with what the source throws, and then nothing is cached. */
@@ -131,7 +101,7 @@ function callerKey({ member, sets }: Question): string {
 function evaluate(state: State, chain: Chain, caller: Caller, question: Question, now: () => Micros): Decision {
   if (chain.broken) return DENIED;
   const numbers = numbersOf(caller, state.numbers);
-  return findDenial(chain, numbers, question, now) ?? findGrant(state, chain, caller, numbers, question, now);
+  return findDenial(chain, numbers, question, now) ?? findGrant(state, chain, caller, question, now);
 }
 
 /** What conditions are evaluated on; made when one is met. */
@@ -140,64 +110,65 @@ export function conditionContext(chain: Chain, question: Question, now: () => Mi
 }
 
 function findDenial(chain: Chain, numbers: readonly number[], question: Question, now: () => Micros): Decision | undefined {
-  let forms: readonly string[] | undefined;
   for (const { deny, resource } of chain.nodes) {
     if (deny === undefined) continue;
-    const { index, rules } = deny;
-    for (const number of numbers) {
-      let at = index.find(number);
-      if (at < 0) continue;
-      for (let position = index.items[at] ?? -1; position >= 0; position = index.items[++at] ?? -1) {
-        const rule = rules[position];
-        if (rule === undefined || numbers.some((one) => rule.exceptions.has(one))) continue;
-        forms ??= denialForms(question.permission);
-        if (!rule.denied.has(forms) || rule.exceptionPermissions.has(forms)) continue;
-        if (rule.condition !== undefined && denialApplies(rule, conditionContext(chain, question, now)) === false) continue;
-        return { allowed: false, unevaluatedRoles: NOTHING, deniedBy: { policy: rule.policy, rule: rule.rule, resource } };
-      }
+    for (const rule of deny.concerning(question.permission)) {
+      if (!hasAny(rule.principals, numbers) || hasAny(rule.exceptions, numbers)) continue;
+      if (rule.condition !== undefined && denialApplies(rule, conditionContext(chain, question, now)) === false) continue;
+      return { allowed: false, unevaluatedRoles: NOTHING, deniedBy: { policy: rule.policy, rule: rule.rule, resource } };
     }
   }
   return undefined;
 }
 
-function findGrant(state: State, chain: Chain, caller: Caller, numbers: readonly number[], question: Question, now: () => Micros): Decision {
+function hasAny(set: ReadonlySet<number>, numbers: readonly number[]): boolean {
+  for (const number of numbers) if (set.has(number)) return true;
+  return false;
+}
+
+/** What was found on the way to a denial, for whoever answers it. */
+interface Findings {
+  unevaluated: { role: string; resource: string }[] | undefined;
+  failed: { role: string; resource: string; reason: string }[] | undefined;
+}
+
+function findGrant(state: State, chain: Chain, { numbers, filter }: Caller, question: Question, now: () => Micros): Decision {
   const { permission } = question;
   const bit = state.roles.permissionNumber(permission);
   let context: ConditionContext | undefined;
-  let unevaluated: { role: string; resource: string }[] | undefined;
-  let failed: { role: string; resource: string; reason: string }[] | undefined;
+  let findings: Findings | undefined;
   for (const { allow, resource } of chain.nodes) {
     if (allow === undefined) continue;
-    const { index, bindings } = allow;
+    const { index, entries } = allow;
+    if (!mayShare(filter, index.filter)) continue;
     for (const number of numbers) {
       let at = index.find(number);
       if (at < 0) continue;
       for (let position = index.items[at] ?? -1; position >= 0; position = index.items[++at] ?? -1) {
-        const binding = bindings[position];
-        if (binding === undefined) continue;
-        const { role } = binding;
-        const holds = roleHolds(role, permission, bit);
+        const entry = entries[position];
+        if (entry === undefined) continue;
+        const { binding } = entry;
+        const holds = roleHolds(binding.role, permission, bit);
         if (holds === false) continue;
         const condition = binding.condition === undefined ? true : bindingHolds(binding, (context ??= conditionContext(chain, question, now)));
         if (condition === false) continue;
         if (condition === true && holds === true)
-          return { allowed: true, unevaluatedRoles: NOTHING, grantedBy: { role: role.name, resource, member: matchedMember(state, caller, number, binding.members) } };
-        if (condition instanceof CelFailure) {
-          failed ??= [];
-          failed.push({ role: role.name, resource, reason: condition.message });
-        } else {
-          unevaluated ??= [];
-          if (!unevaluated.some((seen) => seen.role === role.name && seen.resource === resource)) unevaluated.push({ role: role.name, resource });
-        }
+          return (entry.granted ??= Object.freeze({
+            allowed: true,
+            unevaluatedRoles: NOTHING,
+            grantedBy: Object.freeze({ role: binding.role.name, resource, member: entry.member }),
+          }));
+        note((findings ??= { unevaluated: undefined, failed: undefined }), binding.role.name, resource, condition);
       }
     }
   }
-  if (unevaluated === undefined && failed === undefined) return DENIED;
-  return { allowed: false, unevaluatedRoles: unevaluated ?? NOTHING, ...(failed === undefined ? {} : { failedConditions: failed }) };
+  if (findings === undefined) return DENIED;
+  const { unevaluated = NOTHING, failed } = findings;
+  return { allowed: false, unevaluatedRoles: unevaluated, ...(failed === undefined ? {} : { failedConditions: failed }) };
 }
 
-/** The member as the policy writes it. */
-function matchedMember(state: State, caller: Caller, number: number, members: readonly string[]): string {
-  const form = caller.forms.find((one) => state.numbers.find(one) === number) ?? '';
-  return members.includes(form) ? form : (members.find((member) => normalMember(member) === form) ?? form);
+/** Each role of a resource is named once. */
+function note(findings: Findings, role: string, resource: string, condition: true | CelFailure): void {
+  if (condition instanceof CelFailure) (findings.failed ??= []).push({ role, resource, reason: condition.message });
+  else if (findings.unevaluated?.some((seen) => seen.role === role && seen.resource === resource) !== true) (findings.unevaluated ??= []).push({ role, resource });
 }

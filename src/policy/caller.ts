@@ -1,7 +1,7 @@
 /** Whom the members of policies name when one particular caller asks: it itself, its domain, the groups that it is in by any path, everybody. */
 import { ANY_CUSTOMER } from './deny-rule.ts';
 import { membersThatName, normalMember } from './member.ts';
-import type { MemberNumbers } from './member-index.ts';
+import { addToFilter, createMemberFilter, type MemberFilter, type MemberNumbers } from './member-index.ts';
 import type { PolicySource } from './source.ts';
 
 /** A caller's names, the most particular first. */
@@ -11,8 +11,10 @@ export interface Caller {
   readonly forms: readonly string[];
   /** For a group, the members that lead to it from the caller: `group:inner`, `group:outer`. */
   readonly paths: ReadonlyMap<string, readonly string[]>;
+  readonly names: ReadonlySet<string>;
   /** Numbers of those forms that stand in a policy that was read. */
-  numbers: readonly number[];
+  numbers: number[];
+  readonly filter: MemberFilter;
   /** How many numbers had been given when `numbers` was made. */
   numbered: number;
 }
@@ -24,7 +26,7 @@ const MAX_GROUPS = 10_000;
 export async function readCaller(source: PolicySource, member: string, sets: readonly string[]): Promise<Caller> {
   const own = membersThatName(member);
   const [normal] = own;
-  if (normal === undefined) return { member, forms: [], paths: new Map(), numbers: [], numbered: 0 };
+  if (normal === undefined) return { member, forms: [], names: new Set(), paths: new Map(), numbers: [], filter: createMemberFilter(), numbered: 0 };
   const given = sets.map(normalMember);
   const paths = new Map<string, readonly string[]>();
   const queue = [normal, ...given];
@@ -42,7 +44,7 @@ export async function readCaller(source: PolicySource, member: string, sets: rea
   const isOfCustomer = normal.startsWith('user:') || normal.startsWith('group:');
   const [first, ...everybody] = own;
   const forms = [...new Set([...(first === undefined ? [] : [first]), ...given, ...paths.keys(), ...everybody, ...(isOfCustomer ? [ANY_CUSTOMER] : [])])];
-  return { member: normal, forms, paths, numbers: [], numbered: -1 };
+  return { member: normal, forms, names: new Set(forms), paths, numbers: [], filter: createMemberFilter(), numbered: 0 };
 }
 
 function canBeInGroups(member: string): boolean {
@@ -50,14 +52,18 @@ function canBeInGroups(member: string): boolean {
 }
 
 /** The caller's numbers, brought up to date where a policy that was read since has brought new members. */
-export function numbersOf(caller: Caller, numbers: MemberNumbers): readonly number[] {
-  if (caller.numbered === numbers.size) return caller.numbers;
-  const found: number[] = [];
-  for (const form of caller.forms) {
-    const number = numbers.find(form);
-    if (number !== undefined) found.push(number);
-  }
-  caller.numbers = found;
-  caller.numbered = numbers.size;
-  return found;
+export function numbersOf(caller: Caller, all: MemberNumbers): readonly number[] {
+  const { numbers, names } = caller;
+  if (caller.numbered === all.size) return numbers;
+  if (all.size - caller.numbered > names.size) {
+    // More new members than names: it is quicker to look the names up.
+    numbers.length = 0;
+    for (const form of caller.forms) {
+      const number = all.find(form);
+      if (number !== undefined) numbers.push(number);
+    }
+  } else for (let number = caller.numbered; number < all.size; number++) if (names.has(all.names[number] ?? '')) numbers.push(number);
+  for (const number of numbers) addToFilter(caller.filter, number);
+  caller.numbered = all.size;
+  return numbers;
 }

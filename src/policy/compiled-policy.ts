@@ -5,7 +5,8 @@ import type { Expr } from '../gen/google/type/expr_pb.js';
 import { CelIssue } from './cel/program.ts';
 import { CelFailure } from './cel/value.ts';
 import { type Condition, type ConditionContext, compileCondition, compileDenialCondition, conditionHolds, type TagCondition } from './condition.ts';
-import { memberOfPrincipal, PermissionPatterns } from './deny-rule.ts';
+import type { Decision } from './decision.ts';
+import { denialForms, memberOfPrincipal, PermissionPatterns } from './deny-rule.ts';
 import { normalMember } from './member.ts';
 import { MemberIndex, type MemberNumbers } from './member-index.ts';
 import type { CompiledRole } from './role-set.ts';
@@ -19,8 +20,19 @@ export interface CompiledBinding {
   readonly expr: Expr | undefined;
 }
 
+/** One member of one binding. */
+export interface AllowEntry {
+  readonly binding: CompiledBinding;
+  /** As it is written. */
+  readonly member: string;
+  /** What is answered where it grants, made when it first does. */
+  granted: Decision | undefined;
+}
+
 export interface CompiledAllow {
   readonly bindings: readonly CompiledBinding[];
+  readonly entries: readonly AllowEntry[];
+  /** Positions of entries. */
   readonly index: MemberIndex;
 }
 
@@ -31,7 +43,8 @@ export interface CompiledDenyRule {
   readonly description: string;
   readonly deniedPrincipals: readonly string[];
   readonly exceptionPrincipals: readonly string[];
-  /** Numbers of the members that are excepted. */
+  /** Numbers of the members that are denied, and of those that are excepted. */
+  readonly principals: ReadonlySet<number>;
   readonly exceptions: ReadonlySet<number>;
   readonly denied: PermissionPatterns;
   readonly exceptionPermissions: PermissionPatterns;
@@ -39,10 +52,30 @@ export interface CompiledDenyRule {
   readonly expr: Expr | undefined;
 }
 
-export interface CompiledDeny {
+/** The deny rules of one resource. */
+export class CompiledDeny {
   readonly rules: readonly CompiledDenyRule[];
-  readonly index: MemberIndex;
+  /** By permission, for there are few rules and each concerns few permissions. */
+  #concerning = new Map<string, readonly CompiledDenyRule[]>();
+
+  constructor(rules: readonly CompiledDenyRule[]) {
+    this.rules = rules;
+  }
+
+  /** The rules that deny a permission to somebody. */
+  concerning(permission: string): readonly CompiledDenyRule[] {
+    const known = this.#concerning.get(permission);
+    if (known !== undefined) return known;
+    if (this.#concerning.size >= MAX_PERMISSIONS) this.#concerning = new Map();
+    const forms = denialForms(permission);
+    const rules = this.rules.filter((rule) => rule.denied.has(forms) && !rule.exceptionPermissions.has(forms));
+    this.#concerning.set(permission, rules.length === 0 ? NO_RULES : rules);
+    return rules;
+  }
 }
+const NO_RULES: readonly never[] = [];
+/** About as many as there are; whoever asks for others has them looked at anew. */
+const MAX_PERMISSIONS = 10_000;
 
 /** Conditions are parsed once, however often the policies that hold them change. */
 const MAX_EXPRESSIONS = 10_000;
@@ -68,47 +101,38 @@ export class Compiler {
   allow(policy: Policy, roles: ReadonlyMap<string, CompiledRole>): CompiledAllow | undefined {
     if (policy.bindings.length === 0) return undefined;
     const bindings: CompiledBinding[] = [];
+    const entries: AllowEntry[] = [];
     const members: number[] = [];
     const positions: number[] = [];
     for (const binding of policy.bindings) {
       const role = roles.get(binding.role);
       if (role === undefined) throw new Error(`${binding.role} was not loaded`);
+      const { condition: expr } = binding;
+      const compiled = { role, members: binding.members, condition: expr === undefined ? undefined : this.#condition(expr.expression), expr };
+      bindings.push(compiled);
       for (const member of binding.members) {
         members.push(this.#numbers.number(normalMember(member)));
-        positions.push(bindings.length);
+        positions.push(entries.length);
+        entries.push({ binding: compiled, member, granted: undefined });
       }
-      const { condition: expr } = binding;
-      bindings.push({ role, members: binding.members, condition: expr === undefined ? undefined : this.#condition(expr.expression), expr });
     }
-    return { bindings, index: new MemberIndex(members, positions) };
+    return { bindings, entries, index: new MemberIndex(members, positions) };
   }
 
   deny(policies: readonly DenyPolicy[]): CompiledDeny | undefined {
     const rules: CompiledDenyRule[] = [];
-    const members: number[] = [];
-    const positions: number[] = [];
     for (const policy of policies) {
       policy.rules.forEach(({ kind, description }, rule) => {
         if (kind.case !== 'denyRule') return;
         const { deniedPrincipals, exceptionPrincipals, deniedPermissions, exceptionPermissions, denialCondition } = kind.value;
-        for (const principal of deniedPrincipals) {
-          const member = memberOfPrincipal(principal, false);
-          if (member === undefined) continue;
-          members.push(this.#numbers.number(member));
-          positions.push(rules.length);
-        }
-        const exceptions = new Set<number>();
-        for (const principal of exceptionPrincipals) {
-          const member = memberOfPrincipal(principal, true);
-          if (member !== undefined) exceptions.add(this.#numbers.number(member));
-        }
         rules.push({
           policy: policy.name,
           rule,
           description,
           deniedPrincipals,
           exceptionPrincipals,
-          exceptions,
+          principals: this.#principals(deniedPrincipals, false),
+          exceptions: this.#principals(exceptionPrincipals, true),
           denied: new PermissionPatterns(deniedPermissions),
           exceptionPermissions: new PermissionPatterns(exceptionPermissions),
           condition: denialCondition === undefined || denialCondition.expression.trim() === '' ? undefined : compileDenialCondition(denialCondition.expression),
@@ -116,7 +140,12 @@ export class Compiler {
         });
       });
     }
-    return rules.length === 0 ? undefined : { rules, index: new MemberIndex(members, positions) };
+    return rules.length === 0 ? undefined : new CompiledDeny(rules);
+  }
+
+  #principals(principals: readonly string[], areExceptions: boolean): ReadonlySet<number> {
+    const members = principals.map((principal) => memberOfPrincipal(principal, areExceptions)).filter((member) => member !== undefined);
+    return new Set(members.map((member) => this.#numbers.number(member)));
   }
 }
 

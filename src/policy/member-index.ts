@@ -3,6 +3,8 @@
 /** Gives each member that stands in a policy a number. It only grows, until the caches that hold its numbers are thrown away with it. */
 export class MemberNumbers {
   readonly #numbers = new Map<string, number>();
+  /** By number. */
+  readonly names: string[] = [];
 
   /** @param member in normal form */
   number(member: string): number {
@@ -10,6 +12,7 @@ export class MemberNumbers {
     if (known !== undefined) return known;
     const next = this.#numbers.size;
     this.#numbers.set(member, next);
+    this.names.push(member);
     return next;
   }
 
@@ -25,32 +28,53 @@ export class MemberNumbers {
 
 const NONE = -1;
 
+/** Which members may be among some, in 256 bits: most policies name nobody of a caller's names, and that is seen without looking any of them up. */
+export type MemberFilter = Int32Array;
+const FILTER_WORDS = 8;
+
+export function createMemberFilter(): MemberFilter {
+  return new Int32Array(FILTER_WORDS);
+}
+
+export function addToFilter(filter: MemberFilter, member: number): void {
+  const bit = scatter(member) & (FILTER_WORDS * 32 - 1);
+  filter[bit >>> 5] = (filter[bit >>> 5] ?? 0) | (1 << (bit & 31));
+}
+
+/** False: certainly not. */
+export function mayShare(a: MemberFilter, b: MemberFilter): boolean {
+  for (let word = 0; word < FILTER_WORDS; word++) if (((a[word] ?? 0) & (b[word] ?? 0)) !== 0) return true;
+  return false;
+}
+
 /**
- * For each member number the list of what names it (positions of bindings or rules), in one open-addressed table of integers:
+ * For each member number the list of what names it (positions of entries), in one open-addressed table of integers:
  * a decision looks a dozen members up in a dozen policies, and a Map would take most of its time.
  */
 export class MemberIndex {
-  readonly #mask: number;
+  private readonly mask: number;
   /** Pairs: member number, where its list begins in `items`. */
-  readonly #slots: Int32Array;
+  private readonly slots: Int32Array;
   /** Lists one behind the other, each ended by -1. */
   readonly items: Int32Array;
+  readonly filter: MemberFilter = createMemberFilter();
 
   /** @param entries `members[i]` is named by `positions[i]`; a member of one position twice is harmless */
   constructor(members: readonly number[], positions: readonly number[]) {
     let size = 4;
     while (size < members.length * 2) size *= 2;
-    this.#mask = size - 1;
-    this.#slots = new Int32Array(size * 2).fill(NONE);
+    this.mask = size - 1;
+    this.slots = new Int32Array(size * 2).fill(NONE);
     const slotOf = new Int32Array(members.length);
     const counts = new Int32Array(size);
     let distinct = 0;
     for (let i = 0; i < members.length; i++) {
       const member = members[i] ?? NONE;
-      let slot = scatter(member) & this.#mask;
-      while (this.#slots[slot * 2] !== NONE && this.#slots[slot * 2] !== member) slot = (slot + 1) & this.#mask;
-      if (this.#slots[slot * 2] === NONE) distinct++;
-      this.#slots[slot * 2] = member;
+      addToFilter(this.filter, member);
+      let slot = scatter(member) & this.mask;
+      while (this.slots[slot * 2] !== NONE && this.slots[slot * 2] !== member) slot = (slot + 1) & this.mask;
+      if (this.slots[slot * 2] === NONE) distinct++;
+      this.slots[slot * 2] = member;
       slotOf[i] = slot;
       counts[slot] = (counts[slot] ?? 0) + 1;
     }
@@ -58,8 +82,8 @@ export class MemberIndex {
     const next = new Int32Array(size);
     let begin = 0;
     for (let slot = 0; slot < size; slot++) {
-      if (this.#slots[slot * 2] === NONE) continue;
-      this.#slots[slot * 2 + 1] = begin;
+      if (this.slots[slot * 2] === NONE) continue;
+      this.slots[slot * 2 + 1] = begin;
       next[slot] = begin;
       begin += (counts[slot] ?? 0) + 1;
     }
@@ -73,12 +97,13 @@ export class MemberIndex {
 
   /** Where the list of a member begins in `items`, or -1. */
   find(member: number): number {
-    let slot = scatter(member) & this.#mask;
+    const { slots, mask } = this;
+    let slot = scatter(member) & mask;
     for (;;) {
-      const found = this.#slots[slot * 2];
-      if (found === member) return this.#slots[slot * 2 + 1] ?? NONE;
+      const found = slots[slot * 2];
       if (found === NONE) return NONE;
-      slot = (slot + 1) & this.#mask;
+      if (found === member) return slots[slot * 2 + 1] ?? NONE;
+      slot = (slot + 1) & mask;
     }
   }
 }
