@@ -186,10 +186,13 @@ const grants = fc.array(grant, { maxLength: 12 });
 const denials = fc.array(denial, { maxLength: 4 });
 
 describe('against a naive evaluator', () => {
-  test('the same answers', async () => {
+  test('the same answers, also in long policies', async () => {
     await fc.assert(
-      fc.asyncProperty(grants, denials, fc.array(question, { minLength: 1, maxLength: 10 }), async (given, denied, questions) => {
-        const authorizer = createAuthorizer({ source: sourceOf(policiesOf(given), denied), catalogue });
+      fc.asyncProperty(grants, denials, fc.array(question, { minLength: 1, maxLength: 10 }), fc.boolean(), async (given, denied, questions, isLong) => {
+        const policies = policiesOf(given);
+        const others = Array.from({ length: 100 }, (_, i) => `user:other${i}@z.org`);
+        if (isLong) for (const policy of policies.values()) policy.bindings.unshift(...create(PolicySchema, { bindings: [{ role: 'roles/t.b', members: others }] }).bindings);
+        const authorizer = createAuthorizer({ source: sourceOf(policies, denied), catalogue });
         for (const asked of questions) expect((await authorizer.decide(asked)).allowed).toBe(naive(given, denied, asked));
       }),
       { numRuns: 500 },

@@ -6,7 +6,7 @@
  * It must not know stores, calls or wordings.
  */
 import type { Micros } from '../timestamp.ts';
-import { type Caller, numbersOf, readCaller } from './caller.ts';
+import { type Caller, numbersOf, readCaller, rolesHeld } from './caller.ts';
 import type { RoleCatalogue } from './catalogue.ts';
 import { CelFailure } from './cel/value.ts';
 import { bindingHolds, Compiler, denialApplies } from './compiled-policy.ts';
@@ -36,7 +36,7 @@ const NOTHING: readonly never[] = Object.freeze([]);
 const DENIED: Decision = Object.freeze({ allowed: false, unevaluatedRoles: NOTHING });
 
 /** Callers that are kept. */
-const MAX_CALLERS = 50_000;
+const MAX_CALLERS = 20_000;
 /** Numbers of members that no policy has any more are kept too; past this everything is read again. */
 const MAX_MEMBERS = 1_000_000;
 
@@ -121,6 +121,14 @@ function findDenial(chain: Chain, numbers: readonly number[], question: Question
   return undefined;
 }
 
+/** In policies with more entries a caller's names are not looked up one by one each time. */
+const LONG_POLICY = 64;
+
+function intersects(a: Uint32Array, b: Uint32Array): boolean {
+  for (let word = 0; word < a.length; word++) if (((a[word] ?? 0) & (b[word] ?? 0)) !== 0) return true;
+  return false;
+}
+
 function hasAny(set: ReadonlySet<number>, numbers: readonly number[]): boolean {
   for (const number of numbers) if (set.has(number)) return true;
   return false;
@@ -132,24 +140,28 @@ interface Findings {
   failed: { role: string; resource: string; reason: string }[] | undefined;
 }
 
-function findGrant(state: State, chain: Chain, { numbers, filter }: Caller, question: Question, now: () => Micros): Decision {
+function findGrant(state: State, chain: Chain, caller: Caller, question: Question, now: () => Micros): Decision {
   const { permission } = question;
-  const bit = state.roles.permissionNumber(permission);
+  const { numbers, filter } = caller;
+  const candidates = state.roles.candidates(permission);
   let context: ConditionContext | undefined;
   let findings: Findings | undefined;
-  for (const { allow, resource } of chain.nodes) {
+  for (const node of chain.nodes) {
+    const { allow, resource } = node;
     if (allow === undefined) continue;
     const { index, entries } = allow;
-    if (!mayShare(filter, index.filter)) continue;
+    if (entries.length > LONG_POLICY ? !intersects(rolesHeld(caller, node, index), candidates) : !mayShare(filter, index.filter)) continue;
     for (const number of numbers) {
       let at = index.find(number);
       if (at < 0) continue;
-      for (let position = index.items[at] ?? -1; position >= 0; position = index.items[++at] ?? -1) {
+      const { items, labels } = index;
+      for (let position = items[at] ?? -1; position >= 0; position = items[++at] ?? -1) {
+        const role = labels[at] ?? 0;
+        if (((candidates[role >>> 5] ?? 0) & (1 << (role & 31))) === 0) continue;
         const entry = entries[position];
         if (entry === undefined) continue;
         const { binding } = entry;
-        const holds = roleHolds(binding.role, permission, bit);
-        if (holds === false) continue;
+        const holds = roleHolds(binding.role, permission, state.roles.permissionNumber(permission));
         const condition = binding.condition === undefined ? true : bindingHolds(binding, (context ??= conditionContext(chain, question, now)));
         if (condition === false) continue;
         if (condition === true && holds === true)

@@ -1,7 +1,7 @@
 /** Whom the members of policies name when one particular caller asks: it itself, its domain, the groups that it is in by any path, everybody. */
 import { ANY_CUSTOMER } from './deny-rule.ts';
 import { membersThatName, normalMember } from './member.ts';
-import { addToFilter, createMemberFilter, type MemberFilter, type MemberNumbers } from './member-index.ts';
+import { addToFilter, createMemberFilter, type MemberFilter, type MemberIndex, type MemberNumbers } from './member-index.ts';
 import type { PolicySource } from './source.ts';
 
 /** A caller's names, the most particular first. */
@@ -15,6 +15,8 @@ export interface Caller {
   /** Numbers of those forms that stand in a policy that was read. */
   numbers: number[];
   readonly filter: MemberFilter;
+  /** Of long policies that were asked about: the roles that they bind to any of the caller's names, as bits by role number. */
+  readonly held: Map<object, { readonly index: MemberIndex; readonly names: number; readonly roles: Uint32Array }>;
   /** How many numbers had been given when `numbers` was made. */
   numbered: number;
 }
@@ -26,7 +28,7 @@ const MAX_GROUPS = 10_000;
 export async function readCaller(source: PolicySource, member: string, sets: readonly string[]): Promise<Caller> {
   const own = membersThatName(member);
   const [normal] = own;
-  if (normal === undefined) return { member, forms: [], names: new Set(), paths: new Map(), numbers: [], filter: createMemberFilter(), numbered: 0 };
+  if (normal === undefined) return { member, forms: [], names: new Set(), paths: new Map(), numbers: [], filter: createMemberFilter(), held: new Map(), numbered: 0 };
   const given = sets.map(normalMember);
   const paths = new Map<string, readonly string[]>();
   const queue = [normal, ...given];
@@ -44,7 +46,7 @@ export async function readCaller(source: PolicySource, member: string, sets: rea
   const isOfCustomer = normal.startsWith('user:') || normal.startsWith('group:');
   const [first, ...everybody] = own;
   const forms = [...new Set([...(first === undefined ? [] : [first]), ...given, ...paths.keys(), ...everybody, ...(isOfCustomer ? [ANY_CUSTOMER] : [])])];
-  return { member: normal, forms, names: new Set(forms), paths, numbers: [], filter: createMemberFilter(), numbered: 0 };
+  return { member: normal, forms, names: new Set(forms), paths, numbers: [], filter: createMemberFilter(), held: new Map(), numbered: 0 };
 }
 
 function canBeInGroups(member: string): boolean {
@@ -66,4 +68,30 @@ export function numbersOf(caller: Caller, all: MemberNumbers): readonly number[]
   for (const number of numbers) addToFilter(caller.filter, number);
   caller.numbered = all.size;
   return numbers;
+}
+
+/** A caller keeps the roles of no more policies. */
+const MAX_HELD = 64;
+
+/**
+ * The roles that a policy binds to the caller, whatever their conditions, as bits.
+ * @param node what carries the policy, which stays the same when the policy changes
+ * @param index of its allow policy, labelled with role numbers
+ */
+export function rolesHeld(caller: Caller, node: object, index: MemberIndex): Uint32Array {
+  const known = caller.held.get(node);
+  // A caller's names are only ever added to, so their number tells whether it has them all.
+  if (known !== undefined && known.index === index && known.names === caller.numbers.length) return known.roles;
+  const roles = new Uint32Array(index.labelWords);
+  for (const number of caller.numbers) {
+    let at = index.find(number);
+    if (at < 0) continue;
+    for (; (index.items[at] ?? -1) >= 0; at++) {
+      const role = index.labels[at] ?? 0;
+      roles[role >>> 5] = (roles[role >>> 5] ?? 0) | (1 << (role & 31));
+    }
+  }
+  if (caller.held.size >= MAX_HELD) caller.held.clear();
+  caller.held.set(node, { index, names: caller.numbers.length, roles });
+  return roles;
 }

@@ -32,7 +32,7 @@ export interface AllowEntry {
 export interface CompiledAllow {
   readonly bindings: readonly CompiledBinding[];
   readonly entries: readonly AllowEntry[];
-  /** Positions of entries. */
+  /** Of entries, each labelled with the number of its role. */
   readonly index: MemberIndex;
 }
 
@@ -103,7 +103,7 @@ export class Compiler {
     const bindings: CompiledBinding[] = [];
     const entries: AllowEntry[] = [];
     const members: number[] = [];
-    const positions: number[] = [];
+    const labels: number[] = [];
     for (const binding of policy.bindings) {
       const role = roles.get(binding.role);
       if (role === undefined) throw new Error(`${binding.role} was not loaded`);
@@ -112,11 +112,11 @@ export class Compiler {
       bindings.push(compiled);
       for (const member of binding.members) {
         members.push(this.#numbers.number(normalMember(member)));
-        positions.push(entries.length);
+        labels.push(role.number);
         entries.push({ binding: compiled, member, granted: undefined });
       }
     }
-    return { bindings, entries, index: new MemberIndex(members, positions) };
+    return { bindings, entries, index: new MemberIndex(members, labels) };
   }
 
   deny(policies: readonly DenyPolicy[]): CompiledDeny | undefined {

@@ -57,10 +57,14 @@ export class MemberIndex {
   private readonly slots: Int32Array;
   /** Lists one behind the other, each ended by -1. */
   readonly items: Int32Array;
+  /** Beside each item, what the maker of the index wants to know of it before anything else. */
+  readonly labels: Int32Array;
+  /** How many words of 32 bits have room for a bit of each label. */
+  readonly labelWords: number;
   readonly filter: MemberFilter = createMemberFilter();
 
-  /** @param entries `members[i]` is named by `positions[i]`; a member of one position twice is harmless */
-  constructor(members: readonly number[], positions: readonly number[]) {
+  /** @param members of which `members[i]` is named by the entry at i, whose label is `labels[i]`; a member may be named often */
+  constructor(members: readonly number[], labels: readonly number[]) {
     let size = 4;
     while (size < members.length * 2) size *= 2;
     this.mask = size - 1;
@@ -79,6 +83,8 @@ export class MemberIndex {
       counts[slot] = (counts[slot] ?? 0) + 1;
     }
     this.items = new Int32Array(members.length + distinct).fill(NONE);
+    this.labels = new Int32Array(this.items.length);
+    this.labelWords = (labels.reduce((most, label) => Math.max(most, label), 0) >>> 5) + 1;
     const next = new Int32Array(size);
     let begin = 0;
     for (let slot = 0; slot < size; slot++) {
@@ -90,7 +96,8 @@ export class MemberIndex {
     for (let i = 0; i < members.length; i++) {
       const slot = slotOf[i] ?? 0;
       const at = next[slot] ?? 0;
-      this.items[at] = positions[i] ?? NONE;
+      this.items[at] = i;
+      this.labels[at] = labels[i] ?? 0;
       next[slot] = at + 1;
     }
   }

@@ -5,6 +5,8 @@ import type { StoredRole } from './source.ts';
 /** A role, made ready for decisions. */
 export interface CompiledRole {
   readonly name: string;
+  /** Its place among the roles of the set. */
+  readonly number: number;
   /** A bit for each permission number. */
   readonly bits: Uint32Array;
   /** Where not everything that it holds is known, asked for a permission that is not among its bits: false, or undefined for not known. */
@@ -16,7 +18,12 @@ export interface RoleSet {
   compile(name: string, stored: StoredRole | undefined): CompiledRole;
   /** -1: no role that was compiled holds it. */
   permissionNumber(permission: string): number;
+  /** A bit for each role number: set where the role holds the permission, or may hold it. */
+  candidates(permission: string): Uint32Array;
 }
+
+/** About as many permissions as there are: others are worked out each time. */
+const MAX_PERMISSIONS = 20_000;
 
 export function createRoleSet(catalogue: RoleCatalogue): RoleSet {
   const numbers = new Map<string, number>();
@@ -32,13 +39,32 @@ export function createRoleSet(catalogue: RoleCatalogue): RoleSet {
     for (const number of held) bits[number >>> 5] = (bits[number >>> 5] ?? 0) | (1 << (number & 31));
     return bits;
   };
+  const roles: CompiledRole[] = [];
+  /** By permission, for the roles that there were. */
+  let candidates = new Map<string, Uint32Array>();
+  const bodyOf = (name: string, stored: StoredRole | undefined): Pick<CompiledRole, 'bits' | 'uncertain'> => {
+    if (stored !== undefined) return { bits: bitsOf(stored.active ? stored.permissions : []), uncertain: undefined };
+    const role = catalogue.role(name);
+    if (role === undefined) return { bits: bitsOf([]), uncertain: () => undefined };
+    return { bits: bitsOf(role.permissions), uncertain: role.partial ? (permission) => catalogue.has(name, permission) : undefined };
+  };
   return {
     permissionNumber: (permission) => numbers.get(permission) ?? -1,
+    candidates(permission) {
+      const known = candidates.get(permission);
+      if (known !== undefined) return known;
+      const number = numbers.get(permission) ?? -1;
+      const bits = new Uint32Array((roles.length + 31) >>> 5);
+      for (const role of roles) if (roleHolds(role, permission, number) !== false) bits[role.number >>> 5] = (bits[role.number >>> 5] ?? 0) | (1 << (role.number & 31));
+      if (candidates.size >= MAX_PERMISSIONS) candidates = new Map();
+      candidates.set(permission, bits);
+      return bits;
+    },
     compile(name, stored) {
-      if (stored !== undefined) return { name, bits: bitsOf(stored.active ? stored.permissions : []), uncertain: undefined };
-      const role = catalogue.role(name);
-      if (role === undefined) return { name, bits: bitsOf([]), uncertain: () => undefined };
-      return { name, bits: bitsOf(role.permissions), uncertain: role.partial ? (permission) => catalogue.has(name, permission) : undefined };
+      const role = { name, number: roles.length, ...bodyOf(name, stored) };
+      roles.push(role);
+      candidates = new Map();
+      return role;
     },
   };
 }
