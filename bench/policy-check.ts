@@ -103,8 +103,8 @@ m = g(r.sub, p.sub) && g2(r.obj, p.obj) && holds(p.role, r.act) && applies(p.con
 
 async function measureCasbin(world: World): Promise<number> {
   const enforcer = await newEnforcer(newModelFromString(MODEL));
-  enforcer.addFunction('holds', (role: string, act: string) => role === act || world.holds(role, act));
-  enforcer.addFunction('applies', (condition: string) => condition === '' || CONDITIONS[Number(condition)]?.[1] === true);
+  await enforcer.addFunction('holds', (role: string, act: string) => role === act || world.holds(role, act));
+  await enforcer.addFunction('applies', (condition: string) => condition === '' || CONDITIONS[Number(condition)]?.[1] === true);
   for (const [member, groups] of world.parents) for (const group of groups) await enforcer.addGroupingPolicy(member, group);
   const links = new Set<string>();
   for (const up of world.above.values())
