@@ -12,10 +12,13 @@ import { CelFailure } from './cel/value.ts';
 import { bindingHolds, Compiler, denialApplies } from './compiled-policy.ts';
 import type { ConditionContext } from './condition.ts';
 import type { Decision, Question } from './decision.ts';
+import { explainDecision } from './explain.ts';
+import type { Explanation, WhoCan } from './explanation.ts';
 import { MemberNumbers, mayShare } from './member-index.ts';
 import { type Chain, PolicyGraph } from './policy-graph.ts';
 import { createRoleSet, type RoleSet, roleHolds } from './role-set.ts';
 import type { PolicySource } from './source.ts';
+import { listHolders } from './who-can.ts';
 
 /** What has changed. Undefined: anything. */
 export type PolicyChange = { readonly policyOf: string } | 'groups' | undefined;
@@ -30,6 +33,14 @@ export interface Authorizer {
    * @param change what it was: the less it may have been, the less is read again
    */
   invalidate(change?: PolicyChange): void;
+}
+
+/** Tells more than answers: slower, and only for callers who may read the policies that it shows. */
+export interface ExplainingAuthorizer extends Authorizer {
+  /** Why the decision is what it is, and which single changes would turn a denial. @throws what the source throws */
+  explain(question: Question): Promise<Explanation>;
+  /** Everybody who has a permission on a resource. @throws what the source throws */
+  whoCan(question: Omit<Question, 'member' | 'sets'>): Promise<WhoCan>;
 }
 
 const NOTHING: readonly never[] = Object.freeze([]);
@@ -56,12 +67,12 @@ export interface AuthorizerOptions {
   readonly now?: () => Micros;
 }
 
-export function createAuthorizer(options: AuthorizerOptions): Authorizer {
-  const { source } = options;
+export function createAuthorizer(options: AuthorizerOptions): ExplainingAuthorizer {
+  const { source, catalogue } = options;
   const now = options.now ?? (() => Date.now() * 1000);
   let state = createState(options);
 
-  const load = async (question: Question): Promise<Decision> => {
+  const read = async (question: Question): Promise<{ began: State; chain: Chain; caller: Caller }> => {
     const began = state;
     const { callers } = began;
     const key = callerKey(question);
@@ -69,6 +80,10 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
     if (callers.size >= MAX_CALLERS) callers.clear();
     callers.set(key, caller);
     if (began.numbers.size > MAX_MEMBERS && state === began) state = createState(options);
+    return { began, chain, caller };
+  };
+  const load = async (question: Question): Promise<Decision> => {
+    const { began, chain, caller } = await read(question);
     return evaluate(began, chain, caller, question, now);
   };
 
@@ -78,6 +93,25 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
       if (chain === undefined) return load(question);
       const caller = state.callers.get(callerKey(question));
       return caller === undefined ? load(question) : evaluate(state, chain, caller, question, now);
+    },
+    async explain(question) {
+      const { began, chain, caller } = await read(question);
+      const decision = evaluate(began, chain, caller, question, now);
+      const permissionNumber = began.roles.permissionNumber(question.permission);
+      return explainDecision({ question, decision, chain, caller, context: conditionContext(chain, question, now), permissionNumber, catalogue });
+    },
+    async whoCan(question) {
+      const { began, chain } = await read({ ...question, member: 'allUsers' });
+      const context = conditionContext(chain, { ...question, member: 'allUsers' }, now);
+      const { permission } = question;
+      return listHolders({
+        source,
+        chain,
+        context,
+        permission,
+        permissionNumber: began.roles.permissionNumber(permission),
+        decide: ({ member }) => this.decide({ ...question, member, time: context.time }),
+      });
     },
     invalidate(change) {
       if (change === undefined) state = createState(options);

@@ -112,3 +112,10 @@ export function isEqual(a: CelValue, b: CelValue): boolean {
 export function isNumber(value: CelValue): value is bigint | number {
   return typeof value === 'bigint' || typeof value === 'number';
 }
+/** For messages: strings in quotes, nothing longer than a line. */
+export function showValue(value: CelValue): string {
+  if (value instanceof CelTimestamp) return new Date(value.seconds * 1000 + Math.floor(value.nanos / 1e6)).toISOString();
+  if (value instanceof CelDuration) return `${value.seconds + value.nanos / 1e9}s`;
+  const text = JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? part.toString() : part)) ?? 'null';
+  return text.length > 200 ? `${text.slice(0, 200)}...` : text;
+}
