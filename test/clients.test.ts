@@ -75,4 +75,31 @@ describe('googleapis', () => {
     expect((await manager.projects.get({ name: 'projects/demo' })).data).toMatchObject({ name: 'projects/123456789012', projectId: 'demo', parent: 'folders/222222222222' });
     await expect(iam.projects.serviceAccounts.get({ name: 'projects/-/serviceAccounts/none@demo.iam.gserviceaccount.com' })).rejects.toMatchObject({ code: 404 });
   });
+
+  test('custom roles of iam v1 and deny policies of iam v2', async () => {
+    const own = new google.auth.OAuth2();
+    own.setCredentials({ access_token: server.ownerToken });
+    const rootUrl = `${server.url}/iam.googleapis.com/`;
+    const { roles } = google.iam({ version: 'v1', auth: own, rootUrl }).projects;
+    const { data: role } = await roles.create({
+      parent: 'projects/demo',
+      requestBody: { roleId: 'fromLibrary', role: { title: 'Library', stage: 'GA', includedPermissions: ['run.jobs.get'] } },
+    });
+    const name = role.name ?? '';
+    await roles.patch({ name, updateMask: 'title', requestBody: { title: 'Changed', etag: role.etag ?? '' } });
+    expect((await roles.get({ name })).data).toMatchObject({ title: 'Changed', includedPermissions: ['run.jobs.get'] });
+    expect((await roles.delete({ name })).data).toMatchObject({ deleted: true });
+    expect((await roles.list({ parent: 'projects/demo', showDeleted: true, view: 'FULL' })).data.roles).toMatchObject([{ name, deleted: true }]);
+    const v2 = google.iam({ version: 'v2', auth: own, rootUrl });
+    const parent = `policies/${encodeURIComponent('cloudresourcemanager.googleapis.com/projects/demo')}/denypolicies`;
+    const denyRule = { deniedPrincipals: ['principalSet://goog/public:all'], deniedPermissions: ['storage.googleapis.com/objects.get'] };
+    const { data: operation } = await v2.policies.createPolicy({ parent, policyId: 'from-library', requestBody: { rules: [{ denyRule }] } });
+    expect((await v2.policies.operations.get({ name: operation.name ?? '' })).data).toEqual(operation);
+    const { data: policy } = await v2.policies.get({ name: `${parent}/from-library` });
+    expect(policy).toMatchObject({ kind: 'DenyPolicy', rules: [{ denyRule }] });
+    expect((await v2.policies.update({ name: policy.name ?? '', requestBody: { ...policy, displayName: 'New' } })).data.response).toMatchObject({ displayName: 'New' });
+    expect((await v2.policies.listPolicies({ parent })).data.policies).toHaveLength(1);
+    await v2.policies.delete({ name: policy.name ?? '' });
+    await expect(v2.policies.get({ name: policy.name ?? '' })).rejects.toMatchObject({ code: 404 });
+  });
 });

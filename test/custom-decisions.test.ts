@@ -1,5 +1,8 @@
 /** What custom roles, imported roles, groups and deny policies come to: a caller asks before and after each change, and the next answer is the new one. */
+import { createClient } from '@connectrpc/connect';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Roles } from '../src/gen/actas/v1/roles_pb.js';
+import { IAM } from '../src/gen/google/iam/admin/v1/iam_pb.js';
 import { startTestServer, type TestServer } from './harness/server.ts';
 
 const DEV = { as: 'user:dev@example.com' };
@@ -106,4 +109,26 @@ test('a group that is gone gives nothing, and its successor nothing of its own',
   await server.call('POST', GROUPS, { email: 'outer@example.com' });
   await server.call('POST', `${GROUPS}/outer@example.com:addMembers`, { members: [DEV.as] });
   expect(await mayList()).toBe(false);
+});
+
+test('roles over gRPC are those of REST', async () => {
+  const iam = createClient(IAM, await server.grpc());
+  const made = await iam.createRole({ parent: 'projects/demo', roleId: 'overGrpc', role: { title: 'gRPC', includedPermissions: ['run.jobs.get'] } });
+  expect(await iam.getRole({ name: made.name })).toEqual(made);
+  expect((await server.call('GET', `${ROLES}/overGrpc`)).json).toMatchObject({
+    title: 'gRPC',
+    includedPermissions: ['run.jobs.get'],
+    etag: Buffer.from(made.etag).toString('base64'),
+  });
+  expect(await iam.updateRole({ name: made.name, role: { title: 'New' }, updateMask: { paths: ['title'] } })).toMatchObject({ title: 'New' });
+  expect(await iam.deleteRole({ name: made.name })).toMatchObject({ deleted: true });
+  expect(await iam.undeleteRole({ name: made.name })).toMatchObject({ deleted: false });
+  expect((await iam.listRoles({ parent: 'projects/demo' })).roles.map(({ name }) => name)).toContain(made.name);
+  expect((await iam.queryGrantableRoles({ fullResourceName: '//cloudresourcemanager.googleapis.com/projects/demo', pageSize: 1000 })).roles.map(({ name }) => name)).toContain(
+    made.name,
+  );
+  const imports = createClient(Roles, await server.grpc());
+  expect(await imports.importRoles({ roles: [{ name: 'roles/over.grpc', includedPermissions: ['a.b.c'] }] })).toMatchObject({ imported: ['roles/over.grpc'], unchanged: 0 });
+  expect((await imports.listImportedRoles({})).roles.map(({ name }) => name)).toEqual(['roles/over.grpc']);
+  await imports.deleteImportedRole({ name: 'roles/over.grpc' });
 });

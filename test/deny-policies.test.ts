@@ -89,6 +89,11 @@ describe('what a policy must be', () => {
       { rules: rules({ denialCondition: { title: 'x', expression: 'request.time < timestamp("2030-01-01T00:00:00Z")' } }) },
       'A denial condition can use tag functions only',
     ],
+    [
+      'what nobody could ever delete again',
+      { rules: rules({ deniedPrincipals: ['principalSet://goog/public:all'], deniedPermissions: ['iam.googleapis.com/denypolicies.*'] }) },
+      'so nobody could ever delete this policy',
+    ],
     ['a long name', { displayName: 'x'.repeat(64), rules: rules({}) }, 'policy.display_name: must have at most 63 characters'],
     ['a long description', { rules: [{ description: 'x'.repeat(257), denyRule: RULE }] }, 'policy.rules[0].description: must have at most 256 characters'],
     ['a long annotation', { annotations: { a: 'x'.repeat(256) }, rules: rules({}) }, 'policy.annotations["a"]: must have at most 255 characters'],

@@ -75,6 +75,7 @@ function checkDenyRule(rule: DenyRule, field: string, known: KnownPermissions, c
   }
   checkPermissionNames(rule.deniedPermissions, `${field}.denied_permissions`, known);
   checkPermissionNames(rule.exceptionPermissions, `${field}.exception_permissions`, known);
+  refuseLockout(rule, field);
   const { denialCondition: condition } = rule;
   if (condition === undefined) return;
   if (condition.expression.trim() === '') throw invalidArgument(`${field}.denial_condition.expression`, 'a condition needs an expression.');
@@ -104,6 +105,22 @@ function checkPermissionNames(permissions: readonly string[], field: string, kno
     if (known.knowledge(`${word}.${rest}`) === 'unknown' && known.knowledge(permission) !== 'known')
       throw invalidArgument(field, `${permission} is not a permission that is known.`);
   }
+}
+
+const UNDOING = /^iam\.googleapis\.com\/(?:denypolicies\.(?:\*|delete)|\*\.(?:\*|delete))$/;
+
+/**
+ * Nobody could take back a rule that keeps everybody from deleting deny policies, and here there is no support to call.
+ * Deviation: a deny rule that denies `iam.googleapis.com/denypolicies.delete` to everybody, without an exception or a condition, is refused.
+ */
+function refuseLockout(rule: DenyRule, field: string): void {
+  const { deniedPrincipals, deniedPermissions, exceptionPrincipals, exceptionPermissions, denialCondition } = rule;
+  if (!deniedPrincipals.includes(EVERYBODY) || exceptionPrincipals.length > 0 || denialCondition !== undefined) return;
+  if (deniedPermissions.some((permission) => UNDOING.test(permission)) && !exceptionPermissions.some((permission) => UNDOING.test(permission)))
+    throw invalidArgument(
+      `${field}.exception_principals`,
+      'names nobody, so nobody could ever delete this policy: it denies iam.googleapis.com/denypolicies.delete to everybody. Name who may, for example principal://goog/subject/EMAIL.',
+    );
 }
 
 /** @param policies all that would be on the resource, the new one included @throws RESOURCE_EXHAUSTED */

@@ -7,7 +7,6 @@ import {
   type QueryGrantableRolesRequest,
   type QueryGrantableRolesResponseSchema,
   type RoleSchema,
-  RoleView,
 } from '../../gen/google/iam/admin/v1/iam_pb.js';
 import { decodePageToken, encodePageToken, pageSize } from '../../page-token.ts';
 import { findFolder } from '../../store/folders.ts';
@@ -85,17 +84,23 @@ async function queryGrantableRoles(deps: RoleDeps, request: QueryGrantableRolesR
   const size = pageSize(request.pageSize, 300, 1000);
   const query = ['grantable', request.fullResourceName, request.view];
   const after = String(decodePageToken(query, request.pageToken)?.[0] ?? '');
-  const custom = (await Promise.all((await visibleParents(deps, target, call)).map((parent) => listRoles(store.read, { parent })))).flat();
+  const custom = (await Promise.all((await visibleParents(deps, target, call)).map((parent) => listRoles(store.read, { parent })))).flat().filter((row) => row.name > after);
   const imported = await listRoles(store.read, { parent: '', after });
-  const grantable: RoleInit[] = [
-    ...withCatalogue(imported, catalogue, after, RoleView.FULL).filter((role) => role.includedPermissions?.some((permission) => target.isTestable(permission)) === true),
-    ...custom.filter((row) => row.name > after && rowContent(row).permissions.some((permission) => target.isTestable(permission))).map((row) => toRole(row, RoleView.FULL)),
-  ].sort((a, b) => ((a.name ?? '') < (b.name ?? '') ? -1 : 1));
+  const stored = new Map([...custom, ...imported].map((row) => [row.name, rowContent(row).permissions]));
+  const isGrantable = ({ name = '' }: RoleInit) => holdsTestable(stored.get(name) ?? catalogue.role(name)?.permissions ?? [], target);
+  const grantable = [...withCatalogue(imported, catalogue, after, request.view), ...custom.map((row) => toRole(row, request.view))]
+    .filter(isGrantable)
+    .sort((a, b) => ((a.name ?? '') < (b.name ?? '') ? -1 : 1));
   const page = grantable.slice(0, size);
   return {
-    roles: page.map((role) => (request.view === RoleView.FULL ? role : { ...role, includedPermissions: [] })),
+    roles: page,
     nextPageToken: grantable.length > size ? encodePageToken(query, [page.at(-1)?.name ?? '']) : '',
   };
+}
+
+function holdsTestable(permissions: Iterable<string>, target: PermissionTarget): boolean {
+  for (const permission of permissions) if (target.isTestable(permission)) return true;
+  return false;
 }
 
 /** Where custom roles for a resource may be: its project and its organization, as far as the caller may list roles there. */
