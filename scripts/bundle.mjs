@@ -106,7 +106,11 @@ const output = [
   ...(await write({ main: 'src/main.ts', config: 'src/config.ts', 'cli/main': 'src/cli/main.ts' }, startChunks())),
   // By itself: a thread that shared files with the rest would load with them what it does not need, and the start waits for it.
   ...(await write({ 'log-worker': 'src/store/log-worker.ts' })),
+  // Runs in a container that has this file alone.
+  ...(await write({ 'relay-program': 'src/runner/docker/relay-program.ts' })),
 ];
+const relay = output.find((chunk) => chunk.fileName === 'relay-program.js');
+if (relay?.imports.some((name) => output.some((chunk) => chunk.fileName === name))) throw new Error('relay-program.js must stand by itself.');
 
 const packages = new Set();
 for (const chunk of output) {

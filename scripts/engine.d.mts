@@ -7,4 +7,6 @@ export interface Engine {
   stop(): Promise<void>;
 }
 export function ensureEngine(options?: { readonly log?: (line: string) => void; readonly install?: boolean; readonly env?: NodeJS.ProcessEnv }): Promise<Engine>;
+/** An engine whose network this host has no part in. Linux, root. */
+export function startEngineApart(options?: { readonly log?: (line: string) => void }): Promise<Engine>;
 export function findEngine(env?: NodeJS.ProcessEnv): Promise<{ readonly dockerHost: string; readonly from: string } | undefined>;

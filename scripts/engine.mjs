@@ -20,6 +20,9 @@ import { fileURLToPath } from 'node:url';
 const DIRECTORY_PREFIX = 'actas-engine-';
 const BRIDGE_PREFIX = 'acteng';
 const READY_TIMEOUT_MS = 90_000;
+/** A way out that leads nowhere, so that packets are routed as on a machine that has one. */
+const APART_NETWORK =
+  'ip link set lo up && ip link add uplink type veth peer name nowhere && ip addr add 192.0.2.2/24 dev uplink && ip link set uplink up && ip link set nowhere up && ip route add default via 192.0.2.1';
 
 /**
  * @param {{ log?: (line: string) => void, install?: boolean, env?: NodeJS.ProcessEnv }} [options] `install` allows Debian packages to be installed (default true)
@@ -120,7 +123,20 @@ async function prepare({ log, install }) {
   return hasProgram('dockerd') ? undefined : 'apt-get succeeded, but dockerd is still not found.';
 }
 
-async function startEngine(log) {
+/**
+ * An engine whose network this host has no part in, as with Docker Desktop or an engine on another machine: its socket is all that is shared.
+ * @returns {Promise<{ dockerHost: string, started: boolean, stop(): Promise<void> }>}
+ * @throws Error that says what is missing
+ */
+export async function startEngineApart({ log = () => {} } = {}) {
+  const obstacle = await prepare({ log, install: false });
+  if (obstacle !== undefined) throw new Error(obstacle);
+  const missing = ['unshare', 'ip'].filter((program) => !hasProgram(program));
+  if (missing.length > 0) throw new Error(`${missing.join(' and ')} missing. On Debian: apt-get install util-linux iproute2`);
+  return startEngine(log, ['--apart']);
+}
+
+async function startEngine(log, flags = []) {
   removeStale();
   // A short path: a unix socket's path may have at most 107 bytes.
   const base = tmpdir().length > 40 ? '/tmp' : tmpdir();
@@ -129,7 +145,7 @@ async function startEngine(log) {
   log('Starting a container engine (dockerd) of our own...');
   const begun = Date.now();
   // In a session of its own, so that Ctrl-C reaches it only through us; it ends when the pipe to its stdin does.
-  const supervisor = spawn(process.execPath, [fileURLToPath(import.meta.url), '--supervise', directory], { stdio: ['pipe', 'ignore', 'inherit'], detached: true });
+  const supervisor = spawn(process.execPath, [fileURLToPath(import.meta.url), '--supervise', directory, ...flags], { stdio: ['pipe', 'ignore', 'inherit'], detached: true });
   const ended = new Promise((resolve) => supervisor.once('exit', resolve));
   let over = false;
   void ended.then(() => (over = true));
@@ -155,16 +171,17 @@ async function startEngine(log) {
   return { dockerHost, started: true, stop };
 }
 
-/** The supervisor: runs dockerd until stdin ends, then cleans up. */
-async function supervise(directory) {
+/** The supervisor: runs dockerd until stdin ends, then cleans up. With `--apart` in a network namespace that ends with it. */
+async function supervise(directory, isApart) {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.stdin.destroy());
   writeFileSync(join(directory, 'supervisor.pid'), String(process.pid));
   writeFileSync(join(directory, 'daemon.json'), '{}');
-  const bridge = createBridge();
+  const bridge = isApart ? undefined : createBridge();
   const log = openSync(join(directory, 'log'), 'a');
   const dockerd = spawn(
-    'dockerd',
+    isApart ? 'unshare' : 'dockerd',
     [
+      ...(isApart ? ['--net', '--', 'sh', '-c', `${APART_NETWORK}; exec dockerd "$@"`, 'dockerd'] : []),
       '--data-root',
       join(directory, 'data'),
       // containerd refuses to start when these two are one directory.
@@ -335,7 +352,7 @@ function lastLines(text, count) {
 }
 
 async function main(args) {
-  if (args[0] === '--supervise') return supervise(args[1]);
+  if (args[0] === '--supervise') return supervise(args[1], args.includes('--apart'));
   const separator = args.indexOf('--');
   const command = separator < 0 ? [] : args.slice(separator + 1);
   if (command.length === 0) {

@@ -129,7 +129,8 @@ const SETTINGS = {
   logRetention: duration(30 * 86_400_000),
   logMaxSize: bytes(10 * 1024 ** 3),
   /** How tasks reach the metadata server: `auto` takes its real address where the machine allows it. */
-  taskNetwork: oneOf(['auto', 'address', 'hostname'], 'auto'),
+  taskNetwork: oneOf(['auto', 'address', 'relay', 'hostname'], 'auto'),
+  relayImage: text(undefined),
 } as const;
 export type ConfigKey = keyof typeof SETTINGS;
 export type Config = { readonly [K in ConfigKey]: (typeof SETTINGS)[K] extends Setting<infer T> ? T : never };

@@ -14,6 +14,7 @@ export async function createDriver(config: Config, instanceId: string, seed: See
     environment,
     images: { ...seed?.images, ...config.images },
     log,
+    ...(config.relayImage === undefined ? {} : { relayImage: config.relayImage }),
     ...(config.taskNetwork === 'auto' ? {} : { forceNetwork: config.taskNetwork }),
   });
 }

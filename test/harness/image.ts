@@ -79,6 +79,25 @@ export function nodeImage(docker: Dockerode, packages: readonly string[] = []): 
   });
 }
 
+/** What a relay is made of: Node, and iptables with what that loads. */
+export function relayImage(docker: Dockerode): Promise<string> {
+  const found = (paths: readonly string[]) => paths.find((path) => existsSync(path));
+  const tables = Object.fromEntries(
+    ['iptables-save', 'iptables-restore'].flatMap((name) => {
+      const path = found([`/usr/sbin/${name}`, `/sbin/${name}`]);
+      return path === undefined ? [] : [[`/usr/bin/${name}`, path]];
+    }),
+  );
+  const extensions = found(['x86_64', 'aarch64'].map((architecture) => `/usr/lib/${architecture}-linux-gnu/xtables`));
+  return buildImage(docker, {
+    name: 'relay',
+    programs: { ...shellPrograms(), ...tables, '/usr/local/bin/node': nodePath() },
+    files: BASE_FILES,
+    ...(extensions === undefined ? {} : { trees: { [extensions]: extensions } }),
+    changes: ['CMD ["node"]'],
+  });
+}
+
 const BASE_FILES = {
   '/etc/passwd': 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n',
   '/etc/group': 'root:x:0:\nnogroup:x:65534:\n',
@@ -128,7 +147,7 @@ function gather(image: TestImage): Map<string, string | { content: string }> {
   for (const [path, source] of Object.entries(image.trees ?? {})) {
     for (const entry of readdirSync(source, { recursive: true, withFileTypes: true })) {
       const from = join(entry.parentPath, entry.name);
-      if (entry.isFile()) files.set(`${path}${from.slice(source.length)}`, from);
+      if (entry.isFile() || (entry.isSymbolicLink() && statSync(from).isFile())) files.set(`${path}${from.slice(source.length)}`, from);
     }
   }
   for (const [path, content] of Object.entries(image.files ?? {})) files.set(path, { content });

@@ -5,7 +5,7 @@
  * events; a task has its own address on a bridge of ours (or, without root, a host name of its own); it shares nothing with other tasks.
  * It must not know jobs, executions, tokens or the store.
  *
- * One file each: endpoint (which engine), images and credentials, task-network with subnet and firewall, lifecycle with attempt and outcome (an
+ * One file each: endpoint (which engine), images and credentials, task-network with bridge, subnet, firewall, task-listeners and relay, podman, lifecycle with attempt and outcome (an
  * attempt's containers), container-options (the limits), engine-events, logs with log-frames, probe, pause-image.
  */
 import type Docker from 'dockerode';
@@ -14,7 +14,7 @@ import { ImageError } from '../driver.ts';
 import { when } from './attempt.ts';
 import type { Flavour, Naming } from './container-options.ts';
 import { type Connection, connect, type Environment } from './endpoint.ts';
-import { isStatus, outputOf, removeAttemptObjects } from './engine-calls.ts';
+import { ignoring, isStatus, outputOf, removeAttemptObjects } from './engine-calls.ts';
 import { type EventFeed, followEvents } from './engine-events.ts';
 import { createImages, type Images } from './images.ts';
 import { LABEL_ATTEMPT, LABEL_OWNER, scopeOf } from './labels.ts';
@@ -42,8 +42,10 @@ export interface DockerDriverOptions {
   /** The process environment, for DOCKER_HOST, contexts, credentials and their helpers. */
   readonly environment?: Environment;
   readonly log: Log;
-  /** For tests, and for hosts where the choice is wrong: `address` fails where it cannot be had. */
-  readonly forceNetwork?: 'address' | 'hostname';
+  /** For tests, and for hosts where the choice is wrong: `address` and `relay` fail where they cannot be had. */
+  readonly forceNetwork?: 'address' | 'relay' | 'hostname';
+  /** Of what a relay is made where one is needed. Default: `actas`, if the engine has it. */
+  readonly relayImage?: string;
 }
 
 /** What stands between `open` and `close`. */
@@ -66,6 +68,8 @@ interface SystemInfo {
 
 /** How long a reader of logs waits before it looks again by itself: the events wake it earlier. */
 const LOG_RETRY_MS = 500;
+/** For the image that was named for a relay, where it has to be pulled: the start waits for it. */
+const RELAY_PULL_MS = 120_000;
 
 export function createDockerDriver(options: DockerDriverOptions): Driver {
   const naming: Naming = { dataDirId: options.dataDirId, scope: scopeOf(options.dataDirId) };
@@ -147,17 +151,29 @@ async function beginSession(
     return pause;
   };
   await sweep(docker, naming, request.keep, options.log);
+  const images = createImages({ docker, environment: options.environment ?? {}, mapping: options.images ?? {}, log: options.log });
   const network = await openNetwork({
     docker,
     naming,
     isLocal,
     flavour,
     ensurePause,
+    relayImage: () => findRelayImage(docker, images, options.relayImage),
+    log: options.log,
     ...(request.listeners === undefined ? {} : { listeners: request.listeners }),
     ...(options.forceNetwork === undefined ? {} : { force: options.forceNetwork }),
   });
   const { listener } = request;
-  const lifecycle = new Lifecycle({ docker, naming, listener, log: options.log, flavour, hosts: network.hosts, ensurePause, cannotProbe: !network.hostReachesContainers });
+  const lifecycle = new Lifecycle({
+    docker,
+    naming,
+    listener,
+    log: options.log,
+    flavour,
+    hosts: network.hosts,
+    ensurePause,
+    ...(network.dial === undefined ? {} : { dial: network.dial }),
+  });
   const events = followEvents(
     docker,
     naming.dataDirId,
@@ -175,7 +191,6 @@ async function beginSession(
     await network.close({ keepRunning: true });
     throw error;
   }
-  const images = createImages({ docker, environment: options.environment ?? {}, mapping: options.images ?? {}, log: options.log });
   return {
     session: { connection, lifecycle, images, network, events, isPodman: podman },
     info: {
@@ -190,6 +205,19 @@ async function beginSession(
       ],
     },
   };
+}
+
+/** What `docker build -t actas .` makes. */
+const RELAY_IMAGE = 'actas';
+
+/** @throws Error that says how to get one */
+async function findRelayImage(docker: Docker, images: Images, named: string | undefined): Promise<string> {
+  if (named !== undefined) return (await images.resolve(named, AbortSignal.timeout(RELAY_PULL_MS))).pinned;
+  const known = await docker.getImage(RELAY_IMAGE).inspect().catch(ignoring(404));
+  if (known !== undefined) return known.Id;
+  throw new Error(
+    `there is no image "${RELAY_IMAGE}" to make a relay of (\`docker build -t ${RELAY_IMAGE} .\` in a clone of the project makes it; or name one with --relay-image)`,
+  );
 }
 
 /** What Podman's Docker API does not give us, in words. */

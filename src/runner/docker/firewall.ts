@@ -43,8 +43,11 @@ export function rulesFor({ bridge, gateway, ports }: BridgeRules, comment: strin
   };
 }
 
+/** Runs iptables-save or iptables-restore where the bridge is, and answers what it printed. */
+export type RunTables = (program: 'iptables-save' | 'iptables-restore', args: readonly string[], input?: string) => Promise<string>;
+
 /** Replaces all rules of this owner; none with undefined. @param scope the owner, `[0-9a-f]{8}` */
-export async function applyRules(scope: string, rules: BridgeRules | undefined): Promise<void> {
+export async function applyRules(scope: string, rules: BridgeRules | undefined, run: RunTables = runHere): Promise<void> {
   const comment = `actas:${scope}`;
   const wanted: Record<Table, string[]> = rules === undefined ? { nat: [], mangle: [], filter: [] } : rulesFor(rules, comment);
   const script: string[] = [];
@@ -69,14 +72,14 @@ export async function firewallObstacle(): Promise<string | undefined> {
   if (process.platform !== 'linux') return 'the host is not Linux';
   if (process.getuid?.() !== 0) return 'actas does not run as root';
   try {
-    for (const table of TABLES) await run('iptables-save', ['-t', table]);
+    for (const table of TABLES) await runHere('iptables-save', ['-t', table]);
     return undefined;
   } catch (error) {
     return `iptables does not work here (${error instanceof Error ? error.message : String(error)}); on Debian: apt-get install iptables`;
   }
 }
 
-function run(program: string, args: readonly string[], input?: string): Promise<string> {
+function runHere(program: string, args: readonly string[], input?: string): Promise<string> {
   return new Promise((resolve, reject) => {
     // A path of our own: these live in sbin, which is not on everybody's PATH, and nothing of the user's environment concerns them.
     const child = execFile(program, args, { env: { PATH: '/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin' }, maxBuffer: 64 * 2 ** 20 }, (error, stdout, stderr) => {

@@ -4,13 +4,13 @@ import { createServer } from 'node:http';
 import type { Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { shellImage } from '../../../test/harness/image.ts';
+import { relayImage, shellImage } from '../../../test/harness/image.ts';
 import { until } from '../until.ts';
 import { firewallObstacle } from './firewall.ts';
-import { LABEL_ATTEMPT, networkName, scopeOf } from './labels.ts';
+import { LABEL_ATTEMPT, LABEL_OWNER, networkName, scopeOf } from './labels.ts';
 import { dockerAt, openTestDriver, removeAll, type TestDriver } from './test-driver.ts';
 
-const obstacle = await firewallObstacle();
+const firewall = await firewallObstacle();
 
 /** Answers with the address that it saw, as the metadata server would use it. */
 function whoServer(name: string): { handle: (socket: Socket) => void; close: () => void } {
@@ -18,7 +18,10 @@ function whoServer(name: string): { handle: (socket: Socket) => void; close: () 
   return { handle: (socket) => server.emit('connection', socket), close: () => server.closeAllConnections() };
 }
 
-export function isolationContract(dockerHost: string): void {
+/** @param by how the control plane reaches the tasks' bridge: it stands on it, or a relay does */
+export function isolationContract(dockerHost: string, by: 'address' | 'relay' = 'address'): void {
+  const obstacle = by === 'relay' ? undefined : firewall;
+  let relay: string | undefined;
   const opened: TestDriver[] = [];
   const metadata = whoServer('metadata');
   const api = whoServer('api');
@@ -26,7 +29,7 @@ export function isolationContract(dockerHost: string): void {
   const open = async (more: Parameters<typeof openTestDriver>[2] = {}, dataDirId?: string) => {
     const subject = await openTestDriver(
       image,
-      { dockerHost, forceNetwork: 'address', ...(dataDirId === undefined ? {} : { dataDirId }) },
+      { dockerHost, forceNetwork: by, ...(relay === undefined ? {} : { relayImage: relay }), ...(dataDirId === undefined ? {} : { dataDirId }) },
       { ...more, listeners: { metadata: metadata.handle, api: api.handle } },
     );
     opened.push(subject);
@@ -34,6 +37,7 @@ export function isolationContract(dockerHost: string): void {
   };
   beforeAll(async () => {
     image = await shellImage(dockerAt(dockerHost));
+    if (by === 'relay') relay = await relayImage(dockerAt(dockerHost));
   });
   afterEach(async () => {
     for (const subject of opened.splice(0)) {
@@ -132,6 +136,9 @@ export function isolationContract(dockerHost: string): void {
     // Also where what runs was to be kept: an attempt that has ended needs no bridge, though it is not removed yet.
     await subject.driver.close({ keepRunning: true });
     const docker = dockerAt(dockerHost);
+    expect((await docker.listContainers({ all: true, filters: { label: [`${LABEL_OWNER}=${subject.dataDirId}`] } })).map((container) => container.Labels[LABEL_ATTEMPT])).toEqual([
+      expect.any(String),
+    ]);
     expect((await docker.listNetworks()).map((network) => network.Name)).not.toContain(networkName(scopeOf(subject.dataDirId)));
     // Not os.networkInterfaces(), which leaves out what is down.
     expect(existsSync(`/sys/class/net/${networkName(scopeOf(subject.dataDirId))}`)).toBe(false);

@@ -29,6 +29,11 @@ export function anchorName(scope: string): string {
   return `actas-${scope}_anchor`;
 }
 
+/** What carries connections where we have no part in the engine's network. */
+export function relayName(scope: string): string {
+  return `actas-${scope}_relay`;
+}
+
 export function volumeName(scope: string, attempt: AttemptId, volume: string): string {
   return `actas-${scope}-${attempt}.${volume}`;
 }

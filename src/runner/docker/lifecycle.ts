@@ -5,6 +5,7 @@
  * engine when the engine says that it died; nothing is asked of the engine while nothing happens.
  * It must not know networks, images or logs.
  */
+import type { Socket } from 'node:net';
 import type Docker from 'dockerode';
 import type { AttemptId, AttemptSpec, AttemptState, ContainerSpec, DriverListener } from '../driver.ts';
 import { type Attempt, changed, engineTimeMs, exitFrom, type Member, memberOf, newAttempt, stateOf, when } from './attempt.ts';
@@ -26,8 +27,8 @@ export interface LifecycleDeps {
   readonly hosts: Hosts;
   /** Makes the sandbox's image on first use. */
   readonly ensurePause: () => Promise<void>;
-  /** The host has no way to the containers, so their probes are taken as passed. */
-  readonly cannotProbe: boolean;
+  /** Where there is no way to the containers, their probes are taken as passed. */
+  readonly dial?: (address: string, port: number) => Socket;
 }
 
 /** What containers get that are left over when the attempt is decided; Cloud Run's grace for a job. */
@@ -110,8 +111,11 @@ export class Lifecycle {
       if (signal.aborted) return;
       const member = memberOf(attempt, container.name);
       if (member.state === 'absent' || member.state === 'created') await this.#startMember(attempt, container, memberOptions(naming, plan, container, flavour));
-      if (container.startupProbe !== undefined && member.exit === undefined && !this.#deps.cannotProbe && address !== undefined && address !== '') {
-        const reason = await runProbe(container.startupProbe, address, signal).catch((error: unknown) => (signal.aborted ? 'stopped' : Promise.reject(error)));
+      const { dial } = this.#deps;
+      if (container.startupProbe !== undefined && member.exit === undefined && dial !== undefined && address !== undefined && address !== '') {
+        const reason = await runProbe(container.startupProbe, (port) => dial(address, port), signal).catch((error: unknown) =>
+          signal.aborted ? 'stopped' : Promise.reject(error),
+        );
         if (signal.aborted) return;
         if (reason !== undefined) return this.#probeFailed(attempt, member, reason);
       }

@@ -1,19 +1,23 @@
-/** Startup probes, made from the host to the attempt's address. A probe that passes lets the containers start that depend on this one. */
+/** Startup probes, made to the attempt's address. A probe that passes lets the containers start that depend on this one. */
 import { request } from 'node:http';
 import { connect as connectHttp2 } from 'node:http2';
-import { connect } from 'node:net';
+import type { Socket } from 'node:net';
+import { addAbortSignal } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Probe } from '../driver.ts';
+
+/** A connection to this port of the attempt. */
+export type Dial = (port: number) => Socket;
 
 /**
  * Probes until it passes. @returns undefined when it passed; else why not, after `failureThreshold` failures in a row
  * @throws AbortError when the signal is aborted
  */
-export async function runProbe(probe: Probe, address: string, signal: AbortSignal): Promise<string | undefined> {
+export async function runProbe(probe: Probe, dial: Dial, signal: AbortSignal): Promise<string | undefined> {
   await sleep(probe.initialDelayMs, undefined, { signal });
   for (let failures = 0; ; ) {
     const begun = performance.now();
-    const reason = await check(probe, address, AbortSignal.any([signal, AbortSignal.timeout(probe.timeoutMs)]));
+    const reason = await check(probe, dial, AbortSignal.any([signal, AbortSignal.timeout(probe.timeoutMs)]));
     signal.throwIfAborted();
     if (reason === undefined) return undefined;
     failures++;
@@ -26,20 +30,20 @@ function describeCheck({ check }: Probe): string {
   return check.kind === 'http' ? `HTTP GET port ${check.port} ${check.path}` : `${check.kind} port ${check.port}`;
 }
 
-function check({ check: what }: Probe, address: string, signal: AbortSignal): Promise<string | undefined> {
+function check({ check: what }: Probe, dial: Dial, signal: AbortSignal): Promise<string | undefined> {
   switch (what.kind) {
     case 'tcp':
-      return checkTcp(address, what.port, signal);
+      return checkTcp(dial, what.port, signal);
     case 'http':
-      return checkHttp(address, what, signal);
+      return checkHttp(dial, what, signal);
     case 'grpc':
-      return checkGrpc(address, what, signal);
+      return checkGrpc(dial, what, signal);
   }
 }
 
-function checkTcp(host: string, port: number, signal: AbortSignal): Promise<string | undefined> {
+function checkTcp(dial: Dial, port: number, signal: AbortSignal): Promise<string | undefined> {
   return new Promise((resolve) => {
-    const socket = connect({ host, port, signal });
+    const socket = addAbortSignal(signal, dial(port));
     socket.once('connect', () => {
       socket.destroy();
       resolve(undefined);
@@ -50,13 +54,13 @@ function checkTcp(host: string, port: number, signal: AbortSignal): Promise<stri
 
 /** As the kubelet does: 200 to 399 is success. */
 function checkHttp(
-  host: string,
+  dial: Dial,
   what: { readonly port: number; readonly path: string; readonly headers: readonly { name: string; value: string }[] },
   signal: AbortSignal,
 ): Promise<string | undefined> {
   return new Promise((resolve) => {
     const headers = Object.fromEntries(what.headers.map((header) => [header.name, header.value]));
-    const call = request({ host, port: what.port, path: what.path || '/', headers, signal, agent: false }, (response) => {
+    const call = request({ createConnection: () => dial(what.port), host: 'localhost', port: what.port, path: what.path || '/', headers, signal, agent: false }, (response) => {
       const status = response.statusCode ?? 0;
       response.destroy();
       resolve(status >= 200 && status < 400 ? undefined : `HTTP status ${status}`);
@@ -69,9 +73,9 @@ function checkHttp(
 const SERVING = 1;
 
 /** grpc.health.v1.Health/Check, whose two messages have one field each: written out here, a client library would be more. */
-function checkGrpc(host: string, what: { readonly port: number; readonly service: string }, signal: AbortSignal): Promise<string | undefined> {
+function checkGrpc(dial: Dial, what: { readonly port: number; readonly service: string }, signal: AbortSignal): Promise<string | undefined> {
   return new Promise((resolve) => {
-    const session = connectHttp2(`http://${host}:${what.port}`);
+    const session = connectHttp2(`http://localhost:${what.port}`, { createConnection: () => dial(what.port) });
     const finish = (reason: string | undefined) => {
       session.destroy();
       resolve(reason);
