@@ -129,7 +129,7 @@ export function containersContract(dockerHost: string): void {
       args: [`process.on('SIGTERM', () => process.exit(0)); const done = (name) => require('node:fs').writeFileSync('/shared/' + name, ''); let asked = 0; ${script}`],
       mounts,
     });
-    const times = { initialDelayMs: 0, timeoutMs: 1000, periodMs: 50, failureThreshold: 100 };
+    const times = { initialDelayMs: 0, timeoutMs: 1000, periodMs: 50, failureThreshold: 400 };
     const spec = attempt(
       {
         main: { args: ['ls /shared'], mounts, dependsOn: ['http', 'tcp', 'grpc'] },
