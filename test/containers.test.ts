@@ -89,6 +89,26 @@ describeWithEngine('containers', (dockerHost) => {
     expect(said.claims).toMatchObject({ iss: 'https://accounts.google.com', aud: 'https://audience.example', email: account('alpha'), email_verified: true });
   });
 
+  test('a running task is given new tokens as long as the service agent may make them; one that it has lives on', async () => {
+    const ask = (path: string) =>
+      `$(curl -s -m 5 -o /dev/null -w "%{http_code}" -H 'Metadata-Flavor: Google' "http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/${path}")`;
+    // Each set of scopes is a token of its own, so each time round one is made.
+    const script = `echo "first: ${ask('token')}"; i=0; while [ $i -lt 60 ] && [ "${ask('token?scopes=https://example.com/$i')}" = 200 ]; do i=$((i + 1)); sleep 0.5; done
+      echo "made: ${ask('token?scopes=https://example.com/more')} ${ask('identity?audience=x')}, had: ${ask('token')}"`;
+    await createJob('minting', { serviceAccount: account('alpha'), containers: [{ image: shell, command: ['sh', '-c', script] }] });
+    const { name, operation } = await run('minting');
+    await until('the task has its first token', async () => (await lines(name)).includes('first: 200'));
+    const project = '/cloudresourcemanager.googleapis.com/v3/projects/demo';
+    const { json: policy } = await server.call('POST', `${project}:getIamPolicy`, {});
+    const bindings = policy.bindings.filter((binding: { role: string }) => binding.role !== 'roles/run.serviceAgent');
+    expect((await server.call('POST', `${project}:setIamPolicy`, { policy: { ...policy, bindings } })).status).toBe(200);
+    await ended(operation);
+    expect(await lines(name)).toEqual(['first: 200', 'made: 500 500, had: 200']);
+    expect((await server.call('POST', `${API}/jobs/minting:run`, {})).json.error.message).toContain('Google Cloud Run Service Agent does not have permission to get access tokens');
+    const { etag: _, ...before } = policy;
+    expect((await server.call('POST', `${project}:setIamPolicy`, { policy: before })).status).toBe(200);
+  });
+
   test('no task can obtain another identity: not with forged headers, not from the neighbour, not after its end', async () => {
     const ask = (path: string, ...headers: string[]) =>
       `curl -s -m 3 -H 'Metadata-Flavor: Google' ${headers.map((h) => `-H '${h}'`).join(' ')} http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/${path}`;

@@ -96,13 +96,19 @@ it("the job's own project needs the agent's role, and no constraint is asked abo
   expect(await remedyOf(runIt())).toContain(`actas projects add-iam-policy-binding demo --member=serviceAccount:${AGENT} --role=roles/run.serviceAgent`);
 });
 
-it('a disabled account may be attached, with a warning', async () => {
+it('a disabled account may be attached and run, with a warning', async () => {
   await disable(LOCAL, 1);
   await create(LOCAL);
-  expect(f.warnings).toEqual([`Service account ${LOCAL} is disabled: tasks that run as it get no tokens until it is enabled.`]);
+  const warning = `Service account ${LOCAL} is disabled: tasks that run as it get no tokens until it is enabled.`;
+  expect(f.warnings).toEqual([warning]);
+  await f.settle(`${PARENT}/jobs/j`);
+  await runIt();
+  expect(f.warnings).toEqual([warning, warning]);
+  f.warnings.length = 0;
   await disable(LOCAL, 0);
   await update(LOCAL);
-  expect(f.warnings).toHaveLength(1);
+  await runIt();
+  expect(f.warnings).toEqual([]);
 });
 
 describe('an account that is gone', () => {

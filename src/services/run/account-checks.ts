@@ -32,8 +32,6 @@ export async function checkDeployerAndAccount(email: string, project: ProjectRow
   const account = await findServiceAccount(deps.store.read, email);
   if (account === undefined) throw permissionDenied(words, { permission: ACT_AS, resource: asked(resource), domain: 'iam.googleapis.com' }, creation(email, home));
   await checkUse(account, project, deps, call);
-  // Deviation: whether Cloud Run refuses to attach a disabled account is not documented. Here it may be attached, with a warning: its tokens are refused, as documented.
-  if (account.disabled === 1) call.warn(`Service account ${email} is disabled: tasks that run as it get no tokens until it is enabled.`);
 }
 
 /**
@@ -64,8 +62,9 @@ async function checkUse(account: ServiceAccountRow, project: ProjectRow, { orgPo
       },
     );
   const resource = serviceAccountResource(account);
-  if (await call.isMemberAllowed(`serviceAccount:${serviceAgentEmail(project.number)}`, { permission: GET_ACCESS_TOKEN, resource })) return;
-  throw agentDenied(email, resource, project);
+  if (!(await call.isMemberAllowed(`serviceAccount:${serviceAgentEmail(project.number)}`, { permission: GET_ACCESS_TOKEN, resource }))) throw agentDenied(email, resource, project);
+  // Deviation: whether Cloud Run refuses to attach a disabled account is not documented. Here it may be attached and run, with a warning: its tokens are refused, as documented.
+  if (account.disabled === 1) call.warn(`Service account ${email} is disabled: tasks that run as it get no tokens until it is enabled.`);
 }
 
 /** @param remedy without it: the grant that the agent lacks, on the account where it is another project's, else the agent's own role */
