@@ -60,7 +60,7 @@ function checkHttp(
 ): Promise<string | undefined> {
   return new Promise((resolve) => {
     const headers = Object.fromEntries(what.headers.map((header) => [header.name, header.value]));
-    const call = request({ createConnection: () => dial(what.port), host: 'localhost', port: what.port, path: what.path || '/', headers, signal, agent: false }, (response) => {
+    const call = request({ createConnection: () => dial(what.port), host: 'localhost', port: what.port, path: what.path || '/', headers, signal }, (response) => {
       const status = response.statusCode ?? 0;
       response.destroy();
       resolve(status >= 200 && status < 400 ? undefined : `HTTP status ${status}`);
