@@ -22,7 +22,7 @@ import { openSqlite, queriesOn } from './sqlite.ts';
 export type Db = Kysely<Database>;
 
 /** What a commit may have changed, for those who keep something in memory or wait for work. */
-export type Topic = 'policies' | 'groups' | 'hierarchy' | 'serviceAccounts' | 'serviceAccountKeys' | 'work' | 'operations';
+export type Topic = 'policies' | 'groups' | 'hierarchy' | 'serviceAccounts' | 'serviceAccountKeys' | 'federation' | 'work' | 'operations';
 
 export interface Tx {
   readonly db: Db;
