@@ -65,6 +65,14 @@ function readPrincipal(value: unknown): string {
 }
 
 /** Milliseconds. */
+function readOrigin(value: string): string {
+  return originOf(value) ?? refuse('must be the address of an issuer, such as https://idp.internal:8443');
+}
+
+function originOf(url: string): string | undefined {
+  return URL.canParse(url) && /^https?:$/.test(new URL(url).protocol) ? new URL(url).origin : undefined;
+}
+
 function duration(fallback: number): Setting<number> {
   return {
     fallback,
@@ -116,6 +124,15 @@ const SETTINGS = {
   /** Given twice where the principal may set IAM policies. */
   anonymousAs: list(readPrincipal),
   allowedHost: list((name) => name),
+  /** People who sign in elsewhere: the provider whose ID tokens are taken as bearer tokens, and the audience that they must have. */
+  oidcIssuer: text(undefined),
+  oidcAudience: text(undefined),
+  oidcEmailClaim: text('email'),
+  oidcGroupsClaim: text(undefined),
+  /** Origins of issuers that may have a private address, or speak http: `https://idp.internal:8443`. */
+  trustedIssuer: list(readOrigin),
+  /** Whether who holds the owner's token may get tokens of other principals (`--as`). */
+  issueTokens: { ...boolean, fallback: true },
   /** Reference of an image -> local image, archive or mirror. */
   images: pairs,
   strictResources: boolean,
@@ -135,11 +152,23 @@ const SETTINGS = {
 export type ConfigKey = keyof typeof SETTINGS;
 export type Config = { readonly [K in ConfigKey]: (typeof SETTINGS)[K] extends Setting<infer T> ? T : never };
 
-/** What two settings together may not say. @returns the problem of `anonymousAs` */
-function conflict({ anonymousAs: [member, ...more], host }: Config): string | undefined {
+/** What two settings together may not say. @returns the setting that is at fault, and its problem */
+function conflict(config: Config): readonly [ConfigKey, string] | undefined {
+  const {
+    anonymousAs: [member, ...more],
+    host,
+    oidcIssuer,
+    oidcAudience,
+    trustedIssuer,
+  } = config;
+  if ((oidcIssuer === undefined) !== (oidcAudience === undefined))
+    return [oidcIssuer === undefined ? 'oidcIssuer' : 'oidcAudience', 'is needed: oidcIssuer and oidcAudience go together'];
+  const origin = oidcIssuer === undefined ? undefined : (originOf(oidcIssuer) ?? '');
+  if (origin !== undefined && !origin.startsWith('https:') && !trustedIssuer.includes(origin))
+    return ['oidcIssuer', 'must be an https URL; one with http must be named by trustedIssuer as well'];
   if (member === undefined) return undefined;
-  if (!['127.0.0.1', '::1', 'localhost'].includes(host)) return `is for loopback alone, but host is ${host}. Leave one of them out`;
-  return more.some((other) => other !== member) ? 'takes one principal, named again where it may set IAM policies' : undefined;
+  if (!['127.0.0.1', '::1', 'localhost'].includes(host)) return ['anonymousAs', `is for loopback alone, but host is ${host}. Leave one of them out`];
+  return more.some((other) => other !== member) ? ['anonymousAs', 'takes one principal, named again where it may set IAM policies'] : undefined;
 }
 
 /** A setting that cannot be used. The message names it, its value, where it came from and what would do. */
@@ -179,7 +208,7 @@ export function loadConfig(flags: Readonly<Record<string, unknown>>, env: Readon
   // One value for each setting, each read by its own reader.
   const config = Object.fromEntries(values) as unknown as Config;
   const together = problems.length === 0 ? conflict(config) : undefined;
-  if (together !== undefined) problem('anonymousAs', together);
+  if (together !== undefined) problem(...together);
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
   return Object.freeze(config);
 }

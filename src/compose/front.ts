@@ -55,7 +55,7 @@ export interface Front {
 
 export function createFront(parts: FrontParts): Front {
   const { config, store, logs, names, leases, metrics, log } = parts;
-  const identity = createIdentity(store, names, parts.tokens);
+  const identity = createIdentity(store, names, parts.tokens, config);
   const { authorizer, catalogue, orgPolicies } = createPolicy(store, logs);
   const deps = dispatchDeps({ config, store, logs, identity, authorizer, catalogue, metrics, log });
   const dispatch = createDispatch(deps);
@@ -63,7 +63,7 @@ export function createFront(parts: FrontParts): Front {
     ...(config.maxJobs === 0 ? {} : { jobsPerRegion: config.maxJobs }),
     ...(config.maxRunningExecutions === 0 ? {} : { runningExecutionsPerRegion: config.maxRunningExecutions }),
   };
-  const apis = createApis({ store, logs, catalogue, authorizer, orgPolicies, identity, limits }, () => parts.status());
+  const apis = createApis({ store, logs, catalogue, authorizer, orgPolicies, identity, limits, issuesTokens: config.issueTokens }, () => parts.status());
   const metadata = createMetadataServer({
     lookup: taskLookup(store, leases, identity.accounts),
     tokens: identity.tokens,

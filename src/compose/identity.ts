@@ -1,9 +1,13 @@
 /** Who callers and tasks are: tokens, keys, the states of accounts, and the task behind a connection. */
+import type { Config } from '../config.ts';
 import { createAccountKeys } from '../identity/account-keys.ts';
 import { type AccountStatuses, createAccountStatuses } from '../identity/account-status.ts';
 import { createAssertions } from '../identity/assertion.ts';
 import { createAuthenticator } from '../identity/authenticator.ts';
 import { createIdTokens } from '../identity/id-tokens.ts';
+import { createOidcVerifier, type OidcVerifier } from '../identity/oidc.ts';
+import { createOidcCallers, type OidcCallers } from '../identity/oidc-callers.ts';
+import { createPublicFetch } from '../identity/public-fetch.ts';
 import { createSigningKeys } from '../identity/signing-keys.ts';
 import type { Tokens } from '../identity/tokens.ts';
 import type { TaskIdentity } from '../metadata/server.ts';
@@ -18,7 +22,7 @@ import { systemClock } from '../timestamp.ts';
 export type Identity = ReturnType<typeof createIdentity>;
 
 /** @param names under which this server may be addressed, without ports; more may join while it serves */
-export function createIdentity(store: Store, names: ReadonlySet<string>, tokens: Tokens) {
+export function createIdentity(store: Store, names: ReadonlySet<string>, tokens: Tokens, config: Config) {
   const keys = createSigningKeys({ store: signingKeyStore(store), clock: systemClock });
   const accounts = createAccountStatuses(async (email) => ({
     active: await isServiceAccountActive(store.read, email),
@@ -27,7 +31,17 @@ export function createIdentity(store: Store, names: ReadonlySet<string>, tokens:
   const accountKeys = createAccountKeys({ store: accountKeyStore(store), clock: systemClock });
   const assertions = createAssertions({ keys: accountKeys, accounts, clock: systemClock });
   const isOwnHost = (host: string): boolean => isLoopback(host) || names.has(host.replace(/:\d+$/, ''));
-  const authenticator = createAuthenticator({ tokens, accounts, clock: systemClock, assertions, isOwnHost });
+  const oidc = createOidcVerifier({ fetchJson: createPublicFetch((origin) => config.trustedIssuer.includes(origin)), clock: systemClock });
+  const providers = createAccountStatuses(async (name) => {
+    const { findActiveProvider } = await import('../store/active-provider.ts');
+    return { active: (await findActiveProvider(store.read, name)) !== undefined, uniqueId: undefined };
+  });
+  for (const topic of ['federation', 'hierarchy'] as const) store.onCommit(topic, () => providers.invalidate());
+  const isProviderActive = (name: string): boolean | Promise<boolean> => {
+    const status = providers.get(name);
+    return status instanceof Promise ? status.then(({ active }) => active) : status.active;
+  };
+  const authenticator = createAuthenticator({ tokens, accounts, clock: systemClock, assertions, isOwnHost, isProviderActive, oidcCallers: oidcCallersOf(config, oidc) });
   const invalidate = (): void => {
     tokens.invalidate();
     accounts.invalidate();
@@ -43,7 +57,12 @@ export function createIdentity(store: Store, names: ReadonlySet<string>, tokens:
     const { member, email, uniqueId } = found.principal;
     return { member, email, uniqueId, scopes: kept.scopes, expireTime: kept.expireTime };
   };
-  return { tokens, keys, accounts, accountKeys, assertions, authenticator, isOwnHost, describe, idTokens: createIdTokens({ keys, clock: systemClock }) };
+  return { tokens, keys, accounts, accountKeys, assertions, authenticator, isOwnHost, oidc, describe, idTokens: createIdTokens({ keys, clock: systemClock }) };
+}
+
+function oidcCallersOf(config: Config, oidc: OidcVerifier): OidcCallers | undefined {
+  const { oidcIssuer: issuer, oidcAudience: audience, oidcEmailClaim: emailClaim, oidcGroupsClaim: groupsClaim } = config;
+  return issuer === undefined || audience === undefined ? undefined : createOidcCallers({ issuer, audience, emailClaim, groupsClaim }, { oidc, clock: systemClock });
 }
 
 function isLoopback(host: string): boolean {

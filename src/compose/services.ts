@@ -9,6 +9,7 @@ import { RESOURCE_MANAGER_OPERATIONS } from '../services/resourcemanager/operati
 import { RUN_OPERATIONS } from '../services/run/operations-outline.ts';
 import type { Api } from '../services/service.ts';
 import { SERVICE_USAGE_OPERATIONS } from '../services/serviceusage/operations-outline.ts';
+import { POOL_OPERATIONS } from '../services/workloadidentity/operations-outline.ts';
 import type { Store } from '../store/database.ts';
 import type { LogStore } from '../store/log-store.ts';
 import { findProject } from '../store/projects.ts';
@@ -23,6 +24,8 @@ export interface ServiceParts {
   readonly authorizer: Authorizer;
   readonly orgPolicies: OrgPolicyEngine;
   readonly identity: Identity;
+  /** Whether the holder of the owner's token may get tokens of others. */
+  readonly issuesTokens: boolean;
   /** Quotas of Cloud Run that are to hold here. */
   readonly limits: { readonly jobsPerRegion?: number; readonly runningExecutionsPerRegion?: number };
 }
@@ -78,6 +81,17 @@ export function createApis(given: ServiceParts, status: () => StatusFacts): read
       load: async () => [(await import('../services/oauth2/user-info.ts')).createOpenIdConnectService()],
     },
     {
+      host: 'iam.googleapis.com',
+      serves: ['google.iam.v1.WorkloadIdentityPools'],
+      operations: POOL_OPERATIONS,
+      load: async () => (await import('../services/workloadidentity/workload-identity.ts')).createWorkloadIdentityServices(parts),
+    },
+    {
+      host: 'sts.googleapis.com',
+      serves: ['google.identity.sts.v1.SecurityTokenService'],
+      load: async () => [(await import('../services/sts/sts.ts')).createStsService({ store, tokens: identity.tokens, oidc: identity.oidc })],
+    },
+    {
       host: 'cloudresourcemanager.googleapis.com',
       serves: [
         'google.cloud.resourcemanager.v3.Projects',
@@ -121,7 +135,13 @@ export function createApis(given: ServiceParts, status: () => StatusFacts): read
     {
       host: 'actas.internal',
       serves: ['actas.v1.Control'],
-      load: async () => [(await import('../services/control/control.ts')).createControlService({ mint: (principal, options) => issueToken(principal, identity, options), status })],
+      load: async () => [
+        (await import('../services/control/control.ts')).createControlService({
+          mint: (principal, options) => issueToken(principal, identity, options),
+          issuesTokens: parts.issuesTokens,
+          status,
+        }),
+      ],
     },
     {
       host: 'actas.internal',

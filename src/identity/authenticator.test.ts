@@ -27,7 +27,7 @@ test('a token speaks for the account of its time alone', async () => {
   let status: AccountStatus = { active: true, uniqueId: '1' };
   const accounts = createAccountStatuses(async () => status);
   const assertions = { verify: async () => ({ refused: 'none' }) };
-  const { authenticate: ask } = createAuthenticator({ tokens, accounts, clock: systemClock, assertions, isOwnHost: () => false });
+  const { authenticate: ask } = createAuthenticator({ tokens, accounts, clock: systemClock, assertions, isOwnHost: () => false, isProviderActive: () => true });
   const authenticate = (token: string) => ask(token, 'run.googleapis.com');
   const { token } = await tokens.mint({ member: `serviceAccount:${EMAIL}`, uniqueId: '1' });
   const change = (to: AccountStatus) => {

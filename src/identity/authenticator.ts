@@ -6,7 +6,8 @@ import type { Clock } from '../timestamp.ts';
 import { MICROS_PER_SECOND } from '../timestamp.ts';
 import type { AccountStatus, AccountStatuses } from './account-status.ts';
 import type { Assertion, Assertions } from './assertion.ts';
-import { type Principal, parsePrincipal } from './principal.ts';
+import type { OidcCallers } from './oidc-callers.ts';
+import { federatedPrincipal, type Principal, parsePrincipal } from './principal.ts';
 import { hashToken, type Tokens, type VerifiedToken } from './tokens.ts';
 
 /** Who a bearer token stands for; a reason (of google.api.ErrorReason) where it stands for nobody. */
@@ -17,6 +18,10 @@ export interface AuthenticatorDeps {
   readonly accounts: Pick<AccountStatuses, 'get'>;
   readonly clock: Clock;
   readonly assertions: Assertions;
+  /** Whether a workload identity pool provider still vouches: asked at every request, so answers are kept. */
+  isProviderActive(provider: string): boolean | Promise<boolean>;
+  /** People who sign in elsewhere, where the configuration names a provider. */
+  readonly oidcCallers?: OidcCallers | undefined;
   /** Whether a host (with or without a port) is this server itself, by which a JWT may name it too. */
   isOwnHost(host: string): boolean;
 }
@@ -41,13 +46,17 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
   const judge = (found: VerifiedToken | undefined): Authentication | Promise<Authentication> => {
     if (found === undefined) return NOBODY;
     if (found.expired) return EXPIRED;
-    const { scopes, delegation } = found;
+    const { scopes, delegation, federation } = found;
     const principal: Principal = {
-      ...parsePrincipal(found.member),
+      ...(federation === undefined ? parsePrincipal(found.member) : federatedPrincipal(found.member, federation.sets)),
       scopes,
       ...(delegation.length === 0 ? {} : { delegation }),
       ...(found.administrator ? { administrator: true } : {}),
     };
+    if (federation !== undefined) {
+      const active = deps.isProviderActive(federation.provider);
+      return active instanceof Promise ? active.then((known) => (known ? { principal } : EXPIRED)) : active ? { principal } : EXPIRED;
+    }
     if (principal.kind === 'user') return { principal };
     const status = accounts.get(principal.email);
     return status instanceof Promise ? status.then((known) => withStatus(known, found.uniqueId, principal)) : withStatus(status, found.uniqueId, principal);
@@ -76,7 +85,7 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
 
   return {
     authenticate(token, host) {
-      if (JWT.test(token)) return judgeJwt(token, host);
+      if (JWT.test(token)) return deps.oidcCallers?.isIssuerOf(token) === true ? deps.oidcCallers.authenticate(token) : judgeJwt(token, host);
       const found = tokens.verify(token);
       return found instanceof Promise ? found.then(judge) : judge(found);
     },

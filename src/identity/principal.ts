@@ -8,8 +8,9 @@ export interface Principal {
   readonly member: string;
   /** What answers show as creator, lastModifier, and in the audit trail. */
   readonly email: string;
-  readonly kind: 'user' | 'serviceAccount';
-  /** Of an identity from elsewhere: further policy members that name it, `principalSet://.../attribute.repository/x`, `group:...` of its claims. */
+  /** `federated`: an identity from outside, exchanged for a token by a workload identity pool. */
+  readonly kind: 'user' | 'serviceAccount' | 'federated';
+  /** Further members that name this caller: `principalSet://...` of a federated one, `group:...` that a sign-in's provider says. */
   readonly sets?: readonly string[];
   /** Holds the token of this data directory's owner: may mint tokens for anybody, and stop the server. */
   readonly administrator?: boolean;
@@ -23,6 +24,7 @@ export interface Principal {
   readonly anonymous?: boolean;
 }
 
+const FEDERATED = /^principal:\/\/iam\.googleapis\.com\/projects\/\d+\/locations\/global\/workloadIdentityPools\/[a-z0-9-]+\/subject\/(.+)$/s;
 const EMAIL = /^[^\s@:]{1,128}@[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/i;
 
 /** @param member `user:EMAIL` or `serviceAccount:EMAIL` @throws INVALID_ARGUMENT for anything else: groups and domains cannot call */
@@ -43,3 +45,10 @@ export function parsePrincipal(member: string): Principal {
  * installed program is: its secret is none (RFC 6749 section 2.1).
  */
 export const REFRESH_CLIENT = { id: 'actas', secret: 'notasecret' } as const;
+
+/** The caller behind a token that was exchanged for one from outside. @param member `principal://iam.googleapis.com/.../subject/S` */
+export function federatedPrincipal(member: string, sets: readonly string[]): Principal {
+  const subject = FEDERATED.exec(member)?.[1];
+  if (subject === undefined) throw new Error(`${member} is no member of a pool`);
+  return { member, email: subject, kind: 'federated', sets };
+}

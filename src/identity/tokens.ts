@@ -51,6 +51,16 @@ export interface TokenRequest {
   readonly delegation?: readonly string[];
   /** The refresh token that it is made from. */
   readonly refreshToken?: string;
+  /** Of an identity from outside: who vouched for it, and the further members that name it. */
+  readonly federation?: TokenFederation;
+}
+
+/** What a token keeps of an identity from outside. */
+export interface TokenFederation {
+  /** Name of the workload identity pool provider. */
+  readonly provider: string;
+  /** `principalSet://...`. */
+  readonly sets: readonly string[];
 }
 
 export interface VerifiedToken {
@@ -65,6 +75,7 @@ export interface VerifiedToken {
   readonly delegation: readonly string[];
   /** Hash of the refresh token that it was made from. */
   readonly grant: Uint8Array | null;
+  readonly federation?: TokenFederation;
 }
 
 /** On whose behalf tokens of an account are made. What one may, another may not: their tokens are kept apart. */
@@ -111,6 +122,8 @@ const SCOPE = /^[!#-+\--[\]-~]{1,256}$/;
 const OWN_SCOPE = 'actas:';
 const ADMINISTRATOR = `${OWN_SCOPE}administrator`;
 const UNIQUE_ID = `${OWN_SCOPE}unique-id:`;
+const PROVIDER = `${OWN_SCOPE}provider:`;
+const SET = `${OWN_SCOPE}set:`;
 const MAX_SCOPES = 32;
 const LIFETIME_MS = 3_600_000;
 /** Clients treat a token as stale from 3 min 45 s before its end (Java) or 4 minutes (Python): what we hand out must last longer. */
@@ -151,7 +164,7 @@ export function createTokens(options: { readonly store: TokenStore; readonly clo
   const atNow = (verified: VerifiedToken): VerifiedToken => (verified.expireTime !== null && verified.expireTime <= clock.now() ? { ...verified, expired: true } : verified);
 
   const mint = async (request: TokenRequest): Promise<{ token: string; expireTime: Micros | null }> => {
-    const own = [...(request.administrator === true ? [ADMINISTRATOR] : []), ...(request.uniqueId === undefined ? [] : [UNIQUE_ID + request.uniqueId])];
+    const own = ownScopes(request);
     const scopes = [...checkScopes(request.scopes ?? [CLOUD_PLATFORM_SCOPE]), ...own];
     const token = PREFIX + randomBytes(32).toString('base64url');
     const issueTime = clock.now();
@@ -258,6 +271,21 @@ async function dropStale(ofAccount: Map<string, Promise<Issued>>, isFresh: (entr
   }
 }
 
+/** What a token keeps beside what it is for. */
+function ownScopes({ administrator, uniqueId, federation }: TokenRequest): string[] {
+  return [
+    ...(administrator === true ? [ADMINISTRATOR] : []),
+    ...(uniqueId === undefined ? [] : [UNIQUE_ID + uniqueId]),
+    ...(federation === undefined ? [] : [PROVIDER + federation.provider, ...federation.sets.map((set) => SET + set)]),
+  ];
+}
+
+function federationOf(scopes: readonly string[]): { readonly federation?: TokenFederation } {
+  const provider = scopes.find((scope) => scope.startsWith(PROVIDER))?.slice(PROVIDER.length);
+  if (provider === undefined) return {};
+  return { federation: { provider, sets: scopes.flatMap((scope) => (scope.startsWith(SET) ? [scope.slice(SET.length)] : [])) } };
+}
+
 function toVerified(row: Omit<TokenRow, 'hash'>): VerifiedToken {
   return {
     member: row.member,
@@ -266,6 +294,7 @@ function toVerified(row: Omit<TokenRow, 'hash'>): VerifiedToken {
     expired: false,
     administrator: row.scopes.includes(ADMINISTRATOR),
     uniqueId: row.scopes.find((scope) => scope.startsWith(UNIQUE_ID))?.slice(UNIQUE_ID.length),
+    ...federationOf(row.scopes),
     delegation: row.delegation,
     grant: row.grant,
   };

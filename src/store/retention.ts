@@ -9,6 +9,7 @@ import { DELETED_KEPT_MICROS } from './jobs.ts';
 import { deletePolicy } from './policies.ts';
 import { deleteRole, listExpiredRoles } from './roles.ts';
 import { serviceAccountResource } from './service-accounts.ts';
+import { deleteForgottenWorkloadIdentity } from './workload-identity.ts';
 
 /** Rows in one transaction: a few milliseconds. */
 const AT_ONCE = 500;
@@ -26,6 +27,7 @@ export async function deleteExpired(store: Pick<Store, 'read' | 'write'>, now: M
       total += gone;
     } while (gone === AT_ONCE);
   }
+  total += await store.write(({ db }) => deleteForgottenWorkloadIdentity(db, before));
   return total + (await store.write((tx) => deleteRoles(tx, now)));
 }
 

@@ -13,6 +13,7 @@ import { registerKeys } from './keys.ts';
 import { registerPermissionLists } from './permissions.ts';
 import { registerRoles } from './roles.ts';
 import { registerSigning } from './signing.ts';
+import { registerWorkloadIdentity } from './workload-identity.ts';
 
 export interface ServiceAccount {
   readonly name?: string;
@@ -39,6 +40,7 @@ export function registerIam(program: Command, shell: Shell): void {
   registerRoles(iam, shell);
   registerPermissionLists(iam, shell);
   registerDenyPolicies(iam, shell);
+  registerWorkloadIdentity(iam, shell);
   const accounts = defineGroup(iam, 'service-accounts', 'service accounts and their policies');
   registerCreate(accounts, shell);
   registerReads(accounts, shell);

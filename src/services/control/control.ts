@@ -26,6 +26,8 @@ export interface StatusFacts {
 export interface ControlDeps {
   /** @throws FAILED_PRECONDITION for an account that cannot be spoken for */
   mint(principal: Principal, options: { readonly withRefreshToken: boolean }): Promise<IssuedToken>;
+  /** False where people sign in elsewhere and nobody is to speak for them (`issueTokens` of the configuration). */
+  readonly issuesTokens: boolean;
   status(): StatusFacts;
 }
 
@@ -40,6 +42,7 @@ export function createControlService(deps: ControlDeps): AnyService {
         access: { authenticated: true, why: 'the handler admits only the holder of the owner token, which no policy can grant' },
         async handle(request, call) {
           if (call.principal.administrator !== true) throw forbidden('Only the owner of this data directory can issue tokens. Use the token in its file owner-token.');
+          if (!deps.issuesTokens) throw forbidden('This control plane issues no tokens for others: issueTokens is off in its configuration.');
           const principal = parsePrincipal(request.principal);
           const { token, expireTime, refreshToken = '' } = await deps.mint(principal, request);
           return { accessToken: token, principal: principal.member, refreshToken, ...(expireTime === null ? {} : { expireTime: toTimestamp(expireTime) }) };

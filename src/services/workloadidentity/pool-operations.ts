@@ -8,10 +8,10 @@ import { WorkloadIdentityPoolOperationMetadataSchema } from '../../gen/google/ia
 import { type Operation, OperationSchema, Operations } from '../../gen/google/longrunning/operations_pb.js';
 import type { Db, Store } from '../../store/database.ts';
 import { findOperation, insertOperation, operationFromRow, operationToRow } from '../../store/operations.ts';
+import { findProject } from '../../store/projects.ts';
 import type { Micros } from '../../timestamp.ts';
 import { type AnyService, defineService } from '../service.ts';
-
-const OWN = /^projects\/[^/]+\/locations\/global\/workloadIdentityPools\/[^/]+(?:\/providers\/[^/]+)?\/operations\/[^/]+$/;
+import { POOL_OPERATIONS } from './operations-outline.ts';
 
 /** @param name of the pool or provider, as stored */
 export async function recordOperation<M extends Message>(db: Db, name: string, schema: GenMessage<M>, response: M, now: Micros): Promise<Operation> {
@@ -34,13 +34,6 @@ export function createPoolOperationsService(store: Store): AnyService {
     host: 'iam.googleapis.com',
     legacyErrors: true,
     denied: ({ permission, asked }) => `Permission '${permission}' denied on resource '//iam.googleapis.com/${asked}' (or it may not exist).`,
-    owns: (name) => OWN.test(name),
-    http: {
-      getOperation: [
-        { verb: 'GET', path: '/v1/{name=projects/*/locations/*/workloadIdentityPools/*/operations/*}' },
-        { verb: 'GET', path: '/v1/{name=projects/*/locations/*/workloadIdentityPools/*/providers/*/operations/*}' },
-      ],
-    },
     methods: {
       getOperation: {
         access: {
@@ -53,7 +46,7 @@ export function createPoolOperationsService(store: Store): AnyService {
           ],
         },
         async handle({ name }) {
-          const row = OWN.test(name) ? await findOperation(store.read, name) : undefined;
+          const row = POOL_OPERATIONS.owns(name) ? await findOperation(store.read, await storedOperation(store.read, name)) : undefined;
           if (row === undefined) throw notFound('Requested entity was not found.');
           return operationFromRow(row);
         },
@@ -64,4 +57,11 @@ export function createPoolOperationsService(store: Store): AnyService {
       waitOperation: 'unimplemented',
     },
   });
+}
+
+/** With the project's number, as it was recorded. */
+async function storedOperation(db: Db, name: string): Promise<string> {
+  const [, asked = ''] = name.split('/');
+  const project = await findProject(db, asked);
+  return project === undefined ? name : `projects/${project.number}${name.slice('projects/'.length + asked.length)}`;
 }

@@ -8,6 +8,9 @@ import {
   WorkloadIdentityPoolProviderSchema,
   type WorkloadIdentityPools,
 } from '../../gen/google/iam/v1/workload_identity_pools_pb.js';
+import { faultOfJwks } from '../../identity/oidc.ts';
+import { CelIssue } from '../../policy/cel/checker.ts';
+import { compileAttributeCondition, compileMapping } from '../../policy/dialects.ts';
 import type { Store, Tx } from '../../store/database.ts';
 import { insertWorkloadIdentity, updateWorkloadIdentity, type WorkloadIdentityRow } from '../../store/workload-identity.ts';
 import { type Micros, toTimestamp } from '../../timestamp.ts';
@@ -15,14 +18,6 @@ import type { Call, Methods } from '../service.ts';
 import { checkId, checkOn, checkTexts, getLivingRow, getRow, KEPT_MICROS, newEtag, refuseTaken, storedName } from './names.ts';
 import { recordOperation } from './pool-operations.ts';
 import { listPage, requiredPaths } from './pools.ts';
-
-/** What only the engine of expressions and the verifier of tokens can say. @returns what is wrong, in words; undefined where nothing is */
-export interface MappingRules {
-  mapping(expression: string): string | undefined;
-  condition(expression: string): string | undefined;
-  issuer(url: string): string | undefined;
-  jwks(json: string): string | undefined;
-}
 
 type ProviderMethods = Pick<
   Methods<typeof WorkloadIdentityPools>,
@@ -36,7 +31,7 @@ type ProviderMethods = Pick<
 const NOUN = 'workload_identity_providers';
 const AT = 'workload_identity_pool_provider';
 
-export function providerMethods(store: Store, rules: MappingRules): ProviderMethods {
+export function providerMethods(store: Store): ProviderMethods {
   return {
     listWorkloadIdentityPoolProviders: {
       access: { checks: ({ parent }) => checkOn('pool', 'workloadIdentityPoolProviders.list', parent, 'parent') },
@@ -54,7 +49,7 @@ export function providerMethods(store: Store, rules: MappingRules): ProviderMeth
       async handle({ parent, workloadIdentityPoolProvider: given, workloadIdentityPoolProviderId: id }, call) {
         checkId('workload_identity_pool_provider_id', id);
         const provider = create(WorkloadIdentityPoolProviderSchema, given);
-        checkProvider(provider, rules, call);
+        checkProvider(provider, call);
         return store.write(async (tx) => {
           const pool = await getLivingRow(tx.db, 'workload_identity_pools', await storedName(tx.db, 'pool', parent, 'parent'));
           const row = toRow(`${pool.name}/providers/${id}`, pool.name, provider, call.now());
@@ -70,7 +65,7 @@ export function providerMethods(store: Store, rules: MappingRules): ProviderMeth
         store.write(async (tx) => {
           const row = await getLivingRow(tx.db, NOUN, await storedName(tx.db, 'provider', given?.name ?? ''));
           const provider = masked(fromBinary(WorkloadIdentityPoolProviderSchema, row.body), create(WorkloadIdentityPoolProviderSchema, given), updateMask);
-          checkProvider(provider, rules, call);
+          checkProvider(provider, call);
           const next = { ...row, body: toBinary(WorkloadIdentityPoolProviderSchema, provider), etag: newEtag() };
           await updateWorkloadIdentity(tx.db, NOUN, row.name, { body: next.body, etag: next.etag });
           return changed(tx, next, call.now());
@@ -154,28 +149,29 @@ function maskedConfig(current: Config, given: Config, path: string): Config {
  * Deviation: AWS and SAML providers are kept and shown, but their tokens are not exchanged; who makes one is told so.
  * @throws INVALID_ARGUMENT
  */
-function checkProvider(provider: WorkloadIdentityPoolProvider, rules: MappingRules, call: Call): void {
+function checkProvider(provider: WorkloadIdentityPoolProvider, call: Call): void {
   checkTexts(AT, provider);
   const { providerConfig, attributeCondition } = provider;
   if (providerConfig.case === undefined) throw invalidArgument(AT, 'names no kind of provider: oidc, aws or saml.');
-  checkMapping(provider.attributeMapping, providerConfig.case, rules);
+  checkMapping(provider.attributeMapping, providerConfig.case);
   if (attributeCondition !== '') {
     if (attributeCondition.length > 4096) throw invalidArgument(`${AT}.attribute_condition`, `must have at most 4096 characters, but has ${attributeCondition.length}.`);
-    refuse(`${AT}.attribute_condition`, rules.condition(attributeCondition));
+    refuseExpression(`${AT}.attribute_condition`, compileAttributeCondition(attributeCondition));
   }
   if (providerConfig.case !== 'oidc') {
     call.warn(`The provider is kept, but tokens of ${providerConfig.case === 'aws' ? 'AWS' : 'SAML'} providers are not exchanged here: only those of OIDC providers are.`);
     return;
   }
   const { issuerUri, allowedAudiences, jwksJson } = providerConfig.value;
-  refuse(`${AT}.oidc.issuer_uri`, rules.issuer(issuerUri));
+  checkIssuer(issuerUri);
   if (allowedAudiences.length > 10) throw invalidArgument(`${AT}.oidc.allowed_audiences`, `must have at most 10 entries, but has ${allowedAudiences.length}.`);
   for (const audience of allowedAudiences)
     if (audience === '' || audience.length > 256) throw invalidArgument(`${AT}.oidc.allowed_audiences`, `${JSON.stringify(audience.slice(0, 300))} must have 1 to 256 characters.`);
-  if (jwksJson !== '') refuse(`${AT}.oidc.jwks_json`, rules.jwks(jwksJson));
+  const fault = jwksJson === '' ? undefined : faultOfJwks(jwksJson);
+  if (fault !== undefined) throw invalidArgument(`${AT}.oidc.jwks_json`, fault);
 }
 
-function checkMapping(mapping: Readonly<Record<string, string>>, kind: string, rules: MappingRules): void {
+function checkMapping(mapping: Readonly<Record<string, string>>, kind: string): void {
   const field = `${AT}.attribute_mapping`;
   const entries = Object.entries(mapping);
   if (mapping['google.subject'] === undefined && (kind === 'oidc' || entries.length > 0)) throw invalidArgument(field, 'must map google.subject, for example to assertion.sub.');
@@ -187,10 +183,19 @@ function checkMapping(mapping: Readonly<Record<string, string>>, kind: string, r
         `${JSON.stringify(key.slice(0, 200))} is no attribute. Write google.subject, google.groups or attribute.NAME with lowercase letters, digits and underscores.`,
       );
     if (expression.length > 2048) throw invalidArgument(field, `the expression of ${key} must have at most 2048 characters, but has ${expression.length}.`);
-    refuse(`${field}[${key}]`, rules.mapping(expression));
+    refuseExpression(`${field}[${key}]`, compileMapping(key, expression));
   }
 }
 
-function refuse(field: string, wrong: string | undefined): void {
-  if (wrong !== undefined) throw invalidArgument(field, wrong);
+function refuseExpression(field: string, compiled: unknown): void {
+  if (compiled instanceof CelIssue) throw invalidArgument(field, `is not a valid expression: ${compiled.message}.`);
+}
+
+/**
+ * Google takes https alone. Whether a private address may be asked is for the server's configuration to say, when tokens are exchanged.
+ * Deviation: an http issuer is kept as well, for issuers on the same machine; its keys are fetched only where `trustedIssuer` names it.
+ */
+function checkIssuer(url: string): void {
+  const isUrl = URL.canParse(url) && /^https?:$/.test(new URL(url).protocol) && new URL(url).username === '' && url.length <= 2000;
+  if (!isUrl) throw invalidArgument(`${AT}.oidc.issuer_uri`, `must be an https URL, but is ${JSON.stringify(url.slice(0, 300))}.`);
 }

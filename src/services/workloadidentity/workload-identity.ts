@@ -11,22 +11,16 @@ import type { Store } from '../../store/database.ts';
 import { type AnyService, defineService } from '../service.ts';
 import { createPoolOperationsService } from './pool-operations.ts';
 import { poolMethods } from './pools.ts';
-import { type MappingRules, providerMethods } from './providers.ts';
+import { providerMethods } from './providers.ts';
 
-export interface WorkloadIdentityDeps {
-  readonly store: Store;
-  /** What an attribute mapping and a condition must be. */
-  readonly rules: MappingRules;
-}
-
-export function createWorkloadIdentityServices({ store, rules }: WorkloadIdentityDeps): readonly AnyService[] {
+export function createWorkloadIdentityServices({ store }: { readonly store: Store }): readonly AnyService[] {
   return [
     defineService<typeof WorkloadIdentityPools>({
       desc: WorkloadIdentityPools,
       host: 'iam.googleapis.com',
       legacyErrors: true,
       denied: ({ permission, asked }) => `Permission '${permission}' denied on resource '//iam.googleapis.com/${asked}' (or it may not exist).`,
-      methods: { ...poolMethods(store), ...providerMethods(store, rules) },
+      methods: { ...poolMethods(store), ...providerMethods(store) },
     }),
     createPoolOperationsService(store),
   ];
