@@ -33,6 +33,7 @@ const PUBLIC: readonly string[] = [
   'google.oauth2.AccountCertificates.GetX509',
   'google.oauth2.AccountCertificates.GetRaw',
   'google.oauth2.AccountCertificates.GetJwk',
+  'google.identity.sts.v1.SecurityTokenService.ExchangeToken',
 ];
 /** testIamPermissions asks what the caller may do; it needs no permission (google/iam/v1/iam_policy.proto). Searches show what the caller may see; userinfo says who that is. */
 const ANSWERS_EMPTY = /\.(TestIamPermissions|Search(Projects|Folders|Organizations)|v1\.Projects\.ListProjects|GetUserInfo|GetOpenIdUserInfo)$/;

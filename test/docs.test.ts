@@ -110,7 +110,8 @@ describe('documentation', () => {
     rmSync(dataDir, { recursive: true, force: true });
     const rows = readFileSync(join(ROOT, 'docs/errors.md'), 'utf8').matchAll(/^\| `([a-z.]+)` \| `([\w.]+)` \| (.+) \|$/gm);
     const listed = [...rows].map(([, host, service, methods = '']) => `${host} ${service} ${methods.replaceAll('`', '').split(', ').sort().join(' ')}`);
-    expect(listed.sort()).toEqual(actual.sort());
+    // Two APIs of one host may have operations of their own.
+    expect(listed.sort()).toEqual([...new Set(actual)].sort());
   });
 
   test('the seed in examples/ can be applied, and applied again', async () => {

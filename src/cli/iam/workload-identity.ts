@@ -40,12 +40,12 @@ const COLUMNS = [
 ];
 const POOLS = 'iam workload-identity-pools';
 const PROVIDERS = `${POOLS} providers`;
-const POOL_FLAG = '--workload-identity-pool=ci --location=global';
+const POOL_FLAG = '--workload-identity-pool=ci-pool --location=global';
 
 export function registerWorkloadIdentity(iam: CliCommand, shell: Shell): void {
   const pools = defineGroup(iam, 'workload-identity-pools', 'pools of outside identities, and the providers that vouch for them');
   registerCreatePool(pools, shell);
-  registerCommon(pools, shell, { path: POOLS, noun: 'workload identity pool', example: 'ci --location=global', resolve: poolName });
+  registerCommon(pools, shell, { path: POOLS, noun: 'workload identity pool', example: 'ci-pool --location=global', resolve: poolName });
   registerUpdatePool(pools, shell);
   registerCredentialConfig(pools, shell);
   const providers = defineGroup(pools, 'providers', 'who vouches for the identities of a pool');
@@ -101,7 +101,10 @@ async function finish(session: Session, api: Api, operation: Operation): Promise
 function registerCreatePool(group: CliCommand, shell: Shell): void {
   const create = withTexts(
     withPlace(
-      defineCommand(group, 'create <pool>', { summary: 'create a workload identity pool', examples: [`actas ${POOLS} create ci --location=global --display-name="CI system"`] }),
+      defineCommand(group, 'create <pool>', {
+        summary: 'create a workload identity pool',
+        examples: [`actas ${POOLS} create ci-pool --location=global --display-name="CI system"`],
+      }),
       POOLS,
     ),
   );
@@ -115,7 +118,10 @@ function registerCreatePool(group: CliCommand, shell: Shell): void {
 
 function registerUpdatePool(group: CliCommand, shell: Shell): void {
   const update = withTexts(
-    withPlace(defineCommand(group, 'update <pool>', { summary: 'change a workload identity pool', examples: [`actas ${POOLS} update ci --location=global --disabled`] }), POOLS),
+    withPlace(
+      defineCommand(group, 'update <pool>', { summary: 'change a workload identity pool', examples: [`actas ${POOLS} update ci-pool --location=global --disabled`] }),
+      POOLS,
+    ),
   );
   onRun<TextFlags>(update, shell, async (session, given) => {
     const api = await session.api();
@@ -130,7 +136,6 @@ function registerCreateOidc(group: CliCommand, shell: Shell): void {
       defineCommand(group, 'create-oidc <provider>', {
         summary: 'create a provider of OpenID Connect tokens',
         examples: [
-          '# tokens of a CI system become principals of the pool',
           `actas ${PROVIDERS} create-oidc github ${POOL_FLAG} --issuer-uri=https://token.actions.githubusercontent.com --attribute-mapping=google.subject=assertion.sub,attribute.repository=assertion.repository --attribute-condition="assertion.repository_owner=='octo'"`,
         ],
       }),
@@ -266,7 +271,7 @@ function registerCredentialConfig(group: CliCommand, shell: Shell): void {
     summary: 'write the file with which client libraries log in with an outside token',
     description: "Writes a credential configuration of type external_account, whose addresses are this control plane's. Point GOOGLE_APPLICATION_CREDENTIALS at it.",
     examples: [
-      `actas ${POOLS} create-cred-config projects/123456789012/locations/global/workloadIdentityPools/ci/providers/github --service-account=deployer@demo.iam.gserviceaccount.com --credential-source-file=/var/run/token --output-file=credentials.json`,
+      `actas ${POOLS} create-cred-config projects/123456789012/locations/global/workloadIdentityPools/ci-pool/providers/github --service-account=deployer@demo.iam.gserviceaccount.com --credential-source-file=/var/run/token --output-file=credentials.json`,
     ],
   })
     .option('--service-account <email>', 'impersonate this account with the exchanged token; without it, call as the outside identity')

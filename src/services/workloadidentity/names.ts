@@ -30,6 +30,10 @@ export function checkOn(kind: Kind, permission: string, name: string, field = 'n
 /** @returns the name under which it is stored: with the project's number @throws INVALID_ARGUMENT, NOT_FOUND */
 export async function storedName(db: Db, kind: Kind, name: string, field = 'name'): Promise<string> {
   const asked = projectOf(kind, name, field);
+  if (name.split('/')[3] !== 'global')
+    throw invalidRequest(`${field}: ${JSON.stringify(name)} names a location where no pools are. Write ${FORMS[kind].form}.`, [
+      { field, description: 'the location must be global' },
+    ]);
   const project = await findProject(db, asked);
   if (project === undefined) throw notFound('Requested entity was not found.');
   return `projects/${project.number}${name.slice('projects/'.length + asked.length)}`;
@@ -38,8 +42,7 @@ export async function storedName(db: Db, kind: Kind, name: string, field = 'name
 function projectOf(kind: Kind, name: string, field: string): string {
   const { collections, form } = FORMS[kind];
   const parts = parseName(collections, name);
-  if (parts === undefined || parts.locations !== 'global')
-    throw invalidRequest(`${field}: ${JSON.stringify(name)} is not a valid name here. Write ${form}.`, [{ field, description: `must be ${form}` }]);
+  if (parts === undefined) throw invalidRequest(`${field}: ${JSON.stringify(name)} is not a valid name here. Write ${form}.`, [{ field, description: `must be ${form}` }]);
   return parts.projects;
 }
 
@@ -51,8 +54,8 @@ export function checkId(field: string, id: string): void {
 
 /** @throws INVALID_ARGUMENT */
 export function checkTexts(at: string, { displayName, description }: { readonly displayName: string; readonly description: string }): void {
-  if ([...displayName].length > 32) throw invalidArgument(`${at}.display_name`, `must have at most 32 characters, but has ${[...displayName].length}.`);
-  if ([...description].length > 256) throw invalidArgument(`${at}.description`, `must have at most 256 characters, but has ${[...description].length}.`);
+  if (Array.from(displayName).length > 32) throw invalidArgument(`${at}.display_name`, `must have at most 32 characters, but has ${Array.from(displayName).length}.`);
+  if (Array.from(description).length > 256) throw invalidArgument(`${at}.description`, `must have at most 256 characters, but has ${Array.from(description).length}.`);
 }
 
 /** The row, deleted or not. @throws NOT_FOUND */
