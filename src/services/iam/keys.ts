@@ -52,7 +52,7 @@ export function keyMethods(deps: KeyDeps): KeyMethods {
       async handle(request, call) {
         const account = await getAccount(store.read, request.name);
         await deps.constraints?.keyCreation({ projectId: account.project_id, email: account.email, origin: 'GOOGLE_PROVIDED' }, call.principal);
-        const { row, file } = await createKey(deps, account, request, call.now());
+        const { row, file } = await createKey(deps, account, request, call);
         return { ...toKey(row, account), privateKeyType: file.type, privateKeyData: file.data };
       },
     },
@@ -62,7 +62,7 @@ export function keyMethods(deps: KeyDeps): KeyMethods {
       async handle({ name, publicKeyData }, call) {
         const account = await getAccount(store.read, name);
         await deps.constraints?.keyCreation({ projectId: account.project_id, email: account.email, origin: 'USER_PROVIDED' }, call.principal);
-        return toKey(await uploadKey(deps, account, publicKeyData, call.now()), account);
+        return toKey(await uploadKey(deps, account, publicKeyData, call), account);
       },
     },
     listServiceAccountKeys: {

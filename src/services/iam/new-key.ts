@@ -3,11 +3,13 @@ import { createPublicKey, type KeyObject, randomBytes, X509Certificate } from 'n
 import { alreadyExists, failedPrecondition, invalidArgument, orgPolicyViolation, resourceExhausted } from '../../errors.ts';
 import { ServiceAccountKeyAlgorithm, ServiceAccountPrivateKeyType } from '../../gen/google/iam/admin/v1/iam_pb.js';
 import { generateKey } from '../../identity/account-keys.ts';
-import type { OrgPolicies } from '../../policy/org-policy.ts';
+import { findConstraint } from '../../policy/constraint-catalogue.ts';
+import type { Asker, OrgPolicies } from '../../policy/org-policy.ts';
 import type { Store, Tx } from '../../store/database.ts';
 import { insertServiceAccountKey, listServiceAccountKeys, type ServiceAccountKeyRow } from '../../store/service-account-keys.ts';
 import { type ServiceAccountRow, serviceAccountResource } from '../../store/service-accounts.ts';
 import { MICROS_PER_MILLI, MICROS_PER_SECOND, type Micros } from '../../timestamp.ts';
+import type { Call } from '../service.ts';
 import { keyFile } from './key-file.ts';
 
 interface NewKeyDeps {
@@ -33,15 +35,16 @@ export async function createKey(
   deps: NewKeyDeps,
   account: ServiceAccountRow,
   request: { readonly privateKeyType: ServiceAccountPrivateKeyType; readonly keyAlgorithm: ServiceAccountKeyAlgorithm },
-  now: Micros,
+  call: Pick<Call, 'principal' | 'now'>,
 ): Promise<{ row: ServiceAccountKeyRow; file: { type: ServiceAccountPrivateKeyType; data: Uint8Array } }> {
   const { store, orgPolicies } = deps;
+  const now = call.now();
   const { TYPE_UNSPECIFIED, TYPE_GOOGLE_CREDENTIALS_FILE } = ServiceAccountPrivateKeyType;
   const { KEY_ALG_UNSPECIFIED, KEY_ALG_RSA_2048 } = ServiceAccountKeyAlgorithm;
   if (request.privateKeyType !== TYPE_UNSPECIFIED && request.privateKeyType !== TYPE_GOOGLE_CREDENTIALS_FILE)
     throw invalidArgument('private_key_type', 'only TYPE_GOOGLE_CREDENTIALS_FILE is made here.');
   if (request.keyAlgorithm !== KEY_ALG_UNSPECIFIED && request.keyAlgorithm !== KEY_ALG_RSA_2048) throw invalidArgument('key_algorithm', 'only KEY_ALG_RSA_2048 is made here.');
-  await checkConstraints(orgPolicies, account, 'Creation');
+  await checkConstraints(orgPolicies, account, 'Creation', call.principal);
   const start = now - (now % MICROS_PER_SECOND);
   const lifetime = await maxLifetime(orgPolicies, account);
   // Before the transaction: all other writers would wait for it.
@@ -61,9 +64,15 @@ export async function createKey(
  * Deviation: a bare public key in PEM is taken as well as an X.509 certificate, which is all that Google takes; it never expires.
  * @param data PEM @throws as `createKey`, ALREADY_EXISTS where the account has this key
  */
-export async function uploadKey({ store, orgPolicies }: NewKeyDeps, account: ServiceAccountRow, data: Uint8Array, now: Micros): Promise<ServiceAccountKeyRow> {
+export async function uploadKey(
+  { store, orgPolicies }: NewKeyDeps,
+  account: ServiceAccountRow,
+  data: Uint8Array,
+  call: Pick<Call, 'principal' | 'now'>,
+): Promise<ServiceAccountKeyRow> {
+  const now = call.now();
   const { pem, publicKey, validAfter, validBefore } = readPublicKey(data, now);
-  await checkConstraints(orgPolicies, account, 'Upload');
+  await checkConstraints(orgPolicies, account, 'Upload', call.principal);
   if (validBefore !== null && validBefore <= now) throw invalidArgument('public_key_data', 'the certificate has expired.');
   const bits = publicKey.asymmetricKeyDetails?.modulusLength ?? 0;
   const id = randomBytes(20).toString('hex');
@@ -135,17 +144,17 @@ async function checkRoom({ db }: Tx, account: ServiceAccountRow): Promise<Servic
 }
 
 /** The words of both engines: https://docs.cloud.google.com/iam/docs/troubleshoot-org-policies @throws FAILED_PRECONDITION */
-async function checkConstraints(orgPolicies: OrgPolicies, account: ServiceAccountRow, what: 'Creation' | 'Upload'): Promise<void> {
+async function checkConstraints(orgPolicies: OrgPolicies, account: ServiceAccountRow, what: 'Creation' | 'Upload', asker: Asker): Promise<void> {
   const resource = serviceAccountResource(account);
   const legacy = `iam.disableServiceAccountKey${what}`;
-  if (await orgPolicies.isEnforced(legacy, resource)) {
+  if (await orgPolicies.isEnforced(legacy, resource, asker)) {
     const description = `Key ${what.toLowerCase()} is not allowed on this service account.`;
     const subject = `projects/${account.project_id}/serviceAccounts/${account.email}?configvalue=${encodeURIComponent(account.email)}`;
     throw failedPrecondition(description, { type: `constraints/${legacy}`, subject, description });
   }
   const managed = `iam.managed.disableServiceAccountKey${what}`;
-  if (await orgPolicies.isEnforced(managed, resource)) {
-    const description = `This constraint, when enforced, blocks service account key ${what.toLowerCase()}.`;
+  if (await orgPolicies.isEnforced(managed, resource, asker)) {
+    const description = findConstraint(managed)?.description ?? '';
     throw orgPolicyViolation(`projects/${account.project_id}`, [{ constraint: managed, description }]);
   }
 }

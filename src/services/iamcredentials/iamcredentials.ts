@@ -11,7 +11,7 @@ import type { AccountKeys } from '../../identity/account-keys.ts';
 import type { IdTokens } from '../../identity/id-tokens.ts';
 import { checkClaims } from '../../identity/jwt-claims.ts';
 import type { Tokens } from '../../identity/tokens.ts';
-import type { OrgPolicies } from '../../policy/org-policy.ts';
+import type { Asker, OrgPolicies } from '../../policy/org-policy.ts';
 import type { Store } from '../../store/database.ts';
 import { listAncestors } from '../../store/hierarchy.ts';
 import { findProject } from '../../store/projects.ts';
@@ -54,7 +54,7 @@ function tokenMethods(deps: CredentialsDeps): Pick<CredentialMethods, 'generateA
       async handle(request, call) {
         const { account, delegation } = await target(request, 'iam.serviceAccounts.getAccessToken', call);
         if (request.scope.length === 0) throw invalidArgument('scope', 'at least one scope is required.');
-        const lifetimeMs = await checkLifetime(request.lifetime === undefined ? HOUR_MS : fromDuration(request.lifetime), account, orgPolicies);
+        const lifetimeMs = await checkLifetime(request.lifetime === undefined ? HOUR_MS : fromDuration(request.lifetime), account, orgPolicies, call.principal);
         const member = `serviceAccount:${account.email}`;
         const { token, expireTime } = await identity.tokens.mint({ member, scopes: request.scope, lifetimeMs, uniqueId: account.unique_id, delegation });
         return { accessToken: token, ...(expireTime === null ? {} : { expireTime: toTimestamp(expireTime - (expireTime % 1_000_000)) }) };
@@ -131,11 +131,11 @@ async function organizationOf(store: Store, projectId: string): Promise<string |
 }
 
 /** @throws INVALID_ARGUMENT */
-async function checkLifetime(lifetimeMs: number, account: ServiceAccountRow, orgPolicies: OrgPolicies): Promise<number> {
+async function checkLifetime(lifetimeMs: number, account: ServiceAccountRow, orgPolicies: OrgPolicies, asker: Asker): Promise<number> {
   if (!(lifetimeMs >= 1000)) throw invalidArgument('lifetime', 'must be at least one second.');
   if (lifetimeMs <= HOUR_MS) return lifetimeMs;
   const constraint = 'iam.allowServiceAccountCredentialLifetimeExtension';
-  const isExtended = await orgPolicies.isValueAllowed(constraint, serviceAccountResource(account), account.email);
+  const isExtended = await orgPolicies.isValueAllowed(constraint, serviceAccountResource(account), account.email, asker);
   if (!isExtended) throw invalidArgument('lifetime', `must be at most 3600s. An organization policy with constraints/${constraint} may let ${account.email} have up to 43200s.`);
   if (lifetimeMs > EXTENDED_MS) throw invalidArgument('lifetime', 'must be at most 43200s.');
   return lifetimeMs;
