@@ -34,6 +34,11 @@ export interface WorldDenial {
   readonly member: string;
   readonly permission: string;
 }
+/** A policy that was replaced. */
+export interface Write {
+  readonly node: string;
+  readonly policy: Policy;
+}
 export interface Triple {
   readonly member: string;
   readonly permission: string;
@@ -149,8 +154,8 @@ export class World {
     });
   }
 
-  /** Puts another binding in the place of one of a node's. @returns the node */
-  write(): string {
+  /** Puts another binding in the place of one of a node's. The source shows it once it is published. */
+  write(): Write {
     const nodes = [...this.bindings.keys()];
     const node = nodes[this.random(nodes.length)] ?? '';
     const bindings = this.bindings.get(node) ?? [];
@@ -159,9 +164,12 @@ export class World {
       node,
       bindings.map((binding, i) => (i === at ? this.#binding(at) : binding)),
     );
-    this.#policies.set(node, this.#policyOf(node));
     this.#grouped.delete(node);
-    return node;
+    return { node, policy: this.#policyOf(node) };
+  }
+
+  publish({ node, policy }: Write): void {
+    this.#policies.set(node, policy);
   }
 
   source(): PolicySource {

@@ -139,7 +139,7 @@ async function storeDeletion(tx: Tx, name: string, deleted: (row: JobRow | undef
   await updateJob(tx.db, jobToRow(job, operation));
   await deleteExecutionsOfJob(tx.db, job, now);
   // Gone at once, so that nobody is let in by the policy of a job that is no more.
-  if (await deletePolicy(tx.db, resource(name))) tx.touch('policies');
+  if (await deletePolicy(tx.db, resource(name))) tx.touch('policies', resource(name));
   tx.touch('work');
   return beginOperation(tx, operation, job, now);
 }
