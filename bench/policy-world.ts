@@ -10,6 +10,7 @@ const FOLDERS = 7;
 const PROJECTS = 10;
 const JOBS = 10;
 const USERS = 1000;
+const USER_NAMES: readonly string[] = Array.from({ length: USERS }, (_, i) => `user:u${i}@example.com`);
 const GROUPS = 60;
 /** The time of every decision. */
 export const NOW_MICROS = Date.parse('2026-06-01T12:00:00Z') * 1000;
@@ -238,7 +239,7 @@ export class World {
       // Chance alone would take long to find a denied one.
       const pool = wanted.denied > 0 && this.random(4) === 0 ? denied : this.permissions;
       const triple = {
-        member: `user:u${this.random(USERS)}@example.com`,
+        member: USER_NAMES[this.random(USERS)] ?? '',
         permission: pool[this.random(pool.length)] ?? '',
         resource: this.resources[this.random(this.resources.length)] ?? '',
       };

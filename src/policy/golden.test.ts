@@ -1,4 +1,4 @@
-/** Which role grants which permission from which level, as a table that a person can read and a diff shows: `cases/golden.txt`, renewed with `-u`. */
+/** Which role grants which permission from which level, as a table that a person can read and a diff shows: `golden.txt`, renewed with `-u`. */
 import { create } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
 import { PolicySchema } from '../gen/google/iam/v1/policy_pb.js';
@@ -78,5 +78,5 @@ test('role, permission, and the levels from which a binding grants it: Organizat
       lines.push(`${`roles/${role}`.padEnd(40)}${permission.padEnd(42)}${levels}`);
     }
   }
-  await expect(`${lines.join('\n')}\n`).toMatchFileSnapshot('cases/golden.txt');
+  await expect(`${lines.join('\n')}\n`).toMatchFileSnapshot('golden.txt');
 });
