@@ -152,3 +152,10 @@ describe('update', () => {
     expect(await sent(['update', 'pair', '--max-retries=0', '--remove-volume=none'], two)).toMatchObject({ code: 0, containers: two.template.template.containers });
   });
 });
+
+it('describe shows each container with what it waits for', async () => {
+  fake = await startFakeApi(({ path }) => (path === '/actas/v1/status' ? { body: { project: 'demo' } } : { body: STORED }));
+  const { code, out } = await run(['run', 'jobs', 'describe', 'pair'], { env: fake.env });
+  expect(code).toBe(0);
+  expect(out).toMatch(/Container app:\n[^]*Depends on: +proxy, cache\n[^]*Container proxy:\n[^]*Startup probe: +TCP port 5432, every 10s\n/);
+});

@@ -1,11 +1,8 @@
-/**
- * The flags that describe one container, and gcloud's way to give them for several: `--container=NAME` begins the flags of that container, and
- * what concerns the whole job stands before the first of them. Without it they are about the job's main container.
- */
+/** The flags that describe one container of a job, and what they change in it. */
 import { InvalidArgumentError, Option } from 'commander';
-import { CliCommand, COMMON_FLAGS } from '../command.ts';
-import { usageFailure } from '../failure.ts';
+import type { CliCommand } from '../command.ts';
 import { collectList, collectPairs, parseList } from '../values.ts';
+import { scopeByContainer } from './container-scopes.ts';
 import type { Container, EnvVar, Probe, TaskTemplate } from './shapes.ts';
 import { applyMountFlags, type MountFlags, mountOptions } from './volume-flags.ts';
 
@@ -22,12 +19,6 @@ export interface ContainerFlags extends MountFlags {
   readonly clearEnvVars?: boolean;
   readonly dependsOn?: readonly string[];
   readonly startupProbe?: Probe | 'none';
-}
-
-/** The flags behind one `--container`. */
-export interface ContainerScope {
-  readonly name: string;
-  readonly flags: ContainerFlags;
 }
 
 /** @param changes whether the job may exist already, so that parts of it can be removed or cleared */
@@ -51,28 +42,9 @@ function containerOptions(changes: boolean): Option[] {
   ];
 }
 
-/** Adds the flags of a container to a command, and `--container`; what stands behind it is in the flag `containers`. */
+/** Adds the flags of a container to a command, for one container or behind `--container` for several. */
 export function addContainerFlags(command: CliCommand, changes: boolean): CliCommand {
-  const scoped = containerOptions(changes);
-  for (const option of scoped) command.addOption(option);
-  command.addOption(
-    new Option('--container <name>', 'the container that the flags behind it are about, for jobs of several; may be repeated, and stands behind the flags of the job itself'),
-  );
-  const parseOptions = command.parseOptions.bind(command);
-  command.parseOptions = (argv) => {
-    const { own, scopes } = splitScopes(argv);
-    if (scopes.length === 0) return parseOptions(argv);
-    for (const option of scoped)
-      if (own.some((word) => word === option.long || word.startsWith(`${option.long}=`)))
-        throw usageFailure(`${option.long} is a flag of a container: with --container it must stand behind the one that it is for.`);
-    const parsed = scopes.map(({ name, words }) => parseScope(command, name, words, changes));
-    command.setOptionValue(
-      'containers',
-      parsed.map(({ scope }) => scope),
-    );
-    return parseOptions([...own, ...parsed.flatMap(({ rest }) => rest)]);
-  };
-  return command;
+  return scopeByContainer(command, () => containerOptions(changes), 'job flags first');
 }
 
 /** The names of the given flags that are about the main container; empty where none is. */
@@ -104,52 +76,6 @@ function changedEnv(env: readonly EnvVar[], flags: ContainerFlags): EnvVar[] {
     for (const variable of env) if (!removed.has(variable.name ?? '')) variables.set(variable.name ?? '', variable);
   for (const [name, value] of [...(flags.setEnvVars ?? []), ...(flags.updateEnvVars ?? [])]) variables.set(name, { name, value });
   return [...variables.values()];
-}
-
-interface Scope {
-  readonly name: string;
-  readonly words: string[];
-}
-
-function splitScopes(argv: readonly string[]): { own: string[]; scopes: Scope[] } {
-  const own: string[] = [];
-  const scopes: Scope[] = [];
-  for (let at = 0; at < argv.length; at += 1) {
-    const word = argv[at] ?? '';
-    const name = word === '--container' ? (argv[(at += 1)] ?? '') : /^--container=(.*)$/s.exec(word)?.[1];
-    if (name === undefined) (scopes.at(-1)?.words ?? own).push(word);
-    else {
-      if (name === '') throw usageFailure('--container needs the name of a container.');
-      if (scopes.some((scope) => scope.name === name)) throw usageFailure(`--container=${name} is given twice. Write all flags of a container behind one.`);
-      scopes.push({ name, words: [] });
-    }
-  }
-  return { own, scopes };
-}
-
-/** @returns with what was no flag of a container: common flags, and arguments of the command */
-function parseScope(command: CliCommand, name: string, words: readonly string[], changes: boolean): { scope: ContainerScope; rest: string[] } {
-  const parser = new CliCommand(command.name());
-  parser.copyInheritedSettings(command);
-  parser.exitOverride().helpOption(false).allowExcessArguments();
-  for (const option of containerOptions(changes)) parser.addOption(option);
-  const rest: string[] = [];
-  const mine: string[] = [];
-  for (let at = 0; at < words.length; at += 1) {
-    const word = words[at] ?? '';
-    const [flag = ''] = word.split('=', 1);
-    const known = parser.options.find((option) => option.long === flag);
-    if (known !== undefined) {
-      mine.push(word);
-      if (known.required && word === flag && at + 1 < words.length) mine.push(words[(at += 1)] ?? '');
-    } else if (flag in COMMON_FLAGS || !flag.startsWith('-')) {
-      rest.push(word);
-      if (COMMON_FLAGS[flag] === true && word === flag && at + 1 < words.length) rest.push(words[(at += 1)] ?? '');
-    } else if (command.options.some((option) => option.long === flag)) throw usageFailure(`${flag} is a flag of the job: it must stand before the first --container.`);
-    else mine.push(word);
-  }
-  parser.action(() => undefined).parse(mine, { from: 'user' });
-  return { scope: { name, flags: parser.opts<ContainerFlags>() }, rest };
 }
 
 const PROBE_NUMBERS = ['initialDelaySeconds', 'timeoutSeconds', 'periodSeconds', 'failureThreshold'] as const;

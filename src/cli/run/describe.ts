@@ -8,6 +8,7 @@ import {
   executionState,
   exitOf,
   type Job,
+  type Probe,
   progressOf,
   readySymbol,
   shortName,
@@ -92,6 +93,7 @@ function containerRows(containers: readonly Container[]): Row[] {
     ['Memory', container.resources?.limits?.['memory']],
     ['CPU', container.resources?.limits?.['cpu']],
     ['Depends on', container.dependsOn?.join(', ')],
+    ['Startup probe', container.startupProbe === undefined ? undefined : probe(container.startupProbe)],
     ...(container.volumeMounts ?? []).map((mount): Row => [`Mount ${mount.mountPath ?? ''}`, `volume ${mount.name ?? ''}`]),
     ...(container.env ?? []).map(
       (variable): Row => [
@@ -102,6 +104,12 @@ function containerRows(containers: readonly Container[]): Row[] {
       ],
     ),
   ]);
+}
+
+/** `HTTP port 8080 /ready, every 10s`. */
+function probe({ httpGet, tcpSocket, grpc, periodSeconds }: Probe): string {
+  const [kind, port, path = ''] = httpGet !== undefined ? ['HTTP', httpGet.port, httpGet.path] : grpc !== undefined ? ['gRPC', grpc.port, grpc.service] : ['TCP', tcpSocket?.port];
+  return `${kind} port ${port ?? 'of the container'}${path === '' ? '' : ` ${path}`}, every ${periodSeconds ?? 10}s`;
 }
 
 function taskRows(task: TaskTemplate): Row[] {

@@ -194,6 +194,24 @@ describe('execute', () => {
     });
   });
 
+  it('overrides each container by the flags behind its name, and takes other flags anywhere', async () => {
+    const { env, seen } = await serve(states(RUNNING));
+    const { code } = await run(
+      ['run', 'jobs', 'execute', 'hello', '--container=app', '--args=a,b', '--async', '--container', 'proxy', '--update-env-vars', 'A=1', '--tasks', '2'],
+      { env },
+    );
+    expect(code).toBe(0);
+    expect(seen.at(-1)?.body).toEqual({
+      overrides: {
+        taskCount: 2,
+        containerOverrides: [
+          { name: 'app', args: ['a', 'b'] },
+          { name: 'proxy', env: [{ name: 'A', value: '1' }] },
+        ],
+      },
+    });
+  });
+
   it('waits through a moment without a control plane', async () => {
     let calls = 0;
     const base = states(RUNNING, SUCCEEDED);

@@ -1,21 +1,26 @@
 /** `run jobs execute`: starts an execution, and waits for it as far as asked. Also the second half of `deploy --wait`. */
-import { InvalidArgumentError, Option } from 'commander';
+import { Option } from 'commander';
 import { type Operation, RUN } from '../api.ts';
 import { type CliCommand, defineCommand, onRun, type Shell, withRegion } from '../command.ts';
 import { ApiFailure, EXIT, type ExitCode, failure, isApiFailure } from '../failure.ts';
 import { printResource } from '../format.ts';
 import type { Session } from '../session.ts';
 import { collectPairs, integerBetween, parseDuration, parseList } from '../values.ts';
+import { type ContainerScope, scopeByContainer } from './container-scopes.ts';
 import { jobName } from './names.ts';
 import { conditionOf, type Execution, executionState, shortName } from './shapes.ts';
 import { reportOutcome, watchExecution } from './watch.ts';
 
-interface ExecuteFlags {
-  readonly tasks?: number;
-  readonly taskTimeout?: number;
+/** What one execution may have different in a container. */
+interface ContainerOverrides {
   readonly args?: readonly string[];
   readonly updateEnvVars?: ReadonlyMap<string, string>;
-  readonly container?: string;
+}
+interface ExecuteFlags extends ContainerOverrides {
+  readonly tasks?: number;
+  readonly taskTimeout?: number;
+  /** Each with the flags behind it. */
+  readonly containers?: readonly ContainerScope<ContainerOverrides>[];
   readonly wait?: boolean;
   readonly async?: boolean;
   readonly logs?: boolean;
@@ -41,13 +46,15 @@ export function registerExecute(jobs: CliCommand, shell: Shell): void {
     .addOption(new Option('--logs', 'with --wait: print the logs as they come').implies({ wait: true }))
     .addOption(new Option('--async', 'return when the execution is accepted').conflicts(['wait', 'logs']))
     .option('--tasks <count>', 'tasks in this execution', integerBetween(1, MOST_TASKS))
-    .option('--task-timeout <duration>', 'longest time for one attempt of a task: 600, 10m, 1h30m', parseDuration)
-    .option('--args <list>', 'arguments in this execution; empty: none', parseList)
-    .addOption(new Option('--update-env-vars <pairs>', 'sets these variables in this execution').argParser(collectPairs))
-    .option('--container <name>', 'the container that --args and --update-env-vars are for', (name: string) => {
-      if (name === '') throw new InvalidArgumentError('A name is needed.');
-      return name;
-    });
+    .option('--task-timeout <duration>', 'longest time for one attempt of a task: 600, 10m, 1h30m', parseDuration);
+  scopeByContainer(
+    command,
+    () => [
+      new Option('--args <list>', 'arguments in this execution; empty: none').argParser(parseList),
+      new Option('--update-env-vars <pairs>', 'sets these variables in this execution').argParser(collectPairs),
+    ],
+    'any order',
+  );
   onRun<ExecuteFlags>(command, shell, async (session, given) => {
     const job = await jobName(session, given);
     return execute(session, job.name, overridesOf(session.flags), session.flags);
@@ -56,13 +63,15 @@ export function registerExecute(jobs: CliCommand, shell: Shell): void {
 
 /** What `:run` takes; undefined where nothing is overridden, since any override needs run.jobs.runWithOverrides. */
 export function overridesOf(flags: ExecuteFlags): object | undefined {
-  const container = {
-    ...(flags.container === undefined ? {} : { name: flags.container }),
-    ...(flags.args === undefined ? {} : flags.args.length === 0 ? { clearArgs: true } : { args: flags.args }),
-    ...(flags.updateEnvVars === undefined ? {} : { env: [...flags.updateEnvVars].map(([name, value]) => ({ name, value })) }),
-  };
+  const containers = (flags.containers ?? [{ name: undefined, flags }])
+    .filter(({ flags: { args, updateEnvVars } }) => args !== undefined || updateEnvVars !== undefined)
+    .map(({ name, flags: { args, updateEnvVars } }) => ({
+      ...(name === undefined ? {} : { name }),
+      ...(args === undefined ? {} : args.length === 0 ? { clearArgs: true } : { args }),
+      ...(updateEnvVars === undefined ? {} : { env: [...updateEnvVars].map(([key, value]) => ({ name: key, value })) }),
+    }));
   const overrides = {
-    ...(Object.keys(container).length === 0 ? {} : { containerOverrides: [container] }),
+    ...(containers.length === 0 ? {} : { containerOverrides: containers }),
     ...(flags.tasks === undefined ? {} : { taskCount: flags.tasks }),
     ...(flags.taskTimeout === undefined ? {} : { timeout: `${flags.taskTimeout}s` }),
   };

@@ -3,7 +3,8 @@ import { Option } from 'commander';
 import type { CliCommand } from '../command.ts';
 import { failure, usageFailure } from '../failure.ts';
 import { collectList, collectPairs, integerBetween, parseDuration } from '../values.ts';
-import { addContainerFlags, applyContainerFlags, type ContainerFlags, type ContainerScope, givenContainerFlags } from './container-flags.ts';
+import { addContainerFlags, applyContainerFlags, type ContainerFlags, givenContainerFlags } from './container-flags.ts';
+import type { ContainerScope } from './container-scopes.ts';
 import type { Container, Job, TaskTemplate } from './shapes.ts';
 import { addVolumeFlags, applyVolumeFlags, type VolumeFlags } from './volume-flags.ts';
 
@@ -19,7 +20,7 @@ export interface JobFlags extends VolumeFlags, ContainerFlags {
   readonly removeLabels?: readonly string[];
   readonly clearLabels?: boolean;
   /** Each with the flags behind it. */
-  readonly containers?: readonly ContainerScope[];
+  readonly containers?: readonly ContainerScope<ContainerFlags>[];
   readonly removeContainers?: readonly string[];
   readonly executeNow?: boolean;
   readonly wait?: boolean;
