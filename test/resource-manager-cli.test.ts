@@ -56,7 +56,7 @@ describe('projects', () => {
 
   test('liens', async () => {
     const { name } = await actas('resource-manager', 'liens', 'create', '--restrictions=resourcemanager.projects.delete', '--reason=live', '--project=demo');
-    expect(await actas('resource-manager', 'liens', 'list', '--project=demo')).toMatchObject([{ name, reason: 'live' }]);
+    expect(await actas('alpha', 'resource-manager', 'liens', 'list', '--project=demo')).toMatchObject([{ name, reason: 'live' }]);
     expect(await failing('projects', 'delete', 'demo', '--quiet')).toContain('Remove the lien to allow deletion.');
     await actas('resource-manager', 'liens', 'delete', name);
     expect(await actas('resource-manager', 'liens', 'list')).toEqual([]);
@@ -90,6 +90,8 @@ test('resource-manager tags', async () => {
 
 test('services', async () => {
   await actas('services', 'enable', 'pubsub.googleapis.com', 'workflows.googleapis.com');
+  // What `gcloud projects create` enables.
+  await actas('services', 'enable', 'cloudapis.googleapis.com');
   await actas('services', 'enable', 'secretmanager.googleapis.com');
   await actas('services', 'disable', 'workflows.googleapis.com', '--force');
   const names = async (...flags: string[]) => (await actas('services', 'list', ...flags)).map(({ config }: { config: { name: string } }) => config.name);

@@ -7,8 +7,10 @@ import { buildProgram, findCommand, groupOf, hoistCommonFlags } from './program.
 
 /** @param line without node and script @returns the exit code; everything has been printed */
 export async function runCli(line: readonly string[], io: Io): Promise<number> {
+  // A line copied from gcloud's documentation may begin with a release track; there is one track here.
+  const untracked = line[0] === 'alpha' || line[0] === 'beta' ? line.slice(1) : line;
   // commander's own `help` knows one level of commands only.
-  const argv = line[0] === 'help' ? [...line.slice(1), '--help'] : line;
+  const argv = untracked[0] === 'help' ? [...untracked.slice(1), '--help'] : untracked;
   const shell: Shell = { io, exitCode: EXIT.ok };
   const program = await buildProgram(shell, groupOf(argv));
   const command = findCommand(program, argv);

@@ -11,6 +11,8 @@ const TITLES: { readonly [service: string]: string | undefined } = {
   'bigquery.googleapis.com': 'BigQuery API',
   'bigquerystorage.googleapis.com': 'BigQuery Storage API',
   'binaryauthorization.googleapis.com': 'Binary Authorization API',
+  // The one that `gcloud projects create` enables.
+  'cloudapis.googleapis.com': 'Google Cloud APIs',
   'cloudasset.googleapis.com': 'Cloud Asset API',
   'cloudbilling.googleapis.com': 'Cloud Billing API',
   'cloudbuild.googleapis.com': 'Cloud Build API',
