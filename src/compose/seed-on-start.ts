@@ -24,6 +24,7 @@ export async function seedOnStart(config: Config, seed: Seed | undefined, store:
   await applySeed(seed ?? defaultSeed(config.owner), {
     store,
     clock: systemClock,
+    catalogue: deps.catalogue,
     async applyJob(name, job) {
       const request = create(UpdateJobRequestSchema, { job: fromJson(JobSchema, { ...job, name }), allowMissing: true });
       await trusted.unary(jobs, Jobs.method.updateJob, () => request, {

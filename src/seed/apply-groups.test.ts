@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { loadCatalogue } from '../policy/catalogue.ts';
 import { createFakeClock } from '../services/fake-call.ts';
 import { openStore, type Store } from '../store/database.ts';
 import { findGroup, listGroupMembers } from '../store/groups.ts';
@@ -33,7 +34,7 @@ afterEach(async () => {
 });
 
 const clock = createFakeClock();
-const apply = (text: string, force = true) => applySeed(parseSeed(text, 'seed.yaml'), { store, clock, applyJob: async () => undefined }, { force });
+const apply = (text: string, force = true) => applySeed(parseSeed(text, 'seed.yaml'), { store, clock, catalogue: loadCatalogue(), applyJob: async () => undefined }, { force });
 const membersOf = (email: string) => listGroupMembers(store.read, email);
 
 test('groups are made with their members, and applied again nothing changes', async () => {

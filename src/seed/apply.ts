@@ -12,6 +12,7 @@ import { create, equals, type JsonObject } from '@bufbuild/protobuf';
 import { isApiError } from '../errors.ts';
 import { type Policy, PolicySchema } from '../gen/google/iam/v1/policy_pb.js';
 import { applySetIamPolicy } from '../policy/allow-policy.ts';
+import type { RoleCatalogue } from '../policy/catalogue.ts';
 import { checkPolicy, type PolicyHolder } from '../policy/check-policy.ts';
 import { createServiceAccount } from '../services/iam/create-service-account.ts';
 import { checkProjectTexts, createProject, initialBindings, newProjectEtag } from '../services/resourcemanager/create-project.ts';
@@ -26,11 +27,14 @@ import { findServiceAccount, isUnknownServiceAccount, serviceAccountResource, up
 import { findSetting, updateSetting } from '../store/settings.ts';
 import type { Clock, Micros } from '../timestamp.ts';
 import { applyGroups } from './apply-groups.ts';
+import { applyRole } from './apply-roles.ts';
 import { type Seed, SeedError } from './seed.ts';
 
 export interface SeedDeps {
   readonly store: Store;
   readonly clock: Clock;
+  /** Asked which permissions there are, where the seed has custom roles. */
+  readonly catalogue: Pick<RoleCatalogue, 'role' | 'roles'>;
   /** Creates the job, or updates it where it differs. @param job v2 Job in JSON, without its name */
   applyJob(name: string, job: JsonObject): Promise<void>;
 }
@@ -45,7 +49,7 @@ export interface AppliedSeed {
 const DIGEST_SETTING = 'seed.digest';
 
 /**
- * Organizations, folders, projects, accounts and their policies are one transaction: all or nothing. Jobs and their policies follow.
+ * Organizations, folders, projects, accounts, groups, custom roles and policies are one transaction: all or nothing. Jobs and their policies follow.
  * @throws SeedError for what cannot be made so, ApiError from `applyJob`
  */
 export async function applySeed(seed: Seed, deps: SeedDeps, options: { readonly force?: boolean } = {}): Promise<AppliedSeed> {
@@ -60,6 +64,7 @@ export async function applySeed(seed: Seed, deps: SeedDeps, options: { readonly 
     for (const [i, project] of seed.projects.entries()) await at(`projects[${i}]`, () => applyProject(tx, project, now));
     for (const [i, account] of seed.serviceAccounts.entries()) await at(`serviceAccounts[${i}]`, () => applyAccount(tx, account, now));
     await applyGroups(tx, seed.groups, now);
+    for (const [i, role] of seed.roles.entries()) await at(`roles[${i}]`, () => applyRole(tx, role, deps.catalogue, now));
     for (const [i, policy] of seed.policies.entries()) if (!isJob(policy.resource)) await at(`policies[${i}]`, () => applyPolicy(tx, policy, now));
   });
   for (const { name, ...job } of seed.jobs) {

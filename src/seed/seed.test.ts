@@ -61,6 +61,7 @@ beforeEach(async () => {
   deps = {
     store,
     clock,
+    catalogue: loadCatalogue(),
     async applyJob(name, job) {
       jobs.push([name, job]);
       if ((await findJob(store.read, name)) === undefined)

@@ -58,6 +58,23 @@ const schema = z.strictObject({
       }),
     )
     .default([]),
+  /** Custom roles, as `gcloud iam roles describe` prints them. */
+  roles: z
+    .array(
+      z.strictObject({
+        name: z
+          .string()
+          .regex(
+            /^(?:projects\/[^/]+|organizations\/[1-9]\d*)\/roles\/[A-Za-z0-9_.]{3,64}$/,
+            'must be projects/PROJECT/roles/ID or organizations/NUMBER/roles/ID, the id of 3 to 64 letters, digits, underscores and periods',
+          ),
+        title: z.string().optional(),
+        description: z.string().optional(),
+        stage: z.enum(['ALPHA', 'BETA', 'GA', 'DEPRECATED', 'DISABLED', 'EAP'], 'must be ALPHA, BETA, GA, DEPRECATED, DISABLED or EAP').default('ALPHA'),
+        includedPermissions: z.array(z.string()).default([]),
+      }),
+    )
+    .default([]),
   policies: z.array(z.strictObject({ resource: z.string(), bindings: z.array(binding) })).default([]),
   images: z.record(z.string(), text(4096)).default({}),
   /** Cloud Run jobs as the v2 API takes them, with their name. */
@@ -154,6 +171,10 @@ function findRepeated(seed: Seed): string[] {
   once(
     'groups',
     seed.groups.map(({ email }) => email),
+  );
+  once(
+    'roles',
+    seed.roles.map(({ name }) => name),
   );
   once(
     'policies',
