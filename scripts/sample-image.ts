@@ -98,7 +98,19 @@ function librariesOf(program: string): readonly string[] {
   return paths;
 }
 
+const folders = new WeakMap<Pack, Set<string>>();
+
+/** With the folders above it: rootless Docker gives one that is not named a mode that lets nobody in. */
 function addFile(archive: Pack, name: string, path: string, mode: number): void {
+  const known = folders.get(archive) ?? new Set();
+  folders.set(archive, known);
+  const parts = name.split('/').slice(0, -1);
+  for (const [index] of parts.entries()) {
+    const folder = `${parts.slice(0, index + 1).join('/')}/`;
+    if (known.has(folder)) continue;
+    known.add(folder);
+    archive.entry({ name: folder, type: 'directory', mode: 0o755 });
+  }
   archive.entry({ name, mode }, readFileSync(path));
 }
 

@@ -48,6 +48,8 @@ const PROGRAMS = [
   'cut',
   'kill',
 ];
+/** Counts the ways in which images have been laid out, so that one of an older way is not taken for one of today. */
+const LAYOUT = 2;
 const LIBRARY_PATHS = /(?:=> )?(\/\S+) \(0x/g;
 
 export interface TestImage {
@@ -107,7 +109,7 @@ const BASE_FILES = {
 /** Builds the image unless the engine has it. */
 export async function buildImage(docker: Dockerode, image: TestImage): Promise<string> {
   const files = gather(image);
-  const hash = createHash('sha256').update(JSON.stringify([image.changes, image.files]));
+  const hash = createHash('sha256').update(JSON.stringify([LAYOUT, image.changes, image.files]));
   // A file of the machine is known by its size and time: hashing Node's 100 MB each time would cost more than the import.
   for (const [path, source] of files) hash.update(typeof source === 'string' ? `${path}\0${statSync(source).size}\0${statSync(source).mtimeMs}\n` : `${path}\n`);
   const repository = `actas-test-${image.name}`;
@@ -124,6 +126,8 @@ export async function buildImage(docker: Dockerode, image: TestImage): Promise<s
   const tar = pack();
   const imported = docker.importImage(Readable.from(tar), { repo: reference, changes: ['ENV PATH=/usr/local/bin:/usr/bin:/bin', ...(image.changes ?? [])] });
   tar.entry({ name: 'tmp/', type: 'directory', mode: 0o1777 });
+  // Rootless Docker gives a folder that is not named a mode that lets nobody in.
+  for (const folder of foldersOf([...files.keys()])) tar.entry({ name: `${folder.slice(1)}/`, type: 'directory', mode: 0o755 });
   for (const [path, source] of files) {
     const content = typeof source === 'string' ? readFileSync(source) : source.content;
     const executable = typeof source === 'string' && (statSync(source).mode & 0o111) !== 0;
@@ -135,6 +139,14 @@ export async function buildImage(docker: Dockerode, image: TestImage): Promise<s
   for await (const chunk of answer) text += chunk;
   if (text.includes('"error"')) throw new Error(`The test image ${reference} cannot be imported: ${text}`);
   return reference;
+}
+
+/** All folders above these paths, outer ones first. */
+function foldersOf(paths: readonly string[]): readonly string[] {
+  const found = new Set<string>();
+  for (const path of paths) for (let at = dirname(path); at !== '/' && !found.has(at); at = dirname(at)) found.add(at);
+  found.delete('/tmp');
+  return [...found].sort();
 }
 
 /** Path in the image -> path on this machine, or content. */

@@ -64,6 +64,10 @@ interface SystemInfo {
   readonly Architecture: string;
   readonly OSType: string;
   readonly CgroupVersion?: string;
+  /** `name=rootless` among them. */
+  readonly SecurityOptions?: readonly string[];
+  /** Podman's word for the same. */
+  readonly Rootless?: boolean;
 }
 
 /** How long a reader of logs waits before it looks again by itself: the events wake it earlier. */
@@ -135,7 +139,16 @@ async function beginSession(
   const { docker, endpoint } = connection;
   const [version, info] = await Promise.all([docker.version(), docker.info()]);
   // The Engine API's SystemInfo; dockerode gives it no type.
-  const { NCPU: cpus, MemTotal: memory, Architecture: architecture, OSType: os, CgroupVersion: cgroupVersion } = info as SystemInfo;
+  const {
+    NCPU: cpus,
+    MemTotal: memory,
+    Architecture: architecture,
+    OSType: os,
+    CgroupVersion: cgroupVersion,
+    SecurityOptions: security = [],
+    Rootless: rootless,
+  } = info as SystemInfo;
+  const isRootless = rootless === true || security.includes('name=rootless');
   if (os !== 'linux') throw new Error(`The container engine at ${endpoint.url} runs ${os} containers; actas needs Linux containers.`);
   // Podman names itself among the components; they are missing on old engines.
   const components: readonly { readonly Name: string }[] = (version as { Components?: { Name: string }[] }).Components ?? [];
@@ -158,6 +171,7 @@ async function beginSession(
     isLocal,
     flavour,
     ensurePause,
+    isRootless,
     relayImage: () => findRelayImage(docker, images, options.relayImage),
     log: options.log,
     ...(request.listeners === undefined ? {} : { listeners: request.listeners }),
@@ -253,6 +267,7 @@ async function* readLogs(session: Session, id: AttemptId, from: LogCursor, signa
     return {
       container,
       isOver,
+      ...(session.isPodman ? { notBeforeNs: () => BigInt(attempt.startedAtMs ?? 0) * 1_000_000n } : {}),
       async ready(stop) {
         if (!(await when(attempt, () => hasRun() || isOver(), stop))) return false;
         // The engine would keep a reader of a container that never ran waiting for ever.

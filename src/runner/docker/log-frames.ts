@@ -26,13 +26,16 @@ export interface FrameReader {
   end(): RawLine[];
 }
 
-/** One for each container and each connection; it starts at the beginning of a line. */
-export function createFrameReader(): FrameReader {
+/**
+ * One for each container and each connection; it starts at the beginning of a line.
+ * @param notBeforeNs no line is older: an engine that tells whole seconds tells lines from before the container's start
+ */
+export function createFrameReader(notBeforeNs = 0n): FrameReader {
   let rest: Buffer = Buffer.alloc(0);
   const open: { stdout?: OpenLine; stderr?: OpenLine } = {};
   const parseTime = createTimeParser();
   // What the engine writes of two streams may be out of order by moments, and a clock may be set back: the times that we tell never decrease.
-  let latestNs = 0n;
+  let latestNs = notBeforeNs;
 
   const tell = (lines: RawLine[], stream: 'stdout' | 'stderr', line: OpenLine, bytes: Buffer, partial: boolean) => {
     if (line.timeNs > latestNs) latestNs = line.timeNs;

@@ -14,6 +14,8 @@ export interface LogSource {
   ready(signal: AbortSignal): Promise<boolean>;
   /** The engine's stream of frames, with timestamps, until the output ends. */
   connect(signal: AbortSignal): Promise<AsyncIterable<Buffer>>;
+  /** When the first line can have been written at the earliest, where the engine's own word is too coarse. Always the same for a container. */
+  notBeforeNs?(): bigint;
   /** Whether the container has ended, so that an output that ends is complete. */
   isOver(): boolean;
   /** Waits after a broken connection; false where there is nothing left to read. */
@@ -33,7 +35,7 @@ export async function* followContainer(source: LogSource, from: LogCursor, signa
   for (let complete = false; !complete && !signal.aborted; ) {
     // Read before the connection: only an output that was opened after the container's end is surely whole when it ends.
     const wasOver = source.isOver();
-    const reader = createFrameReader();
+    const reader = createFrameReader(source.notBeforeNs?.());
     const skip = createSkipper(position);
     try {
       for await (const chunk of await source.connect(signal)) {

@@ -70,6 +70,12 @@ describe('log frames', () => {
     expect(told.every((line) => Buffer.byteLength(line.text) <= MAX_LINE_BYTES)).toBe(true);
   });
 
+  test('a line that was told in whole seconds is not older than its container', () => {
+    const startedNs = BigInt(Date.parse('2026-11-24T15:04:04.799Z')) * 1_000_000n;
+    const lines = createFrameReader(startedNs).push(Buffer.concat([frame(1, '2026-11-24T15:04:04Z a\n'), frame(1, '2026-11-24T15:04:05Z b\n')]));
+    expect(lines.map((line) => line.timeNs)).toEqual([startedNs, BigInt(Date.parse('2026-11-24T15:04:05Z')) * 1_000_000n]);
+  });
+
   test('bytes that are no UTF-8 are replaced', () => {
     expect(readAll(frame(1, Buffer.concat([Buffer.from(`${at(1)} a`), Buffer.from([0xff]), Buffer.from('b\n')])))).toMatchObject([{ text: 'a\ufffdb' }]);
   });

@@ -31,6 +31,8 @@ export interface NetworkOptions extends BridgeOptions {
   readonly force?: 'address' | 'relay' | 'hostname';
   /** The engine listens on a socket of this machine. */
   readonly isLocal: boolean;
+  /** Then its networks are not this host's, and containers do not reach this host's loopback. */
+  readonly isRootless: boolean;
   /** The image that a relay is made of. @throws Error that says how to get one */
   readonly relayImage: () => Promise<string>;
   readonly log: { warn(fields: object, message: string): void };
@@ -50,6 +52,8 @@ export async function openNetwork(options: NetworkOptions): Promise<OpenNetwork>
   if (obstacle === undefined) return openHere(options, bridge);
   let relayObstacle: string;
   try {
+    // Its bridges are in a network namespace that no container can be put into.
+    if (options.flavour.podman && options.isRootless) throw new Error('a relay cannot be placed with rootless Podman');
     return await openByRelay(options, bridge);
   } catch (error) {
     relayObstacle = error instanceof Error ? error.message : String(error);
@@ -130,13 +134,16 @@ async function listenByRelay(relay: Relay, address: string, ports: { readonly me
 }
 
 /** A random host name for each attempt. */
-async function openByHostName({ naming, listeners }: NetworkOptions, bridge: Bridge, isHere: boolean, why: string): Promise<OpenNetwork> {
+async function openByHostName({ naming, listeners, isRootless }: NetworkOptions, bridge: Bridge, isHere: boolean, why: string): Promise<OpenNetwork> {
   const opened = listeners === undefined ? undefined : await openListeners(listeners, () => true, isHere ? bridge.gateway : '127.0.0.1', naming.scope);
   const reachableAt = isHere ? bridge.gateway : 'host.docker.internal';
   return {
     network: { kind: 'hostname', reachableAt, ...(opened === undefined ? {} : { metadataPort: opened[0].port, apiUrl: `http://${reachableAt}:${opened[1].port}` }) },
     hosts: isHere ? [] : [{ name: reachableAt, address: reachableAt }],
     warnings: [
+      ...(!isHere && isRootless
+        ? ["Tasks reach neither the metadata server nor the API: a rootless engine keeps containers away from this host's loopback. Tasks that need no identity run all the same."]
+        : []),
       `Tasks find the metadata server by a host name of their own, not at ${METADATA_ADDRESS}, because ${why}.${isHere ? '' : ' Startup probes are taken as passed: the host cannot reach the containers.'}`,
     ],
     ...(isHere ? { dial: dialFromHere } : {}),
