@@ -169,3 +169,34 @@ it('no token is in any file of the store', async () => {
     for (const secret of [token, other, 'actas_at_']) expect(bytes.includes(secret)).toBe(false);
   }
 });
+
+describe('refresh tokens', () => {
+  it('are no access tokens, are kept as hashes, and end with what was made from them', async () => {
+    const refreshToken = await tokens.mintRefreshToken('user:alice@example.com', [CLOUD_PLATFORM_SCOPE]);
+    const mine = await tokens.mint({ member: 'user:alice@example.com', refreshToken });
+    const other = await tokens.mint({ member: 'user:alice@example.com' });
+    expect(await tokens.verify(refreshToken)).toBeUndefined();
+    expect(await tokens.verifyRefreshToken(mine.token)).toBeUndefined();
+    expect(await tokens.verifyRefreshToken(refreshToken)).toMatchObject({ member: 'user:alice@example.com', scopes: [CLOUD_PLATFORM_SCOPE] });
+    // Once from the store, so that it is in the cache when its grant ends.
+    expect(await tokens.verify(mine.token)).toMatchObject({ expired: false });
+    const kept = Buffer.concat(await Promise.all((await readdir(dir)).map((name) => readFile(join(dir, name)))));
+    expect(kept.includes(refreshToken)).toBe(false);
+    now += 400 * 24 * 60 * MINUTE;
+    expect(await tokens.deleteExpired()).toBeGreaterThan(0);
+    expect(await tokens.verifyRefreshToken(refreshToken)).toBeDefined();
+    const later = await tokens.mint({ member: 'user:alice@example.com', refreshToken });
+    expect(await tokens.verify(later.token)).toBeDefined();
+    expect(await tokens.revoke(refreshToken)).toBe(true);
+    expect(await tokens.verify(later.token)).toBeUndefined();
+    expect(await tokens.verifyRefreshToken(refreshToken)).toBeUndefined();
+    expect(await tokens.revoke(refreshToken)).toBe(false);
+    expect(await tokens.revoke(other.token.slice(0, -1))).toBe(false);
+  });
+
+  it('remember on whose behalf a token was made', async () => {
+    const delegation = ['user:alice@example.com', 'serviceAccount:middle@p.iam.gserviceaccount.com'];
+    const { token } = await tokens.mint({ member: 'serviceAccount:x@p.iam.gserviceaccount.com', delegation });
+    expect(await tokens.verify(token)).toMatchObject({ delegation });
+  });
+});
