@@ -52,3 +52,34 @@ test('gRPC: the same', async () => {
     latestCreatedExecution: { completionStatus: 'EXECUTION_SUCCEEDED' },
   });
 });
+
+test('v1 asks for the same permission, and starts the same execution', async () => {
+  const as = 'user:updater@example.com';
+  const roles = '/iam.googleapis.com/v1/projects/demo/roles';
+  const role = { title: 'no runs', includedPermissions: ['run.jobs.create', 'run.jobs.get', 'iam.serviceAccounts.actAs'] };
+  expect((await server.call('POST', roles, { roleId: 'noRuns', role })).status).toBe(200);
+  const project = '/cloudresourcemanager.googleapis.com/v3/projects/demo';
+  const { json: policy } = await server.call('POST', `${project}:getIamPolicy`, {});
+  policy.bindings.push({ role: 'projects/demo/roles/noRuns', members: [as] });
+  expect((await server.call('POST', `${project}:setIamPolicy`, { policy })).status).toBe(200);
+  const create = (name: string, spec: object) =>
+    server.call(
+      'POST',
+      '/us-central1-run.googleapis.com/apis/run.googleapis.com/v1/namespaces/demo/jobs',
+      {
+        apiVersion: 'run.googleapis.com/v1',
+        kind: 'Job',
+        metadata: { name },
+        spec: { ...spec, template: { spec: { template: { spec: { containers: [{ image: 'busybox' }] } } } } },
+      },
+      { as },
+    );
+  expect((await create('v1-plain', {})).status).toBe(200);
+  const refused = await create('v1-token', { runExecutionToken: 'first' });
+  expect([refused.status, refused.json.error.message]).toEqual([403, expect.stringContaining("'run.jobs.run'")]);
+  policy.bindings.push({ role: 'roles/run.invoker', members: [as] });
+  delete policy.etag;
+  await server.call('POST', `${project}:setIamPolicy`, { policy });
+  expect((await create('v1-token', { runExecutionToken: 'first' })).status).toBe(200);
+  expect((await server.call('GET', `${JOBS}/v1-token/executions/v1-token-first`)).status).toBe(200);
+});

@@ -24,7 +24,7 @@ import { beginOperation, doneOperation, newOperationName } from './begin-operati
 import { checkConstraints } from './constraints.ts';
 import { checkDeploy } from './deploy-checks.ts';
 import { refuseStale } from './etag.ts';
-import { startByToken, tokenChecks, validateToken } from './execution-token.ts';
+import { authorizeToken, startByToken, validateToken } from './execution-token.ts';
 import { missing, parseJobName, parseLocationName, requirePlace, resource, storedName } from './places.ts';
 import type { RunDeps } from './run-deps.ts';
 import { desiredJob, validateJobId } from './validate-job.ts';
@@ -45,16 +45,16 @@ export function createJob(deps: RunDeps): Unary<typeof CreateJobRequestSchema, t
   const { store } = deps;
   return {
     access: {
-      checks: ({ parent, jobId, job }) => {
+      checks: ({ parent, jobId }) => {
         parseLocationName(parent, 'parent');
         validateJobId(jobId, 'CreateJobRequest');
         // Decided on the parent: what does not exist yet has no policy of its own.
-        const asked = `${parent}/jobs/${jobId}`;
-        return [{ permission: 'run.jobs.create', resource: resource(parent), asked }, ...tokenChecks(job, resource(parent), asked)];
+        return [{ permission: 'run.jobs.create', resource: resource(parent), asked: `${parent}/jobs/${jobId}` }];
       },
     },
     async handle(request, call) {
       const parts = parseLocationName(request.parent, 'parent');
+      await authorizeToken(request.job, request.parent, `${request.parent}/jobs/${request.jobId}`, call);
       const project = await requirePlace(store.read, parts);
       validateToken(request.job, request.jobId, 'CreateJobRequest');
       const desired = desiredJob(request.job, 'CreateJobRequest', defaultServiceAccountEmail(project.number));
@@ -78,11 +78,12 @@ export function updateJobMethod(deps: RunDeps): Unary<typeof UpdateJobRequestSch
         const name = job?.name ?? '';
         validateJobId(parseJobName(name, 'job.name').jobs, 'UpdateJobRequest');
         const check = (permission: string) => ({ permission, resource: resource(name) });
-        return [...(allowMissing ? [check('run.jobs.create')] : []), check('run.jobs.update'), ...tokenChecks(job, resource(name), name)];
+        return allowMissing ? [check('run.jobs.create'), check('run.jobs.update')] : [check('run.jobs.update')];
       },
     },
     async handle(request, call) {
       const parts = parseJobName(request.job?.name ?? '', 'job.name');
+      await authorizeToken(request.job, request.job?.name ?? '', request.job?.name ?? '', call);
       const project = await requirePlace(store.read, parts);
       validateToken(request.job, parts.jobs, 'UpdateJobRequest');
       const desired = desiredJob(request.job, 'UpdateJobRequest', defaultServiceAccountEmail(project.number));

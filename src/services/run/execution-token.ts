@@ -7,9 +7,10 @@ import type { Job } from '../../gen/google/cloud/run/v2/job_pb.js';
 import { lastId } from '../../resource-name.ts';
 import type { Tx } from '../../store/database.ts';
 import { isTaskNameTaken } from '../../store/tasks.ts';
-import type { Call, Check } from '../service.ts';
+import type { Call } from '../service.ts';
 import { addExecution, refuseTooMany } from './add-execution.ts';
 import { newExecution, taskName } from './new-execution.ts';
+import { resource } from './places.ts';
 import type { RunDeps } from './run-deps.ts';
 import { violationIn } from './violations.ts';
 
@@ -18,11 +19,13 @@ const TOKEN = /^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?$/;
 const MAX_TOGETHER = 62;
 
 /**
+ * Beside the effect and not in a method's `access`: v1 creates and replaces jobs through the same handlers.
  * Deviation: which permission the real service wants for the execution that a create or update starts is not documented; here it is run.jobs.run.
- * @param resource the job, or what a job that is not there yet is decided on
+ * @param on the job, or what a job that is not there yet is decided on
+ * @throws PERMISSION_DENIED
  */
-export function tokenChecks(job: Job | undefined, resource: string, asked: string): Check[] {
-  return job === undefined || tokenOf(job) === undefined ? [] : [{ permission: 'run.jobs.run', resource, asked }];
+export async function authorizeToken(job: Job | undefined, on: string, asked: string, call: Pick<Call, 'authorize'>): Promise<void> {
+  if (job !== undefined && tokenOf(job) !== undefined) await call.authorize({ permission: 'run.jobs.run', resource: resource(on), asked });
 }
 
 /** @throws INVALID_ARGUMENT */
