@@ -28,6 +28,17 @@ async function bind(role: string, member: string, path = PROJECT) {
   return server.call('POST', `${path}:setIamPolicy`, { policy: { etag, bindings: [...bindings, { role, members: [member] }] } });
 }
 
+/** The organization's policy with the role that keeps tags. */
+async function withTagAdmin() {
+  const { bindings, etag } = (await server.call('POST', '/cloudresourcemanager.googleapis.com/v1/organizations/111111111111:getIamPolicy', {})).json;
+  return { policy: { etag, bindings: [...bindings, { role: 'roles/resourcemanager.tagAdmin', members: ['user:owner@example.com'] }] } };
+}
+async function finished(path: string, body: object) {
+  const started = await server.call('POST', path, body);
+  const { response } = (await server.call('GET', `/cloudresourcemanager.googleapis.com/v3/${started.json.name}`)).json;
+  return response;
+}
+
 test('a custom role grants what it holds, while it is there and not disabled', async () => {
   const role = 'projects/demo/roles/lister';
   await server.call('POST', ROLES, { roleId: 'lister', role: { stage: 'GA', includedPermissions: ['run.jobs.get'] } });
@@ -61,6 +72,15 @@ test('a custom role is bound only below what has it, and only while it is there'
     ['organizations/999/roles/anywhere', PROJECT],
   ] as const)
     expect((await bind(role, 'user:b@example.com', path)).json.error).toMatchObject({ code: 400, message: `Role (${role}) does not exist in the resource's hierarchy.` });
+  // Below the organization are its folders, and its tag keys with their values.
+  await server.call('POST', '/cloudresourcemanager.googleapis.com/v1/organizations/111111111111:setIamPolicy', await withTagAdmin());
+  const key = (await finished('/cloudresourcemanager.googleapis.com/v3/tagKeys', { parent: 'organizations/111111111111', shortName: 'env' })).name;
+  const value = (await finished('/cloudresourcemanager.googleapis.com/v3/tagValues', { parent: key, shortName: 'prod' })).name;
+  for (const path of [key, value, 'folders/222222222222']) {
+    const url = `/cloudresourcemanager.googleapis.com/v3/${path}`;
+    expect((await bind('organizations/111111111111/roles/anywhere', 'user:a@example.com', url)).json.error).toBeUndefined();
+    expect((await bind('projects/demo/roles/here', 'user:a@example.com', url)).status).toBe(400);
+  }
   // What the policy has already does not stand in the way of a later change.
   await server.call('DELETE', `${ROLES}/here`);
   expect((await bind('roles/viewer', 'user:a@example.com')).status).toBe(200);

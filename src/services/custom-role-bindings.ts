@@ -3,10 +3,10 @@ import { invalidRequest } from '../errors.ts';
 import type { Policy } from '../gen/google/iam/v1/policy_pb.js';
 import { parseResource } from '../policy/resource.ts';
 import type { Db } from '../store/database.ts';
-import { findFolder } from '../store/folders.ts';
 import { listAncestors } from '../store/hierarchy.ts';
 import { findProject } from '../store/projects.ts';
 import { findRole } from '../store/roles.ts';
+import { findTagParent } from '../store/tags.ts';
 
 /**
  * Roles that the policy had already are left alone: one may have been deleted since.
@@ -29,9 +29,12 @@ export async function refuseForeignRoles(db: Db, resource: string, next: Policy,
 
 async function listRoleParents(db: Db, resource: string): Promise<readonly string[]> {
   const root = parseResource(resource)?.root;
-  if (root === undefined) return [];
-  const self = `${root.kind}/${root.id}`;
-  if (root.kind === 'organizations') return [self];
-  const parent = root.kind === 'projects' ? (await findProject(db, root.id))?.parent : (await findFolder(db, root.id))?.parent;
-  return [self, ...(await listAncestors(db, parent ?? null))];
+  // A tag value is below its key, and a key below an organization or a project.
+  let at: string | undefined = root === undefined ? undefined : `${root.kind}/${root.id}`;
+  while (at?.startsWith('tag') === true) at = (await findTagParent(db, at))?.parent;
+  const [kind, id = ''] = at?.split('/') ?? [];
+  if (at === undefined || kind === 'organizations') return at === undefined ? [] : [at];
+  if (kind === 'folders') return listAncestors(db, at);
+  const project = await findProject(db, id);
+  return project === undefined ? [] : [`projects/${project.project_id}`, ...(await listAncestors(db, project.parent))];
 }
