@@ -15,6 +15,7 @@ import { applySetIamPolicy } from '../policy/allow-policy.ts';
 import type { RoleCatalogue } from '../policy/catalogue.ts';
 import { checkPolicy, type PolicyHolder } from '../policy/check-policy.ts';
 import { createServiceAccount } from '../services/iam/create-service-account.ts';
+import { setBaseline } from '../services/orgpolicy/baseline.ts';
 import { checkProjectTexts, createProject, initialBindings, newProjectEtag } from '../services/resourcemanager/create-project.ts';
 import type { Store, Tx } from '../store/database.ts';
 import { findFolder, insertFolder, updateFolder } from '../store/folders.ts';
@@ -27,6 +28,7 @@ import { findServiceAccount, isUnknownServiceAccount, serviceAccountResource, up
 import { findSetting, updateSetting } from '../store/settings.ts';
 import type { Clock, Micros } from '../timestamp.ts';
 import { applyGroups } from './apply-groups.ts';
+import { applyCustomConstraint, applyOrgPolicy, isEditorWithheldBySeed } from './apply-org-policies.ts';
 import { applyRole } from './apply-roles.ts';
 import { type Seed, SeedError } from './seed.ts';
 
@@ -61,7 +63,12 @@ export async function applySeed(seed: Seed, deps: SeedDeps, options: { readonly 
     const now = clock.now();
     for (const organization of seed.organizations) await applyOrganization(tx, organization, now);
     await applyFolders(tx, seed.folders, now);
+    for (const [i, constraint] of seed.customConstraints.entries()) await at(`customConstraints[${i}]`, () => applyCustomConstraint(tx, json(constraint), now));
+    const orgPolicies = seed.orgPolicies.map((policy, i) => ({ policy, place: `orgPolicies[${i}]`, isOfProject: policy.name.startsWith('projects/') }));
+    // Those of what projects are made in come first: they have a say in what a new project has.
+    for (const { policy, place, isOfProject } of orgPolicies) if (!isOfProject) await at(place, () => applyOrgPolicy(tx, json(policy), now));
     for (const [i, project] of seed.projects.entries()) await at(`projects[${i}]`, () => applyProject(tx, project, now));
+    for (const { policy, place, isOfProject } of orgPolicies) if (isOfProject) await at(place, () => applyOrgPolicy(tx, json(policy), now));
     for (const [i, account] of seed.serviceAccounts.entries()) await at(`serviceAccounts[${i}]`, () => applyAccount(tx, account, now));
     await applyGroups(tx, seed.groups, now);
     for (const [i, role] of seed.roles.entries()) await at(`roles[${i}]`, () => applyRole(tx, role, deps.catalogue, now));
@@ -87,12 +94,21 @@ async function at(place: string, work: () => Promise<void>): Promise<void> {
   }
 }
 
-async function applyOrganization(tx: Tx, { number, displayName }: Seed['organizations'][number], now: Micros): Promise<void> {
+async function applyOrganization(tx: Tx, { number, displayName, secureByDefault }: Seed['organizations'][number], now: Micros): Promise<void> {
   const before = await findOrganization(tx.db, number);
-  if (before === undefined) await insertOrganization(tx.db, { number, display_name: displayName, create_time: now });
-  else if (before.display_name !== displayName) await updateOrganization(tx.db, number, { display_name: displayName });
+  const secure = secureByDefault === undefined ? (before?.secure_by_default ?? 0) : secureByDefault ? 1 : 0;
+  if (before === undefined) await insertOrganization(tx.db, { number, display_name: displayName, create_time: now, secure_by_default: secure });
+  else if (before.display_name !== displayName || before.secure_by_default !== secure)
+    await updateOrganization(tx.db, number, { display_name: displayName, secure_by_default: secure });
   else return;
+  // Once: what is changed in the baseline afterwards stays.
+  if (secure === 1 && before?.secure_by_default !== 1) await setBaseline(tx, { number, domain: displayName }, now);
   tx.touch('hierarchy');
+}
+
+/** Declared things are JSON already; `undefined` is not. */
+function json(value: object): JsonObject {
+  return JSON.parse(JSON.stringify(value));
 }
 
 /** Folders may be declared in any order: their parents are looked at when all are there. */
@@ -119,7 +135,14 @@ async function applyProject(tx: Tx, project: Seed['projects'][number], now: Micr
   if (before === undefined) {
     await createProject(
       tx,
-      { projectId: project.id, number: project.number, parent: project.parent ?? null, displayName: project.displayName ?? '', labels: project.labels ?? {} },
+      {
+        projectId: project.id,
+        number: project.number,
+        parent: project.parent ?? null,
+        displayName: project.displayName ?? '',
+        labels: project.labels ?? {},
+        withoutEditor: await isEditorWithheldBySeed(tx, project.parent ?? null),
+      },
       now,
     );
     return;

@@ -28,7 +28,7 @@ const binding = z.strictObject({
 });
 
 const schema = z.strictObject({
-  organizations: z.array(z.strictObject({ number: digits(1, 20), displayName: text(100) })).default([]),
+  organizations: z.array(z.strictObject({ number: digits(1, 20), displayName: text(100), secureByDefault: z.boolean().optional() })).default([]),
   folders: z.array(z.strictObject({ number: digits(1, 20), displayName: text(30), parent })).default([]),
   projects: z
     .array(z.strictObject({ id: projectId, number: digits(6, 18), parent: parent.optional(), displayName: text(30).optional(), labels: z.record(label, label).optional() }))
@@ -76,6 +76,17 @@ const schema = z.strictObject({
     )
     .default([]),
   policies: z.array(z.strictObject({ resource: z.string(), bindings: z.array(binding) })).default([]),
+  /** As the Org Policy API v2 takes them, with their name. */
+  customConstraints: z
+    .array(z.looseObject({ name: z.string().regex(/^organizations\/\d+\/customConstraints\/custom\.\w+$/, 'must be organizations/NUMBER/customConstraints/custom.NAME') }))
+    .default([]),
+  orgPolicies: z
+    .array(
+      z.looseObject({
+        name: z.string().regex(/^(?:organizations|folders|projects)\/[^/]+\/policies\/[\w.]+$/, 'must be projects/ID/policies/CONSTRAINT, or the like of a folder or organization'),
+      }),
+    )
+    .default([]),
   images: z.record(z.string(), text(4096)).default({}),
   /** Cloud Run jobs as the v2 API takes them, with their name. */
   jobs: z.array(z.looseObject({ name: z.string().regex(/^projects\/[^/]+\/locations\/[^/]+\/jobs\/[^/]+$/, 'must be projects/PROJECT/locations/LOCATION/jobs/JOB') })).default([]),
@@ -179,6 +190,14 @@ function findRepeated(seed: Seed): string[] {
   once(
     'policies',
     seed.policies.map(({ resource }) => resource),
+  );
+  once(
+    'customConstraints',
+    seed.customConstraints.map(({ name }) => name),
+  );
+  once(
+    'orgPolicies',
+    seed.orgPolicies.map(({ name }) => name),
   );
   once(
     'jobs',
