@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { loadCatalogue } from '../policy/catalogue.ts';
 import { customerId } from '../policy/constraint-grants.ts';
 import { createFakeClock } from '../services/fake-call.ts';
 import { listCustomConstraints } from '../store/custom-constraints.ts';
@@ -23,7 +24,8 @@ afterEach(async () => {
 });
 
 const ORGANIZATION = 'organizations/400000000001';
-const apply = (yaml: string) => applySeed(parseSeed(yaml, 'seed.yaml'), { store, clock: createFakeClock(), applyJob: async () => undefined }, { force: true });
+const apply = (yaml: string) =>
+  applySeed(parseSeed(yaml, 'seed.yaml'), { store, clock: createFakeClock(), catalogue: loadCatalogue(), applyJob: async () => undefined }, { force: true });
 const organization = (more = '') => `organizations: [{number: 400000000001, displayName: shop.example${more}}]\n`;
 const project = 'projects: [{id: shop, number: 400000000003, parent: organizations/400000000001}]\n';
 const roles = async () => ((await findPolicy(store.read, '//cloudresourcemanager.googleapis.com/projects/shop'))?.bindings ?? []).map(({ role }) => role);
