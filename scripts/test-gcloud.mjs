@@ -102,5 +102,35 @@ async function steps() {
     ['regions', ['run', 'regions', 'list'], /us-central1/],
     ['the end of the job', [...jobs, 'delete', 'hello'], /Deleted job \[hello\]/],
     ['that it is gone', [...jobs, 'describe', 'hello'], /Cannot find job \[hello\]/, true],
+    ...hierarchySteps(),
+  ];
+}
+
+/**
+ * Folders, projects, liens, tags and services.
+ * @returns {[string, string[], RegExp, boolean?][]}
+ */
+function hierarchySteps() {
+  const tags = ['resource-manager', 'tags'];
+  const resource = '--parent=//cloudresourcemanager.googleapis.com/projects/demo';
+  return [
+    ['a project with its services', ['projects', 'create', 'from-gcloud', '--organization=111111111111'], /Enabling service \[cloudapis.googleapis.com\]/],
+    ['what it lies in', ['projects', 'get-ancestors', 'from-gcloud'], /111111111111 +organization/],
+    ['another place for it', ['beta', 'projects', 'move', 'from-gcloud', '--folder=222222222222'], /Updated/],
+    ['the new place', ['projects', 'get-ancestors', 'from-gcloud'], /222222222222 +folder/],
+    ['a folder', ['resource-manager', 'folders', 'create', '--display-name=Data', '--organization=111111111111'], /Created[\s\S]*displayName: 'Data'/],
+    ['a name that is taken', ['resource-manager', 'folders', 'create', '--display-name=Data', '--organization=111111111111'], /violates display name uniqueness/, true],
+    ['a lien', ['alpha', 'resource-manager', 'liens', 'create', '--restrictions=resourcemanager.projects.delete', '--reason=x', '--origin=me', '--project=from-gcloud'], /^/],
+    ['the list of liens', ['alpha', 'resource-manager', 'liens', 'list', '--project=from-gcloud'], /^p\d+-l/m],
+    ['a deletion that it refuses', ['projects', 'delete', 'from-gcloud'], /Remove the lien to allow deletion/, true],
+    ['a tag key', [...tags, 'keys', 'create', 'env', '--parent=organizations/111111111111'], /namespacedName: 111111111111\/env/],
+    ['a tag value', [...tags, 'values', 'create', 'prod', '--parent=111111111111/env'], /shortName: prod/],
+    ['a tag on a project', [...tags, 'bindings', 'create', '--tag-value=111111111111/env/prod', resource], /tagValueNamespacedName: 111111111111\/env\/prod/],
+    ['its tags', [...tags, 'bindings', 'list', resource, '--effective'], /namespacedTagValue: 111111111111\/env\/prod/],
+    ['a value that is in use', [...tags, 'values', 'delete', '111111111111/env/prod'], /still attached to resources/, true],
+    ['the tag taken off', [...tags, 'bindings', 'delete', '--tag-value=111111111111/env/prod', resource], /done: true/],
+    ['the value deleted', [...tags, 'values', 'delete', '111111111111/env/prod'], /done/],
+    ['services', ['services', 'enable', 'secretmanager.googleapis.com'], /^/],
+    ['the list of services', ['services', 'list'], /secretmanager.googleapis.com/],
   ];
 }
