@@ -5,27 +5,49 @@ export interface Load {
   readonly url: string;
   readonly headers: Record<string, string>;
   readonly method?: string;
-  /** Path and body of the n-th request. */
-  readonly nth?: (n: number) => { readonly path: string; readonly body?: string };
+  /** Path and body of the n-th request, and headers of its own. */
+  readonly nth?: (n: number) => { readonly path: string; readonly body?: string; readonly headers?: Record<string, string> };
   readonly concurrency: number;
   readonly seconds: number;
 }
 
-/** @returns answers per second; throws when any is not 200 */
-export async function measureLoad(load: Load): Promise<number> {
+/** One request at a time of those that are in flight. @throws where the answer is not 200 */
+function createClient(load: Omit<Load, 'seconds'>): { one(): Promise<void>; close(): void } {
   const agent = new Agent({ keepAlive: true, maxSockets: load.concurrency });
   const { hostname, port, pathname } = new URL(load.url);
   let sent = 0;
-  const one = () =>
-    new Promise<void>((resolve, reject) => {
-      const { path, body } = load.nth?.(sent++) ?? { path: pathname };
-      const call = request({ agent, hostname, port, path, method: load.method ?? 'GET', headers: load.headers }, (response) => {
-        response.resume();
-        response.on('end', () => (response.statusCode === 200 ? resolve() : reject(new Error(`${path} answered ${response.statusCode ?? 0}`))));
-      });
-      call.on('error', reject);
-      call.end(body);
-    });
+  return {
+    one: () =>
+      new Promise<void>((resolve, reject) => {
+        const { path, body, headers } = load.nth?.(sent++) ?? { path: pathname };
+        const call = request({ agent, hostname, port, path, method: load.method ?? 'GET', headers: { ...load.headers, ...headers } }, (response) => {
+          response.resume();
+          response.on('end', () => (response.statusCode === 200 ? resolve() : reject(new Error(`${path} answered ${response.statusCode ?? 0}`))));
+        });
+        call.on('error', reject);
+        call.end(body);
+      }),
+    close: () => agent.destroy(),
+  };
+}
+
+/** @returns answers per second, over as many requests as are said; throws when any is not 200 */
+export async function measureCount(load: Omit<Load, 'seconds'>, count: number): Promise<number> {
+  const { one, close } = createClient(load);
+  const began = performance.now();
+  let left = count;
+  await Promise.all(
+    Array.from({ length: load.concurrency }, async () => {
+      while (left-- > 0) await one();
+    }),
+  );
+  close();
+  return count / ((performance.now() - began) / 1000);
+}
+
+/** @returns answers per second; throws when any is not 200 */
+export async function measureLoad(load: Load): Promise<number> {
+  const { one, close } = createClient(load);
   const run = async (seconds: number): Promise<number> => {
     const end = performance.now() + seconds * 1000;
     const began = performance.now();
@@ -42,7 +64,7 @@ export async function measureLoad(load: Load): Promise<number> {
   };
   await run(Math.min(2, load.seconds / 2));
   const rate = await run(load.seconds);
-  agent.destroy();
+  close();
   return rate;
 }
 

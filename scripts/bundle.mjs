@@ -63,6 +63,7 @@ function startChunks() {
     plugin: { name: 'start-chunks', moduleParsed: ({ id, importedIds }) => void imports.set(id, importedIds) },
     groups: [
       {
+        debugName: 'start',
         name: (id) => {
           start ??= from('src/cli/up.ts', 'src/main.ts');
           others ??= from(
