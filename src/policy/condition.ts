@@ -55,12 +55,9 @@ function onTags(name: string, args: number, matches: (tag: Tag, key: string, val
 }
 
 /** `resource.matchTag('111111111111/env', 'prod')`, `resource.matchTagId('tagKeys/1', 'tagValues/2')`. */
-const MATCH_FUNCTIONS: readonly CelFunction<TagContext>[] = [
+const TAG_FUNCTIONS: readonly CelFunction<TagContext>[] = [
   onTags('matchTag', 2, (tag, key, value) => tag.key === key && tag.value === value),
   onTags('matchTagId', 2, (tag, key, value) => tag.keyId === key && tag.valueId === value),
-];
-const TAG_FUNCTIONS: readonly CelFunction<TagContext>[] = [
-  ...MATCH_FUNCTIONS,
   onTags('hasTagKey', 1, (tag, key) => tag.key === key),
   onTags('hasTagKeyId', 1, (tag, key) => tag.keyId === key),
 ];
@@ -120,9 +117,6 @@ const DENIAL: Dialect<TagContext> = {
   maxLength: MAX_LENGTH,
 };
 
-/** "Supports up to 10 subexpressions joined by `||` or `&&`", each a matchTag or matchTagId. Source: google/cloud/orgpolicy/v2/orgpolicy.proto */
-const ORG_POLICY: Dialect<TagContext> = { ...DENIAL, functions: MATCH_FUNCTIONS, operators: new Set(['_&&_', '_||_']), maxLogicalOperators: 9 };
-
 export type Condition = CelProgram<ConditionContext>;
 export type TagCondition = CelProgram<TagContext>;
 
@@ -134,11 +128,6 @@ export function compileCondition(expression: string): Condition | CelIssue {
 /** @returns the `denialCondition` of a deny rule, or what is wrong with it */
 export function compileDenialCondition(expression: string): TagCondition | CelIssue {
   return compileCel(expression, DENIAL);
-}
-
-/** @returns the condition of a rule of an organization policy, or what is wrong with it */
-export function compileOrgPolicyCondition(expression: string): TagCondition | CelIssue {
-  return compileCel(expression, ORG_POLICY);
 }
 
 /** Whether a condition holds: true, or why not (false: it came to false). */

@@ -49,7 +49,7 @@ export function normalMember(member: string): string {
 }
 
 /**
- * The members of a policy that name this caller, in normal form, the most particular first. Groups have no membership yet: a group is only itself.
+ * The members of a policy that name this caller, in normal form, the most particular first. The groups that it is in are for `caller.ts` to find.
  * A `deleted:` member names nobody. allAuthenticatedUsers are users and service accounts, not federated identities.
  * Deviation: `projectOwner:`, `projectEditor:` and `projectViewer:` name nobody; Cloud Storage alone gives them a meaning, on buckets.
  */
