@@ -184,7 +184,7 @@ function findGrant(state: State, chain: Chain, caller: Caller, question: Questio
     const { allow, resource } = node;
     if (allow === undefined) continue;
     const { index, entries } = allow;
-    if (entries.length > LONG_POLICY ? !intersects(rolesHeld(caller, node, index), candidates) : !mayShare(filter, index.filter)) continue;
+    if (entries.length > LONG_POLICY ? !intersects(rolesHeld(caller, node.place, index), candidates) : !mayShare(filter, index.filter)) continue;
     for (const number of numbers) {
       let at = index.find(number);
       if (at < 0) continue;

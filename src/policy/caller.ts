@@ -4,6 +4,13 @@ import { membersThatName, normalMember } from './member.ts';
 import { addToFilter, createMemberFilter, type MemberFilter, type MemberIndex, type MemberNumbers } from './member-index.ts';
 import type { PolicySource } from './source.ts';
 
+interface HeldRoles {
+  readonly index: MemberIndex;
+  /** How many names the caller had. */
+  readonly names: number;
+  readonly roles: Uint32Array;
+}
+
 /** A caller's names, the most particular first. */
 export interface Caller {
   readonly member: string;
@@ -16,7 +23,7 @@ export interface Caller {
   numbers: number[];
   readonly filter: MemberFilter;
   /** Of long policies that were asked about: the roles that they bind to any of the caller's names, as bits by role number. */
-  readonly held: Map<object, { readonly index: MemberIndex; readonly names: number; readonly roles: Uint32Array }>;
+  readonly held: (HeldRoles | undefined)[];
   /** How many numbers had been given when `numbers` was made. */
   numbered: number;
 }
@@ -28,7 +35,7 @@ const MAX_GROUPS = 10_000;
 export async function readCaller(source: PolicySource, member: string, sets: readonly string[]): Promise<Caller> {
   const own = membersThatName(member);
   const [normal] = own;
-  if (normal === undefined) return { member, forms: [], names: new Set(), paths: new Map(), numbers: [], filter: createMemberFilter(), held: new Map(), numbered: 0 };
+  if (normal === undefined) return { member, forms: [], names: new Set(), paths: new Map(), numbers: [], filter: createMemberFilter(), held: [], numbered: 0 };
   const given = sets.map(normalMember);
   const paths = new Map<string, readonly string[]>();
   const queue = [normal, ...given];
@@ -46,7 +53,7 @@ export async function readCaller(source: PolicySource, member: string, sets: rea
   const isOfCustomer = normal.startsWith('user:') || normal.startsWith('group:');
   const [first, ...everybody] = own;
   const forms = [...new Set([...(first === undefined ? [] : [first]), ...given, ...paths.keys(), ...everybody, ...(isOfCustomer ? [ANY_CUSTOMER] : [])])];
-  return { member: normal, forms, names: new Set(forms), paths, numbers: [], filter: createMemberFilter(), held: new Map(), numbered: 0 };
+  return { member: normal, forms, names: new Set(forms), paths, numbers: [], filter: createMemberFilter(), held: [], numbered: 0 };
 }
 
 function canBeInGroups(member: string): boolean {
@@ -70,16 +77,17 @@ export function numbersOf(caller: Caller, all: MemberNumbers): readonly number[]
   return numbers;
 }
 
-/** A caller keeps the roles of no more policies. */
-const MAX_HELD = 64;
+/** A caller keeps the roles of no more policies: each has its place, and goes when another of that place comes. */
+const HELD_PLACES = 64;
 
 /**
  * The roles that a policy binds to the caller, whatever their conditions, as bits.
- * @param node what carries the policy, which stays the same when the policy changes
+ * @param place of what carries the policy: the same as long as it is known, and near to those of its ancestors
  * @param index of its allow policy, labelled with role numbers
  */
-export function rolesHeld(caller: Caller, node: object, index: MemberIndex): Uint32Array {
-  const known = caller.held.get(node);
+export function rolesHeld(caller: Caller, place: number, index: MemberIndex): Uint32Array {
+  const slot = place % HELD_PLACES;
+  const known = caller.held[slot];
   // A caller's names are only ever added to, so their number tells whether it has them all.
   if (known !== undefined && known.index === index && known.names === caller.numbers.length) return known.roles;
   const roles = new Uint32Array(index.labelWords);
@@ -91,7 +99,7 @@ export function rolesHeld(caller: Caller, node: object, index: MemberIndex): Uin
       roles[role >>> 5] = (roles[role >>> 5] ?? 0) | (1 << (role & 31));
     }
   }
-  if (caller.held.size >= MAX_HELD) caller.held.clear();
-  caller.held.set(node, { index, names: caller.numbers.length, roles });
+  while (caller.held.length <= slot) caller.held.push(undefined);
+  caller.held[slot] = { index, names: caller.numbers.length, roles };
   return roles;
 }

@@ -17,6 +17,8 @@ import type { Tag } from './tag.ts';
 export interface PolicyNode {
   /** Full resource name, projects by id. */
   readonly resource: string;
+  /** The how-manieth node it is. */
+  readonly place: number;
   allow: CompiledAllow | undefined;
   deny: CompiledDeny | undefined;
   /** Its own, without what it inherits. */
@@ -61,6 +63,7 @@ export class PolicyGraph {
   #nodes = new Map<string, PolicyNode>();
   /** Nodes that are being read for the first time. */
   readonly #making = new Map<PolicyNode, Promise<PolicyNode>>();
+  #made = 0;
   readonly #lineages = new Map<string, Lineage | undefined>();
   readonly #loading = new Map<string, Promise<Chain>>();
   readonly #stored = new Map<string, CompiledRole>();
@@ -178,7 +181,7 @@ export class PolicyGraph {
   async #node(resource: string, isRoot: boolean): Promise<PolicyNode> {
     const known = this.#nodes.get(resource);
     if (known !== undefined) return this.#making.get(known) ?? known;
-    const node: PolicyNode = { resource, allow: undefined, deny: undefined, tags: [], stale: true, version: 0, read: -1, loading: undefined };
+    const node: PolicyNode = { resource, place: this.#made++, allow: undefined, deny: undefined, tags: [], stale: true, version: 0, read: -1, loading: undefined };
     // Known by its name before anything of it is read: a change meanwhile finds it.
     this.#nodes.set(resource, node);
     const made = this.#make(node, isRoot).finally(() => this.#making.delete(node));
