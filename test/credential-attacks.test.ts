@@ -215,6 +215,14 @@ describe('one kind of credential in the place of another', () => {
         error: { message: 'Request had insufficient authentication scopes.', details: [{ reason: 'ACCESS_TOKEN_SCOPE_INSUFFICIENT' }] },
       });
     }
+    const forIam = (await exchange(good({ scope: 'https://www.googleapis.com/auth/iam' }))).json['access_token'] ?? '';
+    expect(await jobsWith(forIam)).toBe(403);
+    const made = await fetch(`${server.url}${CREDENTIALS}/${emailOf('middle-sa')}:generateAccessToken`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${forIam}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ scope: [CLOUD] }),
+    });
+    expect(made.status).toBe(200);
     const user = await call('/openidconnect.googleapis.com/v1/userinfo');
     expect(await user.json()).toMatchObject({ email: emailOf('robot-sa'), email_verified: true });
   });

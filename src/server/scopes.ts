@@ -6,7 +6,8 @@ import { type DescMethod, getOption, hasOption } from '@bufbuild/protobuf';
 import { oauth_scopes } from '../gen/google/api/client_pb.js';
 import type { AnyService } from '../services/service.ts';
 
-const CLOUD_PLATFORM = 'https://www.googleapis.com/auth/cloud-platform';
+/** Of an API whose proto, ours among them, says nothing. */
+const DEFAULT = ['https://www.googleapis.com/auth/cloud-platform', 'https://www.googleapis.com/auth/cloud-platform.read-only'];
 /** Whether a token opens a method. */
 export interface ScopeRule {
   /** @param held the token's scopes; undefined: everything */
@@ -19,7 +20,7 @@ export function createScopeRule(): ScopeRule {
     let scopes = known.get(service);
     if (scopes === undefined) {
       const { desc } = service;
-      scopes = new Set(service.scopes ?? (hasOption(desc, oauth_scopes) ? getOption(desc, oauth_scopes).split(',') : [CLOUD_PLATFORM]));
+      scopes = new Set(service.scopes ?? (hasOption(desc, oauth_scopes) ? getOption(desc, oauth_scopes).split(',') : DEFAULT));
       known.set(service, scopes);
     }
     return scopes;

@@ -88,7 +88,7 @@ export interface Service<S extends DescService> {
   readonly legacyErrors: boolean;
   /** How REST speaks here: `oauth` takes forms beside JSON and answers errors as `{error, error_description}` (RFC 6749 section 5.2). Google's JSON envelope where absent. */
   readonly dialect?: 'oauth';
-  /** Scopes of a token, any of which opens this API; where absent those of the proto (google.api.oauth_scopes), else cloud-platform. */
+  /** Scopes of a token, any of which opens this API; where absent those of the proto (google.api.oauth_scopes), else cloud-platform and, for reading, cloud-platform.read-only. */
   readonly scopes?: readonly string[];
 }
 

@@ -22,6 +22,8 @@ export function createIamService(deps: IamDeps & KeyDeps & SigningDeps): AnyServ
     desc: IAM,
     host: 'iam.googleapis.com',
     legacyErrors: true,
+    // The proto names the first alone, the reference of the REST API both.
+    scopes: ['https://www.googleapis.com/auth/cloud-platform', 'https://www.googleapis.com/auth/iam'],
     // Denials on accounts name no resource: facts on `iam.serviceAccounts.create` and `getAccessToken` agree.
     denied: (check) => roleDenied(check) ?? `Permission '${check.permission}' denied on resource (or it may not exist).`,
     methods: {
