@@ -2,8 +2,11 @@
 
 FROM node:26-slim AS build
 WORKDIR /src
-COPY package.json package-lock.json .npmrc ./
-RUN npm install --no-save --no-audit --no-fund
+# What the preparation reads, so that a change of the program alone does not install and generate anew.
+COPY package.json package-lock.json .npmrc buf.gen.yaml buf.yaml ./
+COPY scripts ./scripts
+COPY protos ./protos
+RUN node scripts/prepare.mjs
 COPY . .
 RUN npm run build && npm prune --omit=dev --omit=optional --no-audit --no-fund
 

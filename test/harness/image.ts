@@ -83,6 +83,36 @@ export function nodeImage(docker: Dockerode, packages: readonly string[] = []): 
 
 /** What a relay is made of: Node, and iptables with what that loads. */
 export function relayImage(docker: Dockerode): Promise<string> {
+  return buildImage(docker, { name: 'relay', ...nodeWithTables(), changes: ['CMD ["node"]'] });
+}
+
+/**
+ * Stands in for the official image of Node: this machine's programs and certificates, a user `node`, npm, and what the Dockerfile installs.
+ * @param parts.npm the folder of npm itself @param parts.scripts programs of the test, by their path in the image
+ */
+export function baseImage(docker: Dockerode, parts: { readonly npm: string; readonly scripts: Readonly<Record<string, string>> }): Promise<string> {
+  const base = nodeWithTables();
+  const certificates = '/etc/ssl/certs/ca-certificates.crt';
+  const more = ['env', 'ln', 'install', 'uname', 'cp', 'mv', 'find', 'xargs', 'ip', 'basename', 'dirname', 'readlink', 'sort'].flatMap((name) => {
+    const path = ['/bin', '/usr/bin', '/sbin'].map((directory) => join(directory, name)).find((candidate) => existsSync(candidate));
+    return path === undefined ? [] : [[`/usr/bin/${name}`, path] as const];
+  });
+  return buildImage(docker, {
+    name: 'base',
+    programs: { ...base.programs, ...Object.fromEntries(more), ...parts.scripts, ...(existsSync(certificates) ? { [certificates]: certificates } : {}) },
+    files: {
+      ...BASE_FILES,
+      '/etc/passwd': `${BASE_FILES['/etc/passwd']}node:x:1000:1000::/home/node:/bin/sh\n`,
+      '/etc/group': `${BASE_FILES['/etc/group']}node:x:1000:\n`,
+      '/root/.keep': '',
+      '/var/lib/apt/lists/.keep': '',
+    },
+    trees: { ...base.trees, '/usr/local/lib/node_modules/npm': parts.npm },
+    changes: ['CMD ["node"]', ...(existsSync(certificates) ? [`ENV NODE_EXTRA_CA_CERTS=${certificates}`] : [])],
+  });
+}
+
+function nodeWithTables(): Pick<TestImage, 'programs' | 'files' | 'trees'> {
   const found = (paths: readonly string[]) => paths.find((path) => existsSync(path));
   const tables = Object.fromEntries(
     ['iptables-save', 'iptables-restore'].flatMap((name) => {
@@ -91,13 +121,11 @@ export function relayImage(docker: Dockerode): Promise<string> {
     }),
   );
   const extensions = found(['x86_64', 'aarch64'].map((architecture) => `/usr/lib/${architecture}-linux-gnu/xtables`));
-  return buildImage(docker, {
-    name: 'relay',
+  return {
     programs: { ...shellPrograms(), ...tables, '/usr/local/bin/node': nodePath() },
     files: BASE_FILES,
     ...(extensions === undefined ? {} : { trees: { [extensions]: extensions } }),
-    changes: ['CMD ["node"]'],
-  });
+  };
 }
 
 const BASE_FILES = {

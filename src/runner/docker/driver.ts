@@ -22,6 +22,7 @@ import { Lifecycle } from './lifecycle.ts';
 import { followAll, type LogSource } from './logs.ts';
 import { ensurePauseImage } from './pause-image.ts';
 import { podmanUlimits } from './podman.ts';
+import { containerPlace, rootlessPodmanPlace } from './relay-place.ts';
 import { type OpenNetwork, openNetwork } from './task-network.ts';
 
 /** The shape of services/service.ts's Log. */
@@ -172,7 +173,8 @@ async function beginSession(
     flavour,
     ensurePause,
     isRootless,
-    relayImage: () => findRelayImage(docker, images, options.relayImage),
+    relayPlace: async () =>
+      podman && isRootless && isLocal ? rootlessPodmanPlace(options.environment ?? {}) : containerPlace(docker, naming, await findRelayImage(docker, images, options.relayImage)),
     log: options.log,
     ...(request.listeners === undefined ? {} : { listeners: request.listeners }),
     ...(options.forceNetwork === undefined ? {} : { force: options.forceNetwork }),
@@ -215,6 +217,7 @@ async function beginSession(
       warnings: [
         ...(podman ? podmanWarnings(version.Version, cgroupVersion) : []),
         ...network.warnings,
+        ...(isRootless && cgroupVersion === '1' ? ['This engine enforces no limits of CPU and memory: it is rootless, and control groups are of version 1.'] : []),
         'The size limit of an emptyDir volume on disk is not enforced by this engine.',
       ],
     },

@@ -29,7 +29,7 @@ export function isolationContract(dockerHost: string, by: 'address' | 'relay' = 
   const open = async (more: Parameters<typeof openTestDriver>[2] = {}, dataDirId?: string) => {
     const subject = await openTestDriver(
       image,
-      { dockerHost, forceNetwork: by, ...(relay === undefined ? {} : { relayImage: relay }), ...(dataDirId === undefined ? {} : { dataDirId }) },
+      { dockerHost, environment: process.env, forceNetwork: by, ...(relay === undefined ? {} : { relayImage: relay }), ...(dataDirId === undefined ? {} : { dataDirId }) },
       { ...more, listeners: { metadata: metadata.handle, api: api.handle } },
     );
     opened.push(subject);

@@ -1,36 +1,19 @@
 /**
- * The relay: a container of ours in the engine's own network, for hosts that have no part in it or may set no packet rules there. It hides how such a
- * container is made, attached to and replaced. What it runs is relay-program.ts; the two speak frames over the container's standard input and
- * output, which only whoever controls the engine can attach to.
+ * The relay: a program of ours in the engine's own network, for hosts that have no part in it or may set no packet rules there. It hides how one is
+ * started, spoken with and replaced. What it runs is relay-program.ts, where it stands is relay-place.ts; the two sides speak frames over the program's
+ * standard input and output, which only whoever controls the engine gets hold of.
  * Invariants: a connection is refused before a byte of it is read unless `arrived` takes it; when the relay is lost another one takes its place,
  * on the same ports, and its connections are closed.
  */
-import { readFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type Docker from 'dockerode';
-import type { Naming } from './container-options.ts';
-import { reasonOf, removeContainer } from './engine-calls.ts';
-import { LABEL_OWNER, relayName } from './labels.ts';
-import {
-  type Arrival,
-  createFrameDecoder,
-  encodeFrame,
-  encodeJson,
-  FRAME,
-  type ListenRequest,
-  type ListenResult,
-  RELAY_NAME,
-  type RunRequest,
-  type RunResult,
-} from './relay-program.ts';
+import { reasonOf } from './engine-calls.ts';
+import type { Channel, RelayPlace } from './relay-place.ts';
+import { type Arrival, createFrameDecoder, encodeFrame, encodeJson, FRAME, type ListenRequest, type ListenResult, type RunRequest, type RunResult } from './relay-program.ts';
 import { RelaySocket } from './relay-socket.ts';
 
 export interface RelayOptions {
-  readonly docker: Docker;
-  readonly naming: Naming;
-  /** What the engine knows: an image with `node` (18 or later) and `iptables`. */
-  readonly image: string;
+  readonly place: RelayPlace;
   /** Answers whether the connection is wanted; then it is the callee's. */
   readonly arrived: (listener: string, address: string, open: () => Socket) => void;
   readonly log: { warn(fields: object, message: string): void };
@@ -54,7 +37,7 @@ const LONGEST_DELAY_MS = 10_000;
 
 /** @throws Error that says why it cannot run */
 export async function startRelay(options: RelayOptions): Promise<Relay> {
-  const { docker, naming, log } = options;
+  const { place, log } = options;
   let isClosed = false;
   let prepare: (() => Promise<void>) | undefined;
   let link = await connectRelay(options);
@@ -62,7 +45,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     for (let delayMs = FIRST_DELAY_MS; ; ) {
       await link.ended;
       if (isClosed) return;
-      log.warn({ relay: relayName(naming.scope) }, 'The relay to the tasks is lost; another one is started.');
+      log.warn({ relay: place.description }, 'The relay to the tasks is lost; another one is started.');
       for (let isUp = false; !isUp && !isClosed; ) {
         await sleep(delayMs, undefined, { ref: false });
         try {
@@ -71,6 +54,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
           isUp = true;
           delayMs = FIRST_DELAY_MS;
         } catch (error) {
+          link.end();
           delayMs = Math.min(LONGEST_DELAY_MS, delayMs * 2);
           log.warn({ err: error }, 'The relay to the tasks cannot be started yet.');
         }
@@ -95,7 +79,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     async close() {
       isClosed = true;
       link.end();
-      await removeContainer(docker, relayName(naming.scope)).catch((error: unknown) => log.warn({ err: error }, 'The relay could not be removed.'));
+      await place.remove().catch((error: unknown) => log.warn({ err: error }, 'The relay could not be removed.'));
       await watching;
     },
   };
@@ -108,76 +92,31 @@ interface Link {
   end(): void;
 }
 
-/** Starts a relay in the place of one that may be there, and answers once it does. */
-async function connectRelay(options: RelayOptions): Promise<Link> {
-  const { docker, naming } = options;
-  await removeContainer(docker, relayName(naming.scope));
-  const container = await docker.createContainer(await containerOptions(options));
+/** Starts a relay, and answers once it does. */
+async function connectRelay({ place, arrived }: RelayOptions): Promise<Link> {
   try {
-    const stream = await container.attach({ stream: true, stdin: true, stdout: true, stderr: true, hijack: true });
-    const link = speak(stream, options.arrived);
-    await container.start();
+    const link = speak(await place.start(), arrived);
     const late = sleep(START_PATIENCE_MS, undefined, { ref: false }).then(() => Promise.reject(new Error(`it did not answer within ${START_PATIENCE_MS / 1000} s`)));
     const { error } = await Promise.race([link.ask<RunResult>(FRAME.run, { program: 'iptables-save', args: ['-t', 'nat'] }), late]);
-    if (error !== undefined) throw new Error(`iptables does not work in it: ${error}`);
+    if (error !== undefined) {
+      link.end();
+      throw new Error(`iptables does not work in it: ${error}`);
+    }
     return link;
   } catch (error) {
-    await removeContainer(docker, relayName(naming.scope)).catch(() => undefined);
-    throw new Error(`the relay (image ${options.image}) cannot run: ${reasonOf(error)}`, { cause: error });
+    await place.remove().catch(() => undefined);
+    throw new Error(`the relay (${place.description}) cannot run: ${reasonOf(error)}`, { cause: error });
   }
 }
 
-async function containerOptions({ naming, image }: RelayOptions): Promise<Docker.ContainerCreateOptions> {
-  return {
-    name: relayName(naming.scope),
-    Image: image,
-    Entrypoint: ['node'],
-    Cmd: ['--input-type=module', '-e', await programText(), RELAY_NAME],
-    User: '0:0',
-    WorkingDir: '/',
-    Env: ['NODE_OPTIONS='],
-    Labels: { [LABEL_OWNER]: naming.dataDirId },
-    Healthcheck: { Test: ['NONE'] },
-    OpenStdin: true,
-    StdinOnce: true,
-    AttachStdin: true,
-    AttachStdout: true,
-    AttachStderr: true,
-    HostConfig: {
-      NetworkMode: 'host',
-      // Where the engine maps container users to others, these would have no say over its network.
-      UsernsMode: 'host',
-      CapDrop: ['ALL'],
-      // For the packet rules; NET_RAW is what the older iptables asks for.
-      CapAdd: ['NET_ADMIN', 'NET_RAW'],
-      SecurityOpt: ['no-new-privileges'],
-      ReadonlyRootfs: true,
-      Tmpfs: { '/run': '' },
-      PidsLimit: 256,
-      Memory: 256 * 2 ** 20,
-      // What passes here are tokens: nothing of it is written down.
-      LogConfig: { Type: 'none', Config: {} },
-      AutoRemove: true,
-    },
-  };
-}
-
-/** The program's own text: in the package as it was built, from source without its types. */
-async function programText(): Promise<string> {
-  const isSource = import.meta.url.endsWith('.ts');
-  const text = await readFile(new URL(isSource ? './relay-program.ts' : './relay-program.js', import.meta.url), 'utf8');
-  return isSource ? process.getBuiltinModule('node:module').stripTypeScriptTypes(text) : text;
-}
-
-function speak(stream: NodeJS.ReadWriteStream, arrived: RelayOptions['arrived']): Link {
+function speak(channel: Channel, arrived: RelayOptions['arrived']): Link {
   const sockets = new Map<number, RelaySocket>();
   const questions = new Map<number, { readonly resolve: (value: object) => void; readonly reject: (error: Error) => void }>();
   const over = Promise.withResolvers<void>();
   let isOver = false;
-  let complaint = '';
   // Ours are even, the relay's odd.
   let next = 2;
-  const send = (frame: Buffer) => void (isOver || stream.write(frame));
+  const send = (frame: Buffer) => void (isOver || channel.write(frame));
   const adopt = (id: number, peer: string): RelaySocket => {
     const socket = new RelaySocket(id, peer, send);
     sockets.set(id, socket);
@@ -198,7 +137,7 @@ function speak(stream: NodeJS.ReadWriteStream, arrived: RelayOptions['arrived'])
     });
     if (!isTaken) send(encodeFrame(id, FRAME.close));
   });
-  const finish = () => {
+  const finish = (complaint: string) => {
     if (isOver) return;
     isOver = true;
     const error = new Error(`the relay ended${complaint === '' ? '' : `: ${complaint.trim()}`}`);
@@ -206,11 +145,7 @@ function speak(stream: NodeJS.ReadWriteStream, arrived: RelayOptions['arrived'])
     for (const socket of sockets.values()) socket.destroy();
     over.resolve();
   };
-  stream.on(
-    'data',
-    createDemultiplexer(decode, (chunk) => (complaint = (complaint + chunk.toString()).slice(-2000))),
-  );
-  for (const event of ['end', 'close', 'error']) stream.on(event, finish);
+  channel.listen(decode, finish);
   const take = () => (next += 2);
   return {
     ended: over.promise,
@@ -230,24 +165,6 @@ function speak(stream: NodeJS.ReadWriteStream, arrived: RelayOptions['arrived'])
       else send(encodeJson(next, FRAME.dial, { address, port }));
       return socket;
     },
-    end: () => stream.end(),
-  };
-}
-
-const ENGINE_HEADER_BYTES = 8;
-const STDOUT = 1;
-
-/** The engine's own frames around both outputs of a container: one byte for which, three of nothing, four for the length. */
-function createDemultiplexer(stdout: (chunk: Buffer) => void, stderr: (chunk: Buffer) => void): (chunk: Buffer) => void {
-  let rest: Buffer = Buffer.alloc(0);
-  return (chunk) => {
-    rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
-    while (rest.length >= ENGINE_HEADER_BYTES) {
-      const end = ENGINE_HEADER_BYTES + rest.readUInt32BE(4);
-      if (rest.length < end) return;
-      const frame = rest;
-      rest = rest.subarray(end);
-      (frame[0] === STDOUT ? stdout : stderr)(frame.subarray(ENGINE_HEADER_BYTES, end));
-    }
+    end: () => channel.end(),
   };
 }

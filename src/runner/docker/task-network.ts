@@ -12,6 +12,7 @@ import type { Hosts } from './container-options.ts';
 import { applyRules, type BridgeRules, firewallObstacle, type RunTables } from './firewall.ts';
 import { networkName } from './labels.ts';
 import { type Relay, startRelay } from './relay.ts';
+import type { RelayPlace } from './relay-place.ts';
 import { canBind, openListeners, preferredPorts } from './task-listeners.ts';
 
 export interface OpenNetwork {
@@ -33,8 +34,8 @@ export interface NetworkOptions extends BridgeOptions {
   readonly isLocal: boolean;
   /** Then its networks are not this host's, and containers do not reach this host's loopback. */
   readonly isRootless: boolean;
-  /** The image that a relay is made of. @throws Error that says how to get one */
-  readonly relayImage: () => Promise<string>;
+  /** @throws Error that says why a relay has none, and how to get it one */
+  readonly relayPlace: () => Promise<RelayPlace>;
   readonly log: { warn(fields: object, message: string): void };
 }
 
@@ -52,9 +53,7 @@ export async function openNetwork(options: NetworkOptions): Promise<OpenNetwork>
   if (obstacle === undefined) return openHere(options, bridge);
   let relayObstacle: string;
   try {
-    // Its bridges are in a network namespace that no container can be put into.
-    if (options.flavour.podman && options.isRootless) throw new Error('a relay cannot be placed with rootless Podman');
-    return await openByRelay(options, bridge);
+    return await openByRelay(options, bridge, await options.relayPlace());
   } catch (error) {
     relayObstacle = error instanceof Error ? error.message : String(error);
   }
@@ -84,13 +83,10 @@ async function openHere({ naming, listeners }: NetworkOptions, bridge: Bridge): 
 }
 
 /** Addresses, with the relay's listeners on the bridge. */
-async function openByRelay(options: NetworkOptions, bridge: Bridge): Promise<OpenNetwork> {
-  const { docker, naming, listeners, log } = options;
+async function openByRelay({ naming, listeners, log }: NetworkOptions, bridge: Bridge, place: RelayPlace): Promise<OpenNetwork> {
   const { gateway } = bridge;
   const relay = await startRelay({
-    docker,
-    naming,
-    image: await options.relayImage(),
+    place,
     log,
     arrived(listener, address, open) {
       if (listeners?.isLeased(address) !== true) return;
