@@ -106,6 +106,28 @@ describe('architecture', () => {
     expect(wrong).toEqual([]);
   });
 
+  test('a start loads no descriptor and few libraries: whatever main.ts or `actas up` imports, all wait for', () => {
+    const start = new Set<string>();
+    const libraries = new Set<string>();
+    const visit = (path: string): void => {
+      const found = modules.find((m) => m.path === path);
+      if (start.has(path)) return;
+      start.add(path);
+      for (const [, isType, target = ''] of found?.text.matchAll(/^(?:import|export) (type )?[^;]*?from '([^']+)'/gm) ?? []) {
+        if (isType !== undefined) continue;
+        if (target.startsWith('.')) visit(relative(SRC, resolve(SRC, dirname(path), target)));
+        else libraries.add(target);
+      }
+    };
+    for (const entry of ['main.ts', 'cli/main.ts', 'cli/up.ts']) visit(entry);
+    expect(start.size).toBeGreaterThan(30);
+    expect([...start].filter((path) => path.startsWith('gen/'))).toEqual([]);
+    // The web server and the threads are loaded by who uses them.
+    expect([...libraries].filter((name) => !name.startsWith('node:') || ['node:http', 'node:http2', 'node:worker_threads', 'node:child_process'].includes(name))).toEqual([
+      'kysely',
+    ]);
+  });
+
   test('SQL stands in store/ alone, container clients in their driver, connect in server/', () => {
     const uses = (name: RegExp, where: (path: string) => boolean) => shipped.filter((m) => name.test(m.text) && !where(m.path)).map((m) => m.path);
     expect(uses(/from 'kysely'|from 'node:sqlite'/, (p) => p.startsWith('store/'))).toEqual([]);
