@@ -57,6 +57,11 @@ export async function findExecutionByUid(db: Db, uid: string): Promise<Execution
   return db.selectFrom('executions').selectAll().where('uid', '=', uid).executeTakeFirst();
 }
 
+/** Asks for the end of all that runs in a project. */
+export async function updateExecutionsToEnd(db: Db, projectId: string): Promise<void> {
+  await db.updateTable('executions').set({ cancel_requested: 1 }).where('project_id', '=', projectId).where('phase', '<>', 'done').where('delete_time', 'is', null).execute();
+}
+
 /** Newest first. @param page.job full name; absent: of all jobs of the location; @param page.location absent: all; @param page.deletedSince shows deleted ones too, of this time or later */
 export async function listExecutions(
   db: Db,

@@ -1,6 +1,7 @@
 /** Changes of projects that both versions of the API make. */
 import { aborted, failedPrecondition, invalidRequest, notFound } from '../../errors.ts';
 import type { Db, Tx } from '../../store/database.ts';
+import { updateExecutionsToEnd } from '../../store/executions.ts';
 import { listLiens, PROJECT_DELETE } from '../../store/liens.ts';
 import { listOrganizations } from '../../store/organizations.ts';
 import { findProject, type ProjectRow, updateProject } from '../../store/projects.ts';
@@ -81,7 +82,7 @@ const MOVE = 'resourcemanager.projects.move';
 const MAX_LIENS = 1000;
 const UNDELETE_MICROS = 30 * 24 * 3600 * MICROS_PER_SECOND;
 
-/** Marks the project; its resources stay, and its accounts' tokens are refused until it is undeleted. @throws FAILED_PRECONDITION while a lien is on it */
+/** Marks the project; what runs in it ends, its resources stay, and its accounts' tokens are refused until it is undeleted. @throws FAILED_PRECONDITION while a lien is on it */
 export async function deleteProject(tx: Tx, key: string, now: Micros): Promise<ProjectRow> {
   const row = await getProject(tx.db, key);
   if (row.state !== 'ACTIVE') throw inactive('Cannot delete an inactive project.', row);
@@ -90,6 +91,8 @@ export async function deleteProject(tx: Tx, key: string, now: Micros): Promise<P
     const description = `A lien to prevent deletion was placed on the project by [${lien.origin}]. Remove the lien to allow deletion.`;
     throw failedPrecondition(description, { type: 'LIEN', subject: lien.name, description });
   }
+  await updateExecutionsToEnd(tx.db, row.project_id);
+  tx.touch('work');
   return write(tx, row, { state: 'DELETE_REQUESTED', delete_time: now }, now);
 }
 

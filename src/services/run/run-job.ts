@@ -48,6 +48,7 @@ async function start(tx: Tx, name: string, request: RunJobRequest, deps: RunDeps
   const now = call.now();
   const row = await findJob(tx.db, name);
   if (row === undefined) throw missing(name);
+  await requirePlace(tx.db, { projects: row.project_id, locations: row.location });
   const job = jobFromRow(row);
   refuseUnrunnable(job, request.etag);
   await refuseTooMany(tx, row, deps);
