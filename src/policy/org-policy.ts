@@ -10,7 +10,7 @@ import { BoundedMap } from './bounded-map.ts';
 import { findConstraint } from './constraint-catalogue.ts';
 import { type ConstraintValues, type Enforcement, effectiveSpec, enforcementOf, valuesOf } from './org-policy-evaluation.ts';
 import { matchesValue } from './org-policy-values.ts';
-import { carrierName, parseResource, rootName } from './resource.ts';
+import { carrierName, parseResource, type Root, rootName } from './resource.ts';
 import type { Tag } from './tag.ts';
 
 export type { ConstraintValues } from './org-policy-evaluation.ts';
@@ -101,10 +101,29 @@ interface Place {
   readonly names: readonly string[];
 }
 
+const NOWHERE: Place = { nodes: [], holders: [], names: [] };
+
 type NodePolicies = ReadonlyMap<string, Policy>;
 
 /** @param options.onDryRun hears of everything that a dry run would have refused */
 export function createOrgPolicies({ source, onDryRun }: { readonly source: OrgPolicySource; readonly onDryRun?: (finding: DryRunFinding) => void }): OrgPolicyEngine {
+  let ways = new BoundedMap<ReturnType<typeof wayUp>>(MAX_CACHED);
+  /** The way up from a resource: every check of a job asks for the same one. */
+  const placeOf = async (resource: string): Promise<Place> => {
+    const parsed = parseResource(resource);
+    if (parsed === undefined) return NOWHERE;
+    const key = rootName(parsed.root);
+    let asked = ways.get(key);
+    if (asked === undefined) {
+      asked = wayUp(source, parsed.root);
+      ways.set(key, asked);
+      asked.catch(() => (ways = new BoundedMap(MAX_CACHED)));
+    }
+    const way = await asked;
+    if (way === undefined) return NOWHERE;
+    return { ...way, holders: [...parsed.carriers.map((carrier) => carrierName(carrier, way.projectId)), ...way.holders] };
+  };
+
   let cached = new BoundedMap<Promise<NodePolicies>>(MAX_CACHED);
   const policiesOf = (node: string): Promise<NodePolicies> => {
     const known = cached.get(node);
@@ -143,12 +162,12 @@ export function createOrgPolicies({ source, onDryRun }: { readonly source: OrgPo
   const isDenied = (constraint: string) => findConstraint(constraint)?.deniedByDefault ?? false;
   const report = (finding: DryRunFinding) => onDryRun?.(finding);
   const enforcement = async (constraint: string, resource: string) =>
-    answer(constraint, await placeOf(source, resource), (specs, tags) => enforcementOf(specs, isDenied(constraint), tags));
-  const values = async (constraint: string, resource: string) => answer(constraint, await placeOf(source, resource), (specs, tags) => valuesOf(specs, isDenied(constraint), tags));
+    answer(constraint, await placeOf(resource), (specs, tags) => enforcementOf(specs, isDenied(constraint), tags));
+  const values = async (constraint: string, resource: string) => answer(constraint, await placeOf(resource), (specs, tags) => valuesOf(specs, isDenied(constraint), tags));
 
   const isAnyAllowed: OrgPolicyEngine['isAnyAllowed'] = async (constraint, resource, wanted, asker, shown) => {
     const { live, dryRun } = await values(constraint, resource);
-    const named = await Promise.all(wanted.map(async (value) => ({ value, names: await namesOf(source, value) })));
+    const named = await Promise.all(wanted.map(async (value) => ({ value, names: await namesOf(placeOf, value) })));
     const allowed = isAllowed(live, named);
     if (dryRun !== undefined && allowed && !isAllowed(dryRun, named)) report({ constraint, resource, value: shown ?? wanted[0], member: asker?.member });
     return allowed;
@@ -167,14 +186,15 @@ export function createOrgPolicies({ source, onDryRun }: { readonly source: OrgPo
     isAnyAllowed,
     values: async (constraint, resource) => (await values(constraint, resource)).live,
     async effective(constraint, kind, node) {
-      return answer(constraint, await placeOf(source, `//cloudresourcemanager.googleapis.com/${node}`), (specs, tags) => effectiveSpec(kind, specs, isDenied(constraint), tags));
+      return answer(constraint, await placeOf(`//cloudresourcemanager.googleapis.com/${node}`), (specs, tags) => effectiveSpec(kind, specs, isDenied(constraint), tags));
     },
     async customConstraints(resource) {
-      const organization = (await placeOf(source, resource)).nodes.at(-1);
+      const organization = (await placeOf(resource)).nodes.at(-1);
       return organization?.startsWith('organizations/') === true ? constraintsOf(organization) : [];
     },
-    ancestors: async (resource) => (await placeOf(source, resource)).names,
+    ancestors: async (resource) => (await placeOf(resource)).names,
     invalidate() {
+      ways = new BoundedMap(MAX_CACHED);
       cached = new BoundedMap(MAX_CACHED);
       constraints = new BoundedMap(MAX_CACHED);
     },
@@ -188,25 +208,24 @@ function isAllowed({ all, allowed, denied }: ConstraintValues, named: readonly {
 }
 
 /** What `under:` may name to match the value: nothing, unless the value is a node itself. */
-async function namesOf(source: OrgPolicySource, value: string): Promise<readonly string[]> {
-  return /^(?:projects|folders|organizations)\/[^/]+$/.test(value) ? (await placeOf(source, `//cloudresourcemanager.googleapis.com/${value}`)).names : [];
+async function namesOf(placeOf: (resource: string) => Promise<Place>, value: string): Promise<readonly string[]> {
+  return /^(?:projects|folders|organizations)\/[^/]+$/.test(value) ? (await placeOf(`//cloudresourcemanager.googleapis.com/${value}`)).names : [];
 }
 
-/** The way up from a resource. */
-async function placeOf(source: OrgPolicySource, resource: string): Promise<Place> {
-  const parsed = parseResource(resource);
-  if (parsed === undefined) return { nodes: [], holders: [], names: [] };
-  const { root, carriers } = parsed;
+/** The way up from a project, folder or organization; undefined for a project that is not known. */
+async function wayUp(source: OrgPolicySource, root: Root): Promise<(Place & { readonly projectId: string }) | undefined> {
   const nodes: string[] = [];
   const holders: string[] = [];
   const names: string[] = [];
+  let projectId = '';
   let next: string | null = `${root.kind}/${root.id}`;
   if (root.kind === 'projects') {
     const project = await source.project(root.id);
-    if (project === undefined) return { nodes: [], holders: [], names: [] };
+    if (project === undefined) return undefined;
+    projectId = project.projectId;
     nodes.push(`projects/${project.number}`);
-    holders.push(...carriers.map((carrier) => carrierName(carrier, project.projectId)), rootName({ kind: 'projects', id: project.projectId }));
-    names.push(`projects/${project.projectId}`, `projects/${project.number}`);
+    holders.push(rootName({ kind: 'projects', id: projectId }));
+    names.push(`projects/${projectId}`, `projects/${project.number}`);
     next = project.parent;
   }
   while (next !== null && nodes.length < MAX_DEPTH) {
@@ -215,7 +234,7 @@ async function placeOf(source: OrgPolicySource, resource: string): Promise<Place
     names.push(next);
     next = next.startsWith('folders/') ? ((await source.folder(next.slice('folders/'.length)))?.parent ?? null) : null;
   }
-  return { nodes, holders, names };
+  return { nodes, holders, names, projectId };
 }
 
 /** One value for each key: the nearest binding hides those above it. Source: https://docs.cloud.google.com/resource-manager/docs/tags/tags-overview#inheritance */

@@ -51,7 +51,8 @@ export async function checkAccountOfRun(email: string, project: ProjectRow, deps
 
 async function checkUse(account: ServiceAccountRow, project: ProjectRow, { orgPolicies }: AccountDeps, call: Call): Promise<void> {
   const { email } = account;
-  if (account.project_id !== project.project_id && (await orgPolicies.isEnforced(CROSS_PROJECT, `//cloudresourcemanager.googleapis.com/projects/${account.project_id}`)))
+  const home = `//cloudresourcemanager.googleapis.com/projects/${account.project_id}`;
+  if (account.project_id !== project.project_id && (await orgPolicies.isEnforced(CROSS_PROJECT, home, call.principal)))
     // The words are those of Compute Engine; what Cloud Run itself says is not on record.
     throw failedPrecondition(
       `Constraint constraints/${CROSS_PROJECT} violated for project ${project.project_id} attempting to use a service account from a different project.`,
