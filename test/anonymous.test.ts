@@ -60,6 +60,16 @@ test('it cannot hand out roles, whatever it was granted since the start, nor hav
   expect(set.text).toContain('repeat --anonymous-as');
   for (const path of ['/actas/v1/organizations/111111111111/groups', '/iam.googleapis.com/v1/projects/demo/roles'])
     expect((await server.call('POST', path, {}, { as: null })).text).toContain('repeat --anonymous-as');
+  const email = 'lent-sa@demo.iam.gserviceaccount.com';
+  await server.call('POST', '/iam.googleapis.com/v1/projects/demo/serviceAccounts', { accountId: 'lent-sa' });
+  for (const role of ['roles/iam.serviceAccountTokenCreator', 'roles/iam.serviceAccountKeyAdmin']) await bind('demo', role);
+  const credentials = `/iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/${email}`;
+  for (const path of [
+    `/iam.googleapis.com/v1/projects/demo/serviceAccounts/${email}/keys`,
+    ...['generateAccessToken', 'signJwt', 'signBlob'].map((method) => `${credentials}:${method}`),
+  ])
+    expect((await server.call('POST', path, {}, { as: null })).text, path).toContain('repeat --anonymous-as');
+  expect((await server.call('POST', `${credentials}:generateAccessToken`, { scope: ['https://www.googleapis.com/auth/cloud-platform'] }, { as: DEV })).status).toBe(200);
   expect((await server.call('POST', `${JOBS}/open:testIamPermissions`, { permissions: ['run.jobs.get', 'run.jobs.setIamPolicy'] }, { as: null })).json).toEqual({
     permissions: ['run.jobs.get'],
   });

@@ -202,7 +202,9 @@ function createCall(
       const { allowed } = await decide(member, check, true);
       if (allowed) return;
       if (isTooMuchFor(principal, member, check, deps.anonymous))
-        throw forbidden('A caller without a token cannot set IAM policies, roles or groups here. Call with a token, or repeat --anonymous-as at the start of the server.');
+        throw forbidden(
+          'A caller without a token cannot set IAM policies, roles or groups, nor get credentials of service accounts here. Call with a token, or repeat --anonymous-as at the start of the server.',
+        );
       throw denial(service, member, check, deps.catalogue, message);
     },
     isAllowed: async (check) => (await decide(principal.member, check, false)).allowed,
@@ -210,10 +212,11 @@ function createCall(
   };
 }
 
-/** What changes who may do what: policies, and what they mean. */
-const HANDS_OUT = /\.setIamPolicy$|^(?:iam\.roles|iam\.denypolicies|actas\.groups)\.(?:create|update|delete|undelete)$/;
+/** What changes who may do what: policies, and what they mean; and what makes a name that nobody proved one that is proven: credentials of accounts. */
+const HANDS_OUT =
+  /\.setIamPolicy$|^(?:iam\.roles|iam\.denypolicies|actas\.groups)\.(?:create|update|delete|undelete)$|^iam\.serviceAccountKeys\.create$|^iam\.serviceAccounts\.(?:getAccessToken|getOpenIdToken|signBlob|signJwt|implicitDelegation)$/;
 
-/** A name that nobody proved must not hand out roles, whatever it was granted since the start, unless that was asked for twice. */
+/** A name that nobody proved must not hand out roles or credentials, whatever it was granted since the start, unless that was asked for twice. */
 function isTooMuchFor(principal: Principal, member: string, check: Check, anonymous: DispatchDeps['anonymous']): boolean {
   return principal.anonymous === true && member === principal.member && HANDS_OUT.test(check.permission) && anonymous?.maySetPolicies !== true;
 }
