@@ -122,7 +122,9 @@ describe('jobs', () => {
     const connector = (value: string) => ({
       template: { template: { containers: [{ image: 'example.com/i' }], vpcAccess: { connector: 'projects/demo/locations/us-central1/connectors/c', egress: value } } },
     });
-    expect((await createJob(connector('PRIVATE_RANGES_ONLY'))).json.error.message).toContain('set to private-ranges-only.');
+    const { error } = (await createJob(connector('PRIVATE_RANGES_ONLY'))).json;
+    expect(error.message).toContain('set to private-ranges-only.');
+    expect(error.details[1].message).toContain('actas resource-manager org-policies allow run.allowedVPCEgress private-ranges-only --project=demo');
     expect((await createJob(connector('ALL_TRAFFIC'))).status).toBe(200);
   });
 

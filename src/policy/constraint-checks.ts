@@ -117,7 +117,7 @@ async function checkJobChange(engine: OrgPolicyEngine, { job, name, method }: Jo
   const location = name.split('/')[3] ?? '';
   // Where a job is, is settled when it is created.
   if (method === 'CREATE' && !(await engine.isValueAllowed('gcp.resourceLocations', resource, location, asker)))
-    throw violated('gcp.resourceLocations', `attempting ${verb} with location set to ${location}`, name);
+    throw violated('gcp.resourceLocations', `attempting ${verb} with location set to ${location}`, name, location);
   const egress = EGRESS[job.template?.template?.vpcAccess?.egress ?? VpcAccess_VpcEgress.VPC_EGRESS_UNSPECIFIED];
   const authorization = job.binaryAuthorization?.binauthzMethod;
   const binauthz = authorization?.case === 'policy' ? authorization.value : authorization?.case === 'useDefault' && authorization.value ? 'default' : undefined;
@@ -128,11 +128,22 @@ async function checkJobChange(engine: OrgPolicyEngine, { job, name, method }: Jo
   for (const { constraint, annotation, value } of annotations) {
     // What is not set is no value, which only a policy that allows all of them allows. Source: public logs of deployments that were refused.
     if (!(await engine.isAnyAllowed(constraint, resource, value === undefined ? [] : [value], asker, value ?? 'null')))
-      throw violated(constraint, `attempting ${verb} with annotation "${annotation}" set to ${value ?? 'null'}`, name);
+      throw violated(constraint, `attempting ${verb} with annotation "${annotation}" set to ${value ?? 'null'}`, name, value);
   }
 }
 
-function violated(constraint: string, attempt: string, name: string) {
+/** @param value that the constraint would have to allow; without one, what it allows is worth a look */
+function violated(constraint: string, attempt: string, name: string, value: string | undefined) {
   const message = `Constraint constraints/${constraint} violated for ${attempt}.`;
-  return failedPrecondition(message, { type: `constraints/${constraint}`, subject: name, description: message });
+  const project = name.split('/')[1] ?? '';
+  return failedPrecondition(
+    message,
+    { type: `constraints/${constraint}`, subject: name, description: message },
+    value === undefined
+      ? { sentence: 'See which values are allowed, and set one of them:', command: `actas org-policies describe ${constraint} --project=${project} --effective` }
+      : {
+          sentence: `Ask someone who may set the organization policies of project ${project} to run:`,
+          command: `actas resource-manager org-policies allow ${constraint} ${value} --project=${project}`,
+        },
+  );
 }
