@@ -99,7 +99,7 @@ export function baseImage(docker: Dockerode, parts: { readonly npm: string; read
   });
   return buildImage(docker, {
     name: 'base',
-    programs: { ...base.programs, ...Object.fromEntries(more), ...parts.scripts, ...(existsSync(certificates) ? { [certificates]: certificates } : {}) },
+    programs: { ...base.programs, ...Object.fromEntries(more), ...parts.scripts, ...systemLibraries(), ...(existsSync(certificates) ? { [certificates]: certificates } : {}) },
     files: {
       ...BASE_FILES,
       '/etc/passwd': `${BASE_FILES['/etc/passwd']}node:x:1000:1000::/home/node:/bin/sh\n`,
@@ -110,6 +110,31 @@ export function baseImage(docker: Dockerode, parts: { readonly npm: string; read
     trees: { ...base.trees, '/usr/local/lib/node_modules/npm': parts.npm },
     changes: ['CMD ["node"]', ...(existsSync(certificates) ? [`ENV NODE_EXTRA_CA_CERTS=${certificates}`] : [])],
   });
+}
+
+/** Of glibc, for native parts of packages: no program of ours names them all. */
+function systemLibraries(): Record<string, string> {
+  const folders = ['/lib/x86_64-linux-gnu', '/lib/aarch64-linux-gnu'];
+  const names = [
+    'librt.so.1',
+    'libutil.so.1',
+    'libpthread.so.0',
+    'libdl.so.2',
+    'libm.so.6',
+    'libgcc_s.so.1',
+    'libstdc++.so.6',
+    'libresolv.so.2',
+    'libnss_dns.so.2',
+    'libnss_files.so.2',
+  ];
+  return Object.fromEntries(
+    folders.flatMap((folder) =>
+      names
+        .map((name) => join(folder, name))
+        .filter((path) => existsSync(path))
+        .map((path) => [path, path]),
+    ),
+  );
 }
 
 function nodeWithTables(): Pick<TestImage, 'programs' | 'files' | 'trees'> {

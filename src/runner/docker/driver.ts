@@ -173,8 +173,11 @@ async function beginSession(
     flavour,
     ensurePause,
     isRootless,
-    relayPlace: async () =>
-      podman && isRootless && isLocal ? rootlessPodmanPlace(options.environment ?? {}) : containerPlace(docker, naming, await findRelayImage(docker, images, options.relayImage)),
+    async relayPlace() {
+      if (!podman) return containerPlace(docker, naming, await findRelayImage(docker, images, options.relayImage));
+      if (isRootless && isLocal) return rootlessPodmanPlace(options.environment ?? {});
+      throw new Error("a relay's container cannot be spoken with through Podman, whose streams of attached containers stay silent");
+    },
     log: options.log,
     ...(request.listeners === undefined ? {} : { listeners: request.listeners }),
     ...(options.forceNetwork === undefined ? {} : { force: options.forceNetwork }),
