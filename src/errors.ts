@@ -118,6 +118,11 @@ export function unimplemented(what: string): ApiError {
   return new ApiError('UNIMPLEMENTED', `${what} is not implemented by actas.`);
 }
 
+/** A call of an API that this server does not have. @param host as the caller named it @param why what it would take */
+export function unservedHost(host: string, why: string): ApiError {
+  return new ApiError('UNIMPLEMENTED', `actas does not serve ${host}. ${why}`);
+}
+
 /** The way out of a denial: one sentence, and the command that mends it. */
 export interface Remedy {
   /** For example `Ask someone who may set the policy of project demo to run:` */

@@ -4,7 +4,7 @@ import type { Config } from '../config.ts';
 import { parsePrincipal } from '../identity/principal.ts';
 import type { Authorizer } from '../policy/authorizer.ts';
 import type { RoleCatalogue } from '../policy/catalogue.ts';
-import type { AuditEntry, DispatchDeps } from '../server/dispatch.ts';
+import { type AuditEntry, type DispatchDeps, NO_METHOD } from '../server/dispatch.ts';
 import type { Metrics } from '../server/metrics.ts';
 import type { Log } from '../services/service.ts';
 import type { Store } from '../store/database.ts';
@@ -38,8 +38,10 @@ export function dispatchDeps(parts: {
     log,
     audit(entry: AuditEntry) {
       metrics.observe(entry);
-      const { time: timeMicros, principal = '', delegation, method, checks, status, latencyMs, requestId, door } = entry;
-      logs.audit({ timeMicros, principal, delegation, method, resource: checks[0]?.resource ?? '', permissions: checks, status, latencyMs, requestId, door });
+      const { time: timeMicros, principal = '', delegation, service, method, checks, status, latencyMs, requestId, door } = entry;
+      // Where no method was reached, there may be a host that was meant.
+      const resource = checks[0]?.resource ?? (method === NO_METHOD && service !== '' ? `//${service}` : '');
+      logs.audit({ timeMicros, principal, delegation, method, resource, permissions: checks, status, latencyMs, requestId, door });
       // IAM keeps an entry of its own of each attachment, where the account is (https://docs.cloud.google.com/iam/docs/attach-service-accounts).
       for (const check of checks)
         if (check.permission === ACT_AS)

@@ -15,7 +15,7 @@ test.each([
   ['localhost:1', '/iam.googleapis.com/v1/x', ['iam.googleapis.com', undefined, '/v1/x', '']],
   ['[::1]:1', '/europe-west1-run.googleapis.com/v1/x', ['run.googleapis.com', 'europe-west1', '/v1/x', '']],
   ['10.1.2.1:8787', '/v1/x', [undefined, undefined, '/v1/x', '']],
-  ['localhost', '/unknown.googleapis.com/v1/x', [undefined, undefined, '/unknown.googleapis.com/v1/x', '']],
+  ['localhost', '/unknown.googleapis.com/v1/x', [undefined, undefined, '/v1/x', '']],
   // One prefix, and none where the name has said it already.
   ['localhost', '/run.googleapis.com/iam.googleapis.com/v1/x', ['run.googleapis.com', undefined, '/iam.googleapis.com/v1/x', '']],
   ['run.googleapis.com', '/iam.googleapis.com/v1/x', ['run.googleapis.com', undefined, '/iam.googleapis.com/v1/x', '']],

@@ -4,6 +4,7 @@
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import { forbidden, invalidRequest } from '../errors.ts';
+import { googleHost } from './google-host.ts';
 
 export interface Target {
   /** The API's host, or undefined where only the path can tell. */
@@ -12,6 +13,8 @@ export interface Target {
   readonly region: string | undefined;
   readonly path: string;
   readonly query: URLSearchParams;
+  /** Set where a host of Google's was named that no API here has: that host, without its region; `host` is undefined then. */
+  readonly foreign?: string;
 }
 
 const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]']);
@@ -36,11 +39,15 @@ export function createAddressing(services: ReadonlySet<string>, allowed: Readonl
       const { path, query } = splitTarget(url, authority);
       const named = known(name);
       if (named !== undefined) return withRegion({ ...named, path, query });
+      const foreign = googleHost(name);
+      if (foreign !== undefined && !allowed.has(name)) return { host: undefined, foreign: foreign.host, region: foreign.region, path, query };
       if (!LOOPBACK.has(name) && !allowed.has(name))
         throw forbidden(`The host ${JSON.stringify(name)} is not a name of this server. Add it with --allowed-host, or use localhost or the host of an API.`);
       const prefix = /^\/([a-z0-9.-]+)(\/.*)$/.exec(path);
       const prefixed = prefix?.[1] === undefined ? undefined : known(prefix[1]);
       if (prefixed !== undefined && prefix?.[2] !== undefined) return withRegion({ ...prefixed, path: prefix[2], query });
+      const unknown = prefix?.[1] === undefined ? undefined : googleHost(prefix[1]);
+      if (unknown !== undefined && prefix?.[2] !== undefined) return { host: undefined, foreign: unknown.host, region: unknown.region, path: prefix[2], query };
       return withRegion({ host: undefined, region: undefined, path, query });
     },
     /** @throws PERMISSION_DENIED where a page of another origin sent this */

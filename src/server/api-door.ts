@@ -14,6 +14,7 @@ import type { Handler } from './listen.ts';
 import type { Metrics } from './metrics.ts';
 import type { PeerOf } from './peer.ts';
 import { createRestDoor } from './rest.ts';
+import { createUnservedDoor } from './unserved.ts';
 
 export interface ApiDoorDeps {
   /** Names under which this server may be addressed, in lower case; more may join while it serves. */
@@ -40,6 +41,7 @@ export function createApiDoor(deps: ApiDoorDeps): Handler {
     rest,
     grpc: createLazyGrpcDoor(apis, dispatch, peerOf, log),
     documents,
+    foreign: createUnservedDoor(dispatch, peerOf),
     dispatch,
     peerOf,
     registry,

@@ -71,12 +71,26 @@ export interface DispatchDeps {
   audit(entry: AuditEntry): void;
 }
 
+/** A call of an API that is served elsewhere, or nowhere. */
+export interface ForeignCall extends Refuser {
+  /** For the audit trail and the metrics: of a table, never a caller's own words. */
+  readonly method: string;
+  /** @param held the token's scopes; undefined: everything */
+  isOpen(held: readonly string[] | undefined): boolean;
+  /** Asks `call.authorize` for everything that the call needs, then answers. @returns the status that the caller was answered with */
+  answer(call: Call): Promise<StatusName | 'OK'>;
+}
+/** In whose name, and in whose words, a call is refused. */
+type Refuser = Pick<AnyService, 'host' | 'denied'>;
+
 export interface Dispatch {
   /**
    * @param read makes the request; asked only once the caller is known, so that nobody else makes us read and decode a body
    * @throws ApiError, never anything else
    */
   unary(service: AnyService, method: DescMethod, read: () => Message | Promise<Message>, transport: Transport): Promise<Message>;
+  /** The same for a call of an API that no service here has: whoever answers it gets a caller who is known. @throws ApiError, never anything else */
+  foreign(called: ForeignCall, transport: Transport): Promise<void>;
   /** Audits what a door refused before it knew of a method: a foreign host or page, a method that does not exist. */
   refused(error: ApiError, transport: Omit<Transport, 'warn' | 'signal'>): void;
   /** For the few documents outside any RPC that need a caller (metrics). @throws UNAUTHENTICATED */
@@ -94,6 +108,42 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     const found = await deps.authenticate(token, service);
     if ('refused' in found) throw unauthenticated(found.refused, { service, method });
     return found.principal;
+  };
+
+  /** Whatever happens in a call, there is one audit entry of it, and its errors have one shape. */
+  const guard = async <T>(refuser: Refuser, name: string, transport: Transport, body: (attempt: Attempt) => Promise<T>): Promise<T> => {
+    const started = performance.now();
+    const time = deps.clock.now();
+    const requestId = randomUUID();
+    const checks: AuditedCheck[] = [];
+    let principal: Principal | undefined;
+    let status: StatusName | 'OK' = 'OK';
+    try {
+      return await body({
+        identify: async () => (principal = await identify(refuser.host, name, transport)),
+        call: () => createCall(deps, refuser, principal ?? NOBODY, transport, { requestId, name }, checks),
+        answered: (given) => (status = given),
+      });
+    } catch (error) {
+      const shaped = shape(error, deps.log, { requestId, method: name }, transport.signal);
+      status = shaped.status;
+      throw shaped;
+    } finally {
+      deps.audit({
+        time,
+        requestId,
+        door: transport.door,
+        peer: transport.peer.address,
+        userAgent: transport.userAgent,
+        principal: principal?.member,
+        delegation: principal?.delegation ?? [],
+        service: refuser.host,
+        method: name,
+        checks,
+        status,
+        latencyMs: performance.now() - started,
+      });
+    }
   };
 
   return {
@@ -115,54 +165,45 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
       });
     },
     async unary(service, method, read, transport) {
-      const started = performance.now();
-      const time = deps.clock.now();
-      const requestId = randomUUID();
       const name = `${service.desc.typeName}.${method.name}`;
-      const checks: AuditedCheck[] = [];
-      let principal: Principal | undefined;
-      let status: StatusName | 'OK' = 'OK';
-      try {
+      return guard(service, name, transport, async (attempt) => {
         const definition = service.methods[method.localName];
         if (definition === undefined) throw new Error(`${name} has no definition`);
         if (definition === 'unimplemented') {
-          principal = await identify(service.host, name, transport);
+          await attempt.identify();
           throw unimplemented(name);
         }
         if (!('public' in definition.access)) {
-          principal = await identify(service.host, name, transport);
+          const principal = await attempt.identify();
           if (!scopes.isOpen(service, method, principal.scopes)) throw insufficientScopes({ service: service.host, method: name });
         }
         const request = await read();
-        const call = createCall(deps, service, principal ?? NOBODY, transport, { requestId, name }, checks);
+        const call = attempt.call();
         if ('checks' in definition.access) for (const check of await definition.access.checks(request, deps.look)) await call.authorize(check);
         return create(method.output, await run(definition, request, call, name));
-      } catch (error) {
-        const shaped = shape(error, deps.log, { requestId, method: name }, transport.signal);
-        status = shaped.status;
-        throw shaped;
-      } finally {
-        deps.audit({
-          time,
-          requestId,
-          door: transport.door,
-          peer: transport.peer.address,
-          userAgent: transport.userAgent,
-          principal: principal?.member,
-          delegation: principal?.delegation ?? [],
-          service: service.host,
-          method: name,
-          checks,
-          status,
-          latencyMs: performance.now() - started,
-        });
-      }
+      });
+    },
+    async foreign(called, transport) {
+      await guard(called, called.method, transport, async (attempt) => {
+        const principal = await attempt.identify();
+        if (!called.isOpen(principal.scopes)) throw insufficientScopes({ service: called.host, method: called.method });
+        attempt.answered(await called.answer(attempt.call()));
+      });
     },
   };
 }
 
+/** One call on its way: what is learned of it goes into its audit entry. */
+interface Attempt {
+  /** @throws UNAUTHENTICATED */
+  identify(): Promise<Principal>;
+  call(): Call;
+  /** Where the answer was made elsewhere. */
+  answered(status: StatusName | 'OK'): void;
+}
+
 /** In the audit trail and the metrics, where a request reached no method. */
-const NO_METHOD = 'none';
+export const NO_METHOD = 'none';
 const NOBODY: Principal = { member: 'allUsers', email: '', kind: 'user', anonymous: true };
 
 async function run(definition: AnyMethod, request: Message, call: Call, name: string) {
@@ -170,14 +211,7 @@ async function run(definition: AnyMethod, request: Message, call: Call, name: st
   return definition.handle(request, call);
 }
 
-function createCall(
-  deps: DispatchDeps,
-  service: AnyService,
-  principal: Principal,
-  transport: Transport,
-  about: { requestId: string; name: string },
-  audited: AuditedCheck[],
-): Call {
+function createCall(deps: DispatchDeps, service: Refuser, principal: Principal, transport: Transport, about: { requestId: string; name: string }, audited: AuditedCheck[]): Call {
   const decide = async (member: string, check: Check, record: boolean): Promise<Decision> => {
     const { permission, resource, modifiedGrantsByRole } = check;
     // What else names the caller (a federated identity's attributes) names nobody else.
@@ -222,7 +256,7 @@ function isTooMuchFor(principal: Principal, member: string, check: Check, anonym
 }
 
 /** The words depend on the request, the permission and the catalogue alone: the same to the byte whether the resource exists or not. */
-function denial(service: AnyService, member: string, check: Check, catalogue: RoleCatalogue, message: string | undefined): ApiError {
+function denial(service: Refuser, member: string, check: Check, catalogue: RoleCatalogue, message: string | undefined): ApiError {
   const bare = check.resource.replace(/^\/\/[^/]+\//, '');
   const asked = check.asked ?? bare;
   // The remedy is for the name as it was asked for, not for what a look-up found.

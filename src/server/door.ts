@@ -12,6 +12,7 @@ import { type GrpcDoor, sendGrpcError } from './grpc-status.ts';
 import type { Handler } from './listen.ts';
 import type { PeerOf } from './peer.ts';
 import { asApiError, type RestDoor, sendError } from './rest.ts';
+import type { ForeignDoor } from './unserved.ts';
 
 /** A document outside any RPC: health, metrics, signing keys. */
 export interface Document {
@@ -30,6 +31,8 @@ export interface DoorDeps {
   readonly grpc: GrpcDoor;
   readonly documents: readonly Document[];
   authenticate(request: IncomingMessage): Promise<void>;
+  /** Answers for hosts of Google's that no API here has; it audits. */
+  readonly foreign: ForeignDoor;
   readonly dispatch: Pick<Dispatch, 'refused'>;
   readonly peerOf: PeerOf;
   readonly registry: Registry;
@@ -41,13 +44,27 @@ export interface DoorDeps {
 export function createDoor(deps: DoorDeps): Handler {
   const refuse = (request: IncomingMessage, response: ServerResponse, error: ApiError): void => {
     deps.dispatch.refused(error, { door: isGrpc(request) ? 'grpc' : 'rest', authorization: undefined, peer: deps.peerOf(request), userAgent: request.headers['user-agent'] });
+    sendRefusal(request, response, error);
+  };
+  const sendRefusal = (request: IncomingMessage, response: ServerResponse, error: ApiError): void => {
     if (isGrpc(request)) sendGrpcError(response, error, request.headers['content-type'] ?? '');
     else sendError(response, error, { prettyPrint: true, legacy: false, warnings: [], registry: deps.registry });
+  };
+  /** Audited by dispatch, whatever becomes of it. */
+  const answerForeign = async (request: IncomingMessage, response: ServerResponse, target: { host: string; path: string; query: URLSearchParams }): Promise<void> => {
+    const door = isGrpc(request) ? 'grpc' : 'rest';
+    try {
+      await deps.foreign({ request, response, door, host: target.host, path: target.path, query: target.query });
+    } catch (error) {
+      request.resume();
+      sendRefusal(request, response, asApiError(error, deps.log));
+    }
   };
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const authority = authorityOf(request);
     deps.addressing.checkOrigin(request.headers, authority);
     const target = deps.addressing.resolve(authority, request.url ?? '/');
+    if (target.foreign !== undefined) return answerForeign(request, response, { ...target, host: target.foreign });
     if (isGrpc(request)) {
       if (!deps.grpc.serves(target.path)) throw unimplemented(`The method ${target.path.slice(1, 200)}`);
       return deps.grpc.handle(request, response, target.path);
