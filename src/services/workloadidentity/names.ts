@@ -2,9 +2,9 @@
 import { randomBytes } from 'node:crypto';
 import { alreadyExists, failedPrecondition, invalidArgument, invalidRequest, notFound } from '../../errors.ts';
 import { parseName } from '../../resource-name.ts';
-import type { Db } from '../../store/database.ts';
+import type { Db, Store, Tx } from '../../store/database.ts';
 import { findProject } from '../../store/projects.ts';
-import { findWorkloadIdentity, type WorkloadIdentityNoun, type WorkloadIdentityRow } from '../../store/workload-identity.ts';
+import { findWorkloadIdentity, updateWorkloadIdentity, type WorkloadIdentityNoun, type WorkloadIdentityRow } from '../../store/workload-identity.ts';
 import { MICROS_PER_SECOND, type Micros } from '../../timestamp.ts';
 import type { Check } from '../service.ts';
 
@@ -77,6 +77,29 @@ export async function refuseTaken(db: Db, noun: WorkloadIdentityNoun, name: stri
   const row = await findWorkloadIdentity(db, noun, name);
   if (row === undefined || (row.delete_time !== null && row.delete_time + KEPT_MICROS < now)) return;
   throw alreadyExists(row.delete_time === null ? 'Requested entity already exists' : `Requested entity already exists. ${name} was deleted and can be brought back with undelete.`);
+}
+
+/**
+ * Deletes a pool or provider, or brings it back.
+ * @param changed what follows, in the same transaction
+ * @throws NOT_FOUND, FAILED_PRECONDITION where it is so already
+ */
+export function markRow<T>(
+  store: Store,
+  kind: 'pool' | 'provider',
+  asked: string,
+  state: 'deleted' | 'active',
+  changed: (tx: Tx, row: WorkloadIdentityRow) => Promise<T>,
+  now: Micros,
+): Promise<T> {
+  const noun = kind === 'pool' ? 'workload_identity_pools' : 'workload_identity_providers';
+  return store.write(async (tx) => {
+    const row = await getRow(tx.db, noun, await storedName(tx.db, kind, asked));
+    if ((row.delete_time !== null) === (state === 'deleted')) throw failedPrecondition(`${row.name} is ${state === 'deleted' ? 'deleted already' : 'not deleted'}.`);
+    const next = { ...row, delete_time: state === 'deleted' ? now : null };
+    await updateWorkloadIdentity(tx.db, noun, row.name, { delete_time: next.delete_time });
+    return changed(tx, next);
+  });
 }
 
 export function newEtag(): string {

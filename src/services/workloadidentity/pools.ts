@@ -1,7 +1,7 @@
 /** Pools: groups of outside identities of one project. */
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import type { FieldMask } from '@bufbuild/protobuf/wkt';
-import { failedPrecondition, invalidArgument } from '../../errors.ts';
+import { invalidArgument } from '../../errors.ts';
 import {
   type WorkloadIdentityPool,
   WorkloadIdentityPool_State,
@@ -13,7 +13,7 @@ import type { Db, Store, Tx } from '../../store/database.ts';
 import { insertWorkloadIdentity, listWorkloadIdentity, updateWorkloadIdentity, type WorkloadIdentityNoun, type WorkloadIdentityRow } from '../../store/workload-identity.ts';
 import { type Micros, toTimestamp } from '../../timestamp.ts';
 import type { Methods } from '../service.ts';
-import { checkId, checkOn, checkTexts, getLivingRow, getRow, KEPT_MICROS, newEtag, refuseTaken, storedName } from './names.ts';
+import { checkId, checkOn, checkTexts, getLivingRow, getRow, KEPT_MICROS, markRow, newEtag, refuseTaken, storedName } from './names.ts';
 import { recordOperation } from './pool-operations.ts';
 
 type PoolMethods = Pick<
@@ -68,11 +68,11 @@ export function poolMethods(store: Store): PoolMethods {
     },
     deleteWorkloadIdentityPool: {
       access: { checks: ({ name }) => checkOn('pool', 'workloadIdentityPools.delete', name) },
-      handle: ({ name }, call) => mark(store, name, 'deleted', call.now()),
+      handle: ({ name }, call) => markRow(store, 'pool', name, 'deleted', (tx, row) => changed(tx, row, call.now()), call.now()),
     },
     undeleteWorkloadIdentityPool: {
       access: { checks: ({ name }) => checkOn('pool', 'workloadIdentityPools.undelete', name) },
-      handle: ({ name }, call) => mark(store, name, 'active', call.now()),
+      handle: ({ name }, call) => markRow(store, 'pool', name, 'active', (tx, row) => changed(tx, row, call.now()), call.now()),
     },
   };
 }
@@ -90,16 +90,6 @@ export async function listPage(
   const more = rows.length > limit;
   const page = rows.slice(0, limit);
   return { rows: page, nextPageToken: more ? encodePageToken(query, [page.at(-1)?.name ?? '']) : '' };
-}
-
-function mark(store: Store, asked: string, state: 'deleted' | 'active', now: Micros) {
-  return store.write(async (tx) => {
-    const row = await getRow(tx.db, NOUN, await storedName(tx.db, 'pool', asked));
-    if ((row.delete_time !== null) === (state === 'deleted')) throw failedPrecondition(`${row.name} is ${state === 'deleted' ? 'deleted already' : 'not deleted'}.`);
-    const next = { ...row, delete_time: state === 'deleted' ? now : null };
-    await updateWorkloadIdentity(tx.db, NOUN, row.name, { delete_time: next.delete_time });
-    return changed(tx, next, now);
-  });
 }
 
 /** Tokens of the pool are looked at again from now on. */

@@ -1,7 +1,7 @@
 /** Providers: who vouches for the identities of a pool, and what its tokens' claims mean here. */
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import type { FieldMask } from '@bufbuild/protobuf/wkt';
-import { failedPrecondition, invalidArgument } from '../../errors.ts';
+import { invalidArgument } from '../../errors.ts';
 import {
   type WorkloadIdentityPoolProvider,
   WorkloadIdentityPoolProvider_State,
@@ -15,7 +15,7 @@ import type { Store, Tx } from '../../store/database.ts';
 import { insertWorkloadIdentity, updateWorkloadIdentity, type WorkloadIdentityRow } from '../../store/workload-identity.ts';
 import { type Micros, toTimestamp } from '../../timestamp.ts';
 import type { Call, Methods } from '../service.ts';
-import { checkId, checkOn, checkTexts, getLivingRow, getRow, KEPT_MICROS, newEtag, refuseTaken, storedName } from './names.ts';
+import { checkId, checkOn, checkTexts, getLivingRow, getRow, KEPT_MICROS, markRow, newEtag, refuseTaken, storedName } from './names.ts';
 import { recordOperation } from './pool-operations.ts';
 import { listPage, requiredPaths } from './pools.ts';
 
@@ -73,23 +73,13 @@ export function providerMethods(store: Store): ProviderMethods {
     },
     deleteWorkloadIdentityPoolProvider: {
       access: { checks: ({ name }) => checkOn('provider', 'workloadIdentityPoolProviders.delete', name) },
-      handle: ({ name }, call) => mark(store, name, 'deleted', call.now()),
+      handle: ({ name }, call) => markRow(store, 'provider', name, 'deleted', (tx, row) => changed(tx, row, call.now()), call.now()),
     },
     undeleteWorkloadIdentityPoolProvider: {
       access: { checks: ({ name }) => checkOn('provider', 'workloadIdentityPoolProviders.undelete', name) },
-      handle: ({ name }, call) => mark(store, name, 'active', call.now()),
+      handle: ({ name }, call) => markRow(store, 'provider', name, 'active', (tx, row) => changed(tx, row, call.now()), call.now()),
     },
   };
-}
-
-function mark(store: Store, asked: string, state: 'deleted' | 'active', now: Micros) {
-  return store.write(async (tx) => {
-    const row = await getRow(tx.db, NOUN, await storedName(tx.db, 'provider', asked));
-    if ((row.delete_time !== null) === (state === 'deleted')) throw failedPrecondition(`${row.name} is ${state === 'deleted' ? 'deleted already' : 'not deleted'}.`);
-    const next = { ...row, delete_time: state === 'deleted' ? now : null };
-    await updateWorkloadIdentity(tx.db, NOUN, row.name, { delete_time: next.delete_time });
-    return changed(tx, next, now);
-  });
 }
 
 function changed(tx: Tx, row: WorkloadIdentityRow, now: Micros) {
