@@ -14,12 +14,17 @@ const NOBODY = 'user:nobody@elsewhere.example';
 /** RPCs that a caller without any role may call, or that answer something else first. */
 const WITHOUT_ROLE: readonly string[] = [
   'actas.v1.Control.GetStatus',
+  'actas.v1.Explanations.ExplainAccess', // as Policy Troubleshooter
+  'actas.v1.Explanations.ListHolders',
   'actas.v1.Control.IssueToken', // denied by itself: not by a permission
   'google.iam.admin.v1.IAM.GetRole', // the sample is a predefined role, which everybody may read
   'google.iam.admin.v1.IAM.QueryGrantableRoles', // predefined roles are no secret; custom ones are shown to who may list them
   'google.iam.admin.v1.IAM.QueryTestablePermissions', // from the resource's name alone
   'google.iam.admin.v1.IAM.LintPolicy', // looks at what is in the request alone
   'google.iam.admin.v1.IAM.QueryAuditableServices', // the same for every resource
+  'google.cloud.policytroubleshooter.v1.IamChecker.TroubleshootIamPolicy', // tells UNKNOWN_INFO of what the caller may not read: test/explanations.test.ts
+  'google.cloud.policytroubleshooter.v2alpha1.IamChecker.TroubleshootIamPolicy',
+  'google.cloud.policytroubleshooter.iam.v3.PolicyTroubleshooter.TroubleshootIamPolicy',
   'google.longrunning.Operations.GetOperation', // of Resource Manager: only the operation knows the project whose permission is needed, and the sample's does not exist
 ];
 /** What the request itself proves, or what is for everybody at Google: `access` says why. */

@@ -1,5 +1,5 @@
 import { issueToken } from '../identity/issue.ts';
-import type { Authorizer } from '../policy/authorizer.ts';
+import type { ExplainingAuthorizer } from '../policy/authorizer.ts';
 import type { RoleCatalogue } from '../policy/catalogue.ts';
 import { createConstraintChecks } from '../policy/constraint-checks.ts';
 import type { OrgPolicyEngine } from '../policy/org-policy.ts';
@@ -21,7 +21,7 @@ export interface ServiceParts {
   readonly store: Store;
   readonly logs: LogStore;
   readonly catalogue: RoleCatalogue;
-  readonly authorizer: Authorizer;
+  readonly authorizer: ExplainingAuthorizer;
   readonly orgPolicies: OrgPolicyEngine;
   readonly identity: Identity;
   /** Whether the holder of the owner's token may get tokens of others. */
@@ -131,6 +131,20 @@ export function createApis(given: ServiceParts, status: () => StatusFacts): read
       load: async () => [
         (await import('../services/logging/logging.ts')).createLoggingService({ logs, findProjectId: async (project) => (await findProject(store.read, project))?.project_id }),
       ],
+    },
+    {
+      host: 'policytroubleshooter.googleapis.com',
+      serves: [
+        'google.cloud.policytroubleshooter.v1.IamChecker',
+        'google.cloud.policytroubleshooter.v2alpha1.IamChecker',
+        'google.cloud.policytroubleshooter.iam.v3.PolicyTroubleshooter',
+      ],
+      load: async () => (await import('../services/policytroubleshooter/policytroubleshooter.ts')).createTroubleshooterServices(parts),
+    },
+    {
+      host: 'actas.internal',
+      serves: ['actas.v1.Explanations'],
+      load: async () => [(await import('../services/explain/explain.ts')).createExplainService(parts)],
     },
     {
       host: 'actas.internal',

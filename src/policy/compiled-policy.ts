@@ -30,6 +30,8 @@ export interface AllowEntry {
 }
 
 export interface CompiledAllow {
+  /** As it was read. */
+  readonly policy: Policy;
   readonly bindings: readonly CompiledBinding[];
   readonly entries: readonly AllowEntry[];
   /** Of entries, each labelled with the number of its role. */
@@ -55,11 +57,14 @@ export interface CompiledDenyRule {
 /** The deny rules of one resource. */
 export class CompiledDeny {
   readonly rules: readonly CompiledDenyRule[];
+  /** As they were read. */
+  readonly policies: readonly DenyPolicy[];
   /** By permission, for there are few rules and each concerns few permissions. */
   #concerning = new Map<string, readonly CompiledDenyRule[]>();
 
-  constructor(rules: readonly CompiledDenyRule[]) {
+  constructor(rules: readonly CompiledDenyRule[], policies: readonly DenyPolicy[]) {
     this.rules = rules;
+    this.policies = policies;
   }
 
   /** The rules that deny a permission to somebody. */
@@ -116,7 +121,7 @@ export class Compiler {
         entries.push({ binding: compiled, member, granted: undefined });
       }
     }
-    return { bindings, entries, index: new MemberIndex(members, labels) };
+    return { policy, bindings, entries, index: new MemberIndex(members, labels) };
   }
 
   deny(policies: readonly DenyPolicy[]): CompiledDeny | undefined {
@@ -140,7 +145,7 @@ export class Compiler {
         });
       });
     }
-    return rules.length === 0 ? undefined : new CompiledDeny(rules);
+    return rules.length === 0 ? undefined : new CompiledDeny(rules, policies);
   }
 
   #principals(principals: readonly string[], areExceptions: boolean): ReadonlySet<number> {

@@ -70,6 +70,7 @@ describe('why', () => {
     expect(resources.map(({ resource }) => resource)).toEqual([ACCOUNT, PROJECT, ORG]);
     expect(resources[0]?.bindings.filter(({ grants }) => grants)).toEqual([
       {
+        position: 0,
         role: 'roles/iam.serviceAccountUser',
         members: ['group:Outer@example.com'],
         holdsPermission: true,

@@ -28,24 +28,27 @@ export interface Explained {
 export function explainDecision(explained: Explained): Explanation {
   const { question, decision, chain, caller } = explained;
   const resources = chain.nodes.map((node): ResourceExplanation => {
-    const bindings = (node.allow?.bindings ?? []).map((binding) => explainBinding(binding, explained));
+    const bindings = (node.allow?.bindings ?? []).map((binding, position) => explainBinding(binding, position, explained));
     const denyRules = (node.deny?.rules ?? []).map((rule) => explainRule(rule, explained));
     return {
       resource: node.resource,
+      policy: node.allow?.policy,
+      denyPolicies: node.deny?.policies ?? [],
       bindings: bindings.filter(({ holdsPermission, match }) => holdsPermission !== false || match !== undefined),
       denyRules: denyRules.filter(({ namesPermission, match }) => namesPermission || match !== undefined),
     };
   });
   const outcome = chain.broken ? 'unreachable' : decision.allowed ? 'allowed' : decision.deniedBy === undefined ? 'noGrant' : 'denied';
   const groups = [...caller.paths].map(([group, path]) => ({ member: group, path: [caller.member, ...path] }));
-  return { question, decision, outcome, groups, resources, changes: changesFor(outcome, resources, explained) };
+  return { question, decision, outcome, names: caller.forms, groups, resources, changes: changesFor(outcome, resources, explained) };
 }
 
-function explainBinding(binding: CompiledBinding, { question, caller, context, permissionNumber }: Explained): BindingExplanation {
+function explainBinding(binding: CompiledBinding, position: number, { question, caller, context, permissionNumber }: Explained): BindingExplanation {
   const holdsPermission = roleHolds(binding.role, question.permission, permissionNumber);
   const match = matchOf(binding.members, normalMember, caller);
   const condition = explainCondition(binding.condition, binding.expr, bindingHolds(binding, context), context);
   return {
+    position,
     role: binding.role.name,
     members: binding.members,
     holdsPermission,

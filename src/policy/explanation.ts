@@ -1,4 +1,6 @@
 /** Why a decision is what it is: plain data, for whoever shows it (Policy Troubleshooter, `actas why`, `actas who-can`). */
+import type { Policy } from '../gen/google/iam/v1/policy_pb.js';
+import type { Policy as DenyPolicy } from '../gen/google/iam/v2/policy_pb.js';
 import type { Decision, Question } from './decision.ts';
 
 /** How a member of a policy names the caller. */
@@ -20,6 +22,8 @@ export interface ConditionExplanation {
 }
 
 export interface BindingExplanation {
+  /** Its place in the policy. */
+  readonly position: number;
   readonly role: string;
   readonly members: readonly string[];
   /** Undefined: not known, the role is not in the catalogue or only in part. */
@@ -48,6 +52,10 @@ export interface DenyRuleExplanation {
 export interface ResourceExplanation {
   /** Full resource name, projects by id. */
   readonly resource: string;
+  /** As it was read; undefined where there is none, or an empty one. */
+  readonly policy: Policy | undefined;
+  /** Those that have rules. */
+  readonly denyPolicies: readonly DenyPolicy[];
   readonly bindings: readonly BindingExplanation[];
   readonly denyRules: readonly DenyRuleExplanation[];
 }
@@ -68,6 +76,8 @@ export interface Explanation {
   readonly decision: Decision;
   /** `denied`: by a deny rule. `unreachable`: the resource's project, folder or organization is not known here, and then nothing is allowed. */
   readonly outcome: 'allowed' | 'denied' | 'noGrant' | 'unreachable';
+  /** Every member that names the caller, in normal form: itself, its groups, its domain, everybody. */
+  readonly names: readonly string[];
   /** The caller's groups, each with the way to it. */
   readonly groups: readonly Match[];
   /** Nearest first. */
