@@ -9,7 +9,7 @@ import type { Decision } from './decision.ts';
 import { denialForms, memberOfPrincipal, PermissionPatterns } from './deny-rule.ts';
 import { normalMember } from './member.ts';
 import { MemberIndex, type MemberNumbers } from './member-index.ts';
-import type { CompiledRole } from './role-set.ts';
+import { type CompiledRole, MAX_PERMISSION } from './role-set.ts';
 
 export interface CompiledBinding {
   readonly role: CompiledRole;
@@ -74,7 +74,7 @@ export class CompiledDeny {
     if (this.#concerning.size >= MAX_PERMISSIONS) this.#concerning = new Map();
     const forms = denialForms(permission);
     const rules = this.rules.filter((rule) => rule.denied.has(forms) && !rule.exceptionPermissions.has(forms));
-    this.#concerning.set(permission, rules.length === 0 ? NO_RULES : rules);
+    if (permission.length <= MAX_PERMISSION) this.#concerning.set(permission, rules.length === 0 ? NO_RULES : rules);
     return rules;
   }
 }

@@ -8,7 +8,7 @@
 import { resourceAttributes } from './attributes.ts';
 import type { CompiledAllow, CompiledDeny, Compiler } from './compiled-policy.ts';
 import type { ResourceAttributes } from './condition.ts';
-import { carrierName, parseResource, type ResourceName, type Root, rootName } from './resource.ts';
+import { carrierName, MAX_NAME, parseResource, type ResourceName, type Root, rootName } from './resource.ts';
 import type { CompiledRole, RoleSet } from './role-set.ts';
 import type { PolicySource } from './source.ts';
 import type { Tag } from './tag.ts';
@@ -84,6 +84,7 @@ export class PolicyGraph {
 
   /** Reads what is missing. Concurrent questions about one resource share one read. @throws what the source throws, and then nothing is kept */
   async load(resource: string): Promise<Chain> {
+    if (resource.length > MAX_NAME) return BROKEN;
     const known = this.#chains.get(resource);
     if (known !== undefined) {
       await this.#freshen(known.nodes);

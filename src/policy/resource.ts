@@ -26,6 +26,9 @@ const POLICY_KINDS: { readonly [host: string]: readonly string[] | undefined } =
 export type RootKind = 'projects' | 'folders' | 'organizations' | 'tagKeys' | 'tagValues';
 const ROOT_KINDS: ReadonlySet<string> = new Set<RootKind>(['projects', 'folders', 'organizations', 'tagKeys', 'tagValues']);
 
+/** Longer than any resource's name; what is asked about is kept, and must not be as long as its asker likes. */
+export const MAX_NAME = 2048;
+
 /** The top of a name: where the walk through folders to the organization begins. */
 export interface Root {
   readonly kind: RootKind;
@@ -61,7 +64,7 @@ export function projectOfServiceAccount(email: string): string | undefined {
 
 /** @param fullName `//HOST/projects|folders|organizations/ID[/COLLECTION/ID]...`, or a tag key or value of Resource Manager @returns undefined for anything else, which no policy can then allow */
 export function parseResource(fullName: string): ResourceName | undefined {
-  if (!fullName.startsWith('//')) return undefined;
+  if (!fullName.startsWith('//') || fullName.length > MAX_NAME) return undefined;
   const [host = '', kind, rawId = '', ...rest] = fullName.slice(2).split('/');
   if (host === '' || !isRootKind(kind)) return undefined;
   if (rawId === '' || rest.length % 2 !== 0 || rest.includes('')) return undefined;

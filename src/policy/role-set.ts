@@ -24,6 +24,8 @@ export interface RoleSet {
 
 /** About as many permissions as there are: others are worked out each time. */
 const MAX_PERMISSIONS = 20_000;
+/** Longer ones exist nowhere, and are not kept: whoever asks chooses them. */
+export const MAX_PERMISSION = 256;
 
 export function createRoleSet(catalogue: RoleCatalogue): RoleSet {
   const numbers = new Map<string, number>();
@@ -57,7 +59,7 @@ export function createRoleSet(catalogue: RoleCatalogue): RoleSet {
       const bits = new Uint32Array((roles.length + 31) >>> 5);
       for (const role of roles) if (roleHolds(role, permission, number) !== false) bits[role.number >>> 5] = (bits[role.number >>> 5] ?? 0) | (1 << (role.number & 31));
       if (candidates.size >= MAX_PERMISSIONS) candidates = new Map();
-      candidates.set(permission, bits);
+      if (permission.length <= MAX_PERMISSION) candidates.set(permission, bits);
       return bits;
     },
     compile(name, stored) {
