@@ -111,20 +111,22 @@ async function authorizeChange(store: Store, { policy, updateMask }: SetIamPolic
 
 /**
  * Which of the permissions the caller has on the resource, in the order asked.
+ * @param resource undefined: there is none, which answers as one on which the caller may do nothing, with the same refusals
  * @param asked the name as the caller wrote it
  * @throws INVALID_ARGUMENT for wildcards
  */
-export async function testPermissions(resource: string, permissions: readonly string[], call: Call, asked?: string): Promise<string[]> {
+export async function testPermissions(resource: string | undefined, permissions: readonly string[], call: Call, asked?: string): Promise<string[]> {
   if (permissions.length > MAX_PERMISSIONS)
     throw invalidRequest(`permissions: At most ${MAX_PERMISSIONS} permissions can be tested in one request, but ${permissions.length} were sent.`, [
       { field: 'permissions', description: `at most ${MAX_PERMISSIONS}` },
     ]);
   for (const permission of permissions) {
-    if (!/^[a-zA-Z][a-zA-Z0-9-]*\.[a-zA-Z0-9.]+$/.test(permission))
-      throw invalidRequest(`Permission ${permission} is not valid for this resource.`, [
-        { field: 'permissions', description: `${JSON.stringify(permission)} is not a permission; wildcards are not allowed` },
+    if (permission.length > 256 || !/^[a-zA-Z][a-zA-Z0-9-]*\.[a-zA-Z0-9.]+$/.test(permission))
+      throw invalidRequest(`Permission ${permission.slice(0, 300)} is not valid for this resource.`, [
+        { field: 'permissions', description: `${JSON.stringify(permission.slice(0, 300))} is not a permission; wildcards are not allowed` },
       ]);
   }
+  if (resource === undefined) return [];
   const allowed: string[] = [];
   for (const permission of new Set(permissions)) {
     if (await call.isAllowed({ permission, resource, ...(asked === undefined ? {} : { asked }) })) allowed.push(permission);

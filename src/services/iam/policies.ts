@@ -48,8 +48,7 @@ export function policyMethods({ store, catalogue, constraints }: IamDeps): Polic
       access: { authenticated: true, why: 'Says only what the caller itself may do; an account that does not exist answers like one on which it may do nothing.' },
       async handle({ resource: name, permissions }, call) {
         const { project, key } = parseAccountName(name);
-        const resource = await findServiceAccountName(store.read, project, key);
-        return { permissions: resource === undefined ? [] : await testPermissions(resource, permissions, call, name) };
+        return { permissions: await testPermissions(await findServiceAccountName(store.read, project, key), permissions, call, name) };
       },
     },
   };
