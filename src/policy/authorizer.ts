@@ -129,7 +129,8 @@ function createState({ source, catalogue }: AuthorizerOptions): State {
 }
 
 function callerKey({ member, sets }: Question): string {
-  return sets === undefined || sets.length === 0 ? member : `${member}\n${sets.join('\n')}`;
+  // Written so that no name can be taken for two: an identity from outside may have any character in it, a line end too.
+  return sets === undefined || sets.length === 0 ? member : JSON.stringify([member, ...sets]);
 }
 
 function evaluate(state: State, chain: Chain, caller: Caller, question: Question, now: () => Micros): Decision {
