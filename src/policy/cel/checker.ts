@@ -1,6 +1,6 @@
 /** The walk over a parsed expression that checks it and makes the closures that evaluate it, in one pass. */
 import { type parse, unparse } from '@bufbuild/cel';
-import { all, and, binary, choice, EXHAUSTED, equality, type Node, not, or, presence, selection, unary } from './closure.ts';
+import { all, and, binary, choice, EXHAUSTED, equality, lengthCost, type Node, not, or, presence, selection, unary } from './closure.ts';
 import type { CelFunction } from './function.ts';
 import { noOverload, OPERATOR_TYPES, OPERATORS } from './operator.ts';
 import type { Dialect } from './program.ts';
@@ -213,7 +213,11 @@ export class Checker<C> {
           if (unsure !== undefined && !isOfType(value, unsure)) return noOverload(fn.name);
           values.push(value);
         }
-        return call(values, run.context);
+        run.budget -= (fn.cost?.(values) ?? 0) + values.reduce<number>((sum, value) => sum + lengthCost(value), 0);
+        if (run.budget < 0) return EXHAUSTED;
+        const result = call(values, run.context);
+        if (!(result instanceof CelFailure)) run.budget -= lengthCost(result);
+        return result;
       },
     };
   }

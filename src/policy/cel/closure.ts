@@ -14,6 +14,13 @@ export type Node<C> = (run: Run<C>) => CelResult;
 export const EXHAUSTED = new CelFailure('the evaluation takes too many steps');
 const NOT_BOOL = noOverload('logical operator');
 
+/** What looking through a value costs; of what is in a map or list as much as can be told without looking. */
+export function lengthCost(value: CelValue): number {
+  if (typeof value === 'string') return value.length >>> 6;
+  if (typeof value !== 'object' || value === null) return 0;
+  return isList(value) ? 1 + (value.length >>> 3) : 4;
+}
+
 export function selection<C>(of: Node<C>, field: string): Node<C> {
   return (run) => {
     const value = of(run);
@@ -75,7 +82,8 @@ export function equality<C>(a: Node<C>, b: Node<C>, wanted: boolean): Node<C> {
     if (left instanceof CelAbsent || right instanceof CelAbsent) return !wanted;
     if (left instanceof CelFailure) return left;
     if (right instanceof CelFailure) return right;
-    return isEqual(left, right) === wanted;
+    run.budget -= lengthCost(left) + lengthCost(right);
+    return run.budget < 0 ? EXHAUSTED : isEqual(left, right) === wanted;
   };
 }
 
@@ -92,10 +100,8 @@ export function binary<C>(a: Node<C>, b: Node<C>, operator: (a: CelValue, b: Cel
     if (left instanceof CelFailure) return left;
     const right = b(run);
     if (right instanceof CelFailure) return right;
-    const result = operator(left, right);
-    // A sum of texts or lists is paid for by its length.
-    if (typeof result === 'string' || isList(result)) run.budget -= result.length >>> 6;
-    return run.budget < 0 ? EXHAUSTED : result;
+    run.budget -= lengthCost(left) + lengthCost(right);
+    return run.budget < 0 ? EXHAUSTED : operator(left, right);
   };
 }
 

@@ -14,6 +14,8 @@ export interface CelFunction<C> {
   readonly readsContext?: boolean;
   /** @param args the target first, then the arguments; each is of its declared type */
   call(args: readonly CelValue[], context: C): CelResult;
+  /** Steps of the budget that a call takes beside those for the length of its arguments and its result. */
+  cost?(args: readonly CelValue[]): number;
   /**
    * Prepares the function for arguments that are literals. A failure refuses the expression.
    * @param args as in `call`, undefined where the argument is not a literal

@@ -8,7 +8,7 @@ import { noOverload } from './operator.ts';
 import { CelFailure } from './value.ts';
 
 type Step =
-  | { readonly op: 'char'; readonly test: (code: number) => boolean }
+  | { readonly op: 'char'; readonly test: Test; /** What asking it costs. */ readonly weight: number }
   | { readonly op: 'assert'; readonly test: (before: number, after: number) => boolean }
   | { op: 'split'; first: number; second: number }
   | { op: 'jump'; first: number }
@@ -23,7 +23,8 @@ class Unsupported extends Error {}
 export function compilePattern(pattern: string): ((text: string) => boolean | CelFailure) | CelFailure {
   try {
     const program = new PatternParser(pattern).parse();
-    return (text) => isFound(program, text);
+    const weight = program.reduce((sum, step) => sum + (step.op === 'char' ? step.weight : 1), 0);
+    return (text) => isFound(program, weight, text);
   } catch (error) {
     if (error instanceof Unsupported || error instanceof RangeError)
       return new CelFailure(`regular expression ${JSON.stringify(pattern.slice(0, 100))}: ${error instanceof Unsupported ? error.message : 'nested too deeply'}`);
@@ -32,13 +33,15 @@ export function compilePattern(pattern: string): ((text: string) => boolean | Ce
 }
 
 /** Steps over a long text with a large pattern would take too long even so. */
-const MAX_WORK = 20_000_000;
+const MAX_WORK = 2_000_000;
 
 export const MATCHES: CelFunction<unknown> = {
   name: 'matches',
   target: 'string',
   args: ['string'],
   result: 'bool',
+  // Beside the limit of one call, so that many in a loop end as well.
+  cost: ([text]) => (typeof text === 'string' ? text.length >>> 2 : 0),
   call([text, pattern]) {
     if (typeof text !== 'string' || typeof pattern !== 'string') return noOverload('matches');
     const found = compilePattern(pattern);
@@ -51,9 +54,9 @@ export const MATCHES: CelFunction<unknown> = {
   },
 };
 
-function isFound(program: readonly Step[], text: string): boolean | CelFailure {
+function isFound(program: readonly Step[], weight: number, text: string): boolean | CelFailure {
   const codes = Array.from(text, (character) => character.codePointAt(0) ?? 0);
-  if (codes.length * program.length > MAX_WORK) return new CelFailure('matches: the text is too long for this pattern');
+  if (codes.length * weight > MAX_WORK) return new CelFailure('matches: the text is too long for this pattern');
   const seen = new Int32Array(program.length).fill(NONE);
   let current: number[] = [];
   let matched = false;
@@ -207,7 +210,7 @@ class PatternParser {
       case '(':
         return this.#group(depth);
       case '[':
-        return char(this.#cased(this.#class()));
+        return this.#class();
       case '.':
         return char((code) => code !== 10);
       case '^':
@@ -255,7 +258,7 @@ class PatternParser {
     return exactly(letter.codePointAt(0) ?? 0);
   }
 
-  #class(): Test {
+  #class(): Emit {
     const isNot = this.#peek() === '^';
     if (isNot) this.#at++;
     const tests: Test[] = [];
@@ -273,7 +276,10 @@ class PatternParser {
       } else tests.push(this.#range(character.codePointAt(0) ?? 0));
     }
     this.#at++;
-    return (code) => tests.some((test) => test(code)) !== isNot;
+    return char(
+      this.#cased((code) => tests.some((test) => test(code)) !== isNot),
+      tests.length,
+    );
   }
 
   /** One character of a class, or from it to another. */
@@ -304,8 +310,8 @@ function exactly(wanted: number): Test {
   return (code) => code === wanted;
 }
 
-function char(test: Test): Emit {
-  return (steps) => push(steps, { op: 'char', test });
+function char(test: Test, weight = 1): Emit {
+  return (steps) => push(steps, { op: 'char', test, weight });
 }
 
 function assertion(test: (before: number, after: number) => boolean): Emit {
