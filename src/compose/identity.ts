@@ -1,4 +1,5 @@
 /** Who callers and tasks are: tokens, keys, the states of accounts, and the task behind a connection. */
+import { isIP } from 'node:net';
 import type { Config } from '../config.ts';
 import { createAccountKeys } from '../identity/account-keys.ts';
 import { type AccountStatuses, createAccountStatuses } from '../identity/account-status.ts';
@@ -72,7 +73,9 @@ function isLoopback(host: string): boolean {
 /** The task behind a connection to the metadata server: by its leased address, or by its random host name. */
 export function taskLookup(store: Store, leases: LeaseTable, accounts: AccountStatuses) {
   return async (connection: { readonly remoteAddress: string; readonly host: string | undefined }): Promise<TaskIdentity | undefined> => {
-    const lease = leases.lookup(connection.remoteAddress) ?? (connection.host === undefined ? undefined : leases.lookup(connection.host.replace(/:\d+$/, '')));
+    const host = connection.host?.replace(/:\d+$/, '') ?? '';
+    // A host name that was asked for is known to one task alone; an address is known to everybody, and counts only where the connection is from.
+    const lease = leases.lookup(connection.remoteAddress) ?? (isIP(host) === 0 ? leases.lookup(host) : undefined);
     if (lease === undefined) return undefined;
     const project = await findProject(store.read, lease.projectId);
     const account = await accounts.get(lease.serviceAccount);
