@@ -194,6 +194,26 @@ describe('refresh tokens', () => {
     expect(await tokens.revoke(other.token.slice(0, -1))).toBe(false);
   });
 
+  it('gives no access token by a refresh token that is revoked while it is being made', async () => {
+    const refreshToken = await tokens.mintRefreshToken('user:alice@example.com', [CLOUD_PLATFORM_SCOPE]);
+    const kept = accessTokenStore(store);
+    const made: Uint8Array[] = [];
+    const slow = createTokens({
+      clock,
+      store: {
+        ...kept,
+        async insert(row) {
+          made.push(row.hash);
+          await tokens.revoke(refreshToken);
+          await kept.insert(row);
+        },
+      },
+    });
+    await expect(slow.mint({ member: 'user:alice@example.com', refreshToken })).rejects.toMatchObject({ status: 'FAILED_PRECONDITION' });
+    for (const hash of made) expect(await kept.find(hash)).toBeUndefined();
+    expect(made).toHaveLength(1);
+  });
+
   it('remember on whose behalf a token was made', async () => {
     const delegation = ['user:alice@example.com', 'serviceAccount:middle@p.iam.gserviceaccount.com'];
     const { token } = await tokens.mint({ member: 'serviceAccount:x@p.iam.gserviceaccount.com', delegation });

@@ -8,7 +8,7 @@
  * Must not know: HTTP, policies, what a service account is beyond its e-mail.
  */
 import { hash, randomBytes } from 'node:crypto';
-import { invalidArgument, resourceExhausted } from '../errors.ts';
+import { failedPrecondition, invalidArgument, resourceExhausted } from '../errors.ts';
 import { type Clock, MICROS_PER_MILLI, MICROS_PER_SECOND, type Micros } from '../timestamp.ts';
 
 /** What of a token is kept. */
@@ -87,7 +87,7 @@ export interface MintAuthority {
 }
 
 export interface Tokens {
-  /** The token is in the answer, and nowhere else. @throws INVALID_ARGUMENT for a scope that is no scope */
+  /** The token is in the answer, and nowhere else. @throws INVALID_ARGUMENT for a scope that is no scope, FAILED_PRECONDITION where its refresh token has been revoked */
   mint(request: TokenRequest): Promise<{ token: string; expireTime: Micros | null }>;
   /** The hot path of every request: a cached answer is not a promise. Undefined: no token of ours. */
   verify(token: string): Promise<VerifiedToken | undefined> | VerifiedToken | undefined;
@@ -171,7 +171,13 @@ export function createTokens(options: { readonly store: TokenStore; readonly clo
     const lifetimeMs = request.lifetimeMs === undefined ? LIFETIME_MS : request.lifetimeMs;
     const expireTime = lifetimeMs === null ? null : issueTime + lifetimeMs * MICROS_PER_MILLI;
     const grant = request.refreshToken === undefined ? null : hashToken(request.refreshToken);
-    await store.insert({ hash: hashToken(token), member: request.member, scopes, issueTime, expireTime, delegation: request.delegation ?? [], grant });
+    const hash = hashToken(token);
+    await store.insert({ hash, member: request.member, scopes, issueTime, expireTime, delegation: request.delegation ?? [], grant });
+    // A revocation that came in between has not seen this one; one that comes after does.
+    if (grant !== null && (await store.find(grant)) === undefined) {
+      await store.delete(hash);
+      throw failedPrecondition('The refresh token was revoked meanwhile.');
+    }
     return { token, expireTime };
   };
 

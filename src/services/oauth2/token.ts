@@ -69,7 +69,7 @@ async function fromRefreshToken(request: CreateTokenRequest, deps: TokenEndpoint
   if (refreshToken === '') throw oauthError('invalid_request', 'Missing required parameter: refresh_token');
   if (clientId !== REFRESH_CLIENT.id || clientSecret !== REFRESH_CLIENT.secret) throw oauthError('invalid_client', 'The OAuth client was not found.');
   const grant = await deps.tokens.verifyRefreshToken(refreshToken);
-  if (grant === undefined) throw oauthError('invalid_grant', 'Token has been expired or revoked.');
+  if (grant === undefined) throw revoked();
   const asked = request.scope.split(/\s+/).filter((one) => one !== '');
   // Fewer than were granted, never more (RFC 6749 section 6).
   if (asked.some((one) => !grant.scopes.includes(one))) throw oauthError('invalid_scope', 'Some requested scopes were not granted to this refresh token.');
@@ -84,8 +84,13 @@ async function accessToken(request: Parameters<Tokens['mint']>[0], deps: TokenEn
     return { accessToken: token, tokenType: 'Bearer', expiresIn: Math.floor(((expireTime ?? now) - now) / MICROS_PER_SECOND) - 1 };
   } catch (error) {
     if (isApiError(error) && error.status === 'INVALID_ARGUMENT') throw invalidScope();
+    if (isApiError(error) && error.status === 'FAILED_PRECONDITION') throw revoked();
     throw error;
   }
+}
+
+function revoked() {
+  return oauthError('invalid_grant', 'Token has been expired or revoked.');
 }
 
 function invalidScope() {
