@@ -78,6 +78,16 @@ describe('what a policy must be', () => {
       'policy.rules[0].deny_rule.denied_principals: "user:dev@example.com" is not a principal.',
     ],
     ['nobody', { rules: rules({ deniedPrincipals: [] }) }, 'names nobody'],
+    [
+      'all accounts of a project, which nobody would be',
+      { rules: rules({ deniedPrincipals: ['principalSet://cloudresourcemanager.googleapis.com/projects/123456789012/type/ServiceAccount'] }) },
+      'is not served in deny rules',
+    ],
+    [
+      'an account by its number, which nobody would be',
+      { rules: rules({ deniedPrincipals: ['principal://iam.googleapis.com/projects/-/serviceAccounts/123456789012345678901'] }) },
+      'is not served in deny rules',
+    ],
     ['everybody as an exception', { rules: rules({ exceptionPrincipals: ['principalSet://goog/public:all'] }) }, 'principalSet://goog/public:all cannot be an exception.'],
     ['a permission in the form of allow policies', { rules: rules({ deniedPermissions: ['run.jobs.run'] }) }, '"run.jobs.run" is not a permission of a deny rule.'],
     ['a permission that is none', { rules: rules({ deniedPermissions: ['run.googleapis.com/jobs.fly'] }) }, 'run.googleapis.com/jobs.fly is not a permission that is known.'],

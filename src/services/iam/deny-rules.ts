@@ -83,7 +83,18 @@ function checkDenyRule(rule: DenyRule, field: string, known: KnownPermissions, c
   if (fault !== undefined) throw invalidArgument(`${field}.denial_condition.expression`, `${fault}. A denial condition can use tag functions only, such as resource.matchTag.`);
 }
 
+/** A rule that was taken and denied nobody would be worse than none. */
+const NOT_TOLD = /^(?:principalSet:\/\/cloudresourcemanager\.googleapis\.com\/|principal:\/\/iam\.googleapis\.com\/projects\/-\/serviceAccounts\/\d+$)/;
+
+/**
+ * Deviation: in deny rules, all service accounts of a project, folder or organization (`principalSet://cloudresourcemanager.googleapis.com/...`) and accounts by their unique id are refused: decisions know callers by address.
+ */
 function checkPrincipal(principal: string, field: string): void {
+  if (NOT_TOLD.test(principal))
+    throw invalidArgument(
+      field,
+      `${JSON.stringify(principal)} is not served in deny rules. Name accounts by their addresses, principal://iam.googleapis.com/projects/-/serviceAccounts/EMAIL, or everybody with exceptions.`,
+    );
   if (!PRINCIPAL.test(principal))
     throw invalidArgument(
       field,
