@@ -71,8 +71,13 @@ export function createOidcCallers(config: OidcCallersConfig, { oidc, clock }: { 
 
 function principalOf(claims: Readonly<Record<string, unknown>>, { emailClaim, groupsClaim }: OidcCallersConfig): Principal | undefined {
   const email = claims[emailClaim];
-  if (typeof email !== 'string' || !ADDRESS.test(email) || claims['email_verified'] === false) return undefined;
+  if (typeof email !== 'string' || !ADDRESS.test(email) || !isVerified(claims['email_verified'])) return undefined;
   const said = groupsClaim === undefined ? [] : claims[groupsClaim];
   const groups = (Array.isArray(said) ? said : [said]).filter((group): group is string => typeof group === 'string' && ADDRESS.test(group));
   return { ...parsePrincipal(`user:${email}`), sets: groups.slice(0, MAX_GROUPS).map((group) => `group:${group.toLowerCase()}`) };
+}
+
+/** Not every provider says; some say it as a text. What is said and is not yes is no. */
+function isVerified(said: unknown): boolean {
+  return said === undefined || said === true || said === 'true';
 }

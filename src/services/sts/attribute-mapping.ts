@@ -15,6 +15,8 @@ const MAX_SUBJECT_BYTES = 127;
 /** Of all mapped attributes. Source: discovery document of IAM v1, `attributeMapping`. */
 const MAX_BYTES = 8192;
 const MAX_GROUPS = 400;
+/** Of claims within claims; protects the stack. */
+const MAX_DEPTH = 50;
 
 /** @throws `invalid_grant` where the mapping makes nothing of the token, `unauthorized_client` where the condition is not true */
 export function mapAssertion(claims: Readonly<Record<string, unknown>>, provider: Pick<WorkloadIdentityPoolProvider, 'attributeMapping' | 'attributeCondition'>): MappedIdentity {
@@ -70,10 +72,11 @@ function toCelMap(claims: Readonly<Record<string, unknown>>): CelMap {
   return Object.fromEntries(Object.entries(claims).map(([key, value]) => [key, toCel(value)]));
 }
 
-function toCel(value: unknown): CelValue {
+function toCel(value: unknown, depth = 0): CelValue {
+  if (depth > MAX_DEPTH) throw oauthError('invalid_grant', `The claims of the token are nested more than ${MAX_DEPTH} deep.`);
   if (typeof value === 'string' || typeof value === 'boolean') return value;
   if (typeof value === 'number') return Number.isSafeInteger(value) ? BigInt(value) : value;
-  if (Array.isArray(value)) return value.map(toCel);
-  if (typeof value === 'object' && value !== null) return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, toCel(each)]));
+  if (Array.isArray(value)) return value.map((each) => toCel(each, depth + 1));
+  if (typeof value === 'object' && value !== null) return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, toCel(each, depth + 1)]));
   return null;
 }
