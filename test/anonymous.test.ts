@@ -58,8 +58,18 @@ test('it cannot hand out roles, whatever it was granted since the start, nor hav
   const set = await server.call('POST', `${JOBS}/open:setIamPolicy`, { policy: {} }, { as: null });
   expect(set.status).toBe(403);
   expect(set.text).toContain('repeat --anonymous-as');
-  for (const path of ['/actas/v1/organizations/111111111111/groups', '/iam.googleapis.com/v1/projects/demo/roles'])
-    expect((await server.call('POST', path, {}, { as: null })).text).toContain('repeat --anonymous-as');
+  const tag = { parent: '//cloudresourcemanager.googleapis.com/projects/demo', tagValue: 'tagValues/1' };
+  for (const [path, body] of [
+    ['/actas/v1/organizations/111111111111/groups', {}],
+    ['/iam.googleapis.com/v1/projects/demo/roles', {}],
+    // Each changes what a policy comes to, or who somebody from outside is.
+    ['/cloudresourcemanager.googleapis.com/v3/tagBindings', tag],
+    ['/orgpolicy.googleapis.com/v2/projects/demo/policies', { name: 'projects/demo/policies/iam.disableServiceAccountKeyCreation' }],
+    ['/cloudresourcemanager.googleapis.com/v1/projects/demo:setOrgPolicy', { policy: { constraint: 'constraints/iam.disableServiceAccountKeyCreation' } }],
+    ['/iam.googleapis.com/v1/projects/demo/locations/global/workloadIdentityPools?workloadIdentityPoolId=lent-pool', {}],
+    ['/iam.googleapis.com/v1/projects/demo/locations/global/workloadIdentityPools/lent-pool/providers?workloadIdentityPoolProviderId=lent', {}],
+  ] as const)
+    expect((await server.call('POST', path, body, { as: null })).text, path).toContain('repeat --anonymous-as');
   const email = 'lent-sa@demo.iam.gserviceaccount.com';
   await server.call('POST', '/iam.googleapis.com/v1/projects/demo/serviceAccounts', { accountId: 'lent-sa' });
   for (const role of ['roles/iam.serviceAccountTokenCreator', 'roles/iam.serviceAccountKeyAdmin']) await bind('demo', role);

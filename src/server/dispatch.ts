@@ -246,9 +246,21 @@ function createCall(deps: DispatchDeps, service: Refuser, principal: Principal, 
   };
 }
 
-/** What changes who may do what: policies, and what they mean; and what makes a name that nobody proved one that is proven: credentials of accounts. */
-const HANDS_OUT =
-  /\.setIamPolicy$|^(?:iam\.roles|iam\.denypolicies|actas\.groups)\.(?:create|update|delete|undelete)$|^iam\.serviceAccountKeys\.create$|^iam\.serviceAccounts\.(?:getAccessToken|getOpenIdToken|signBlob|signJwt|implicitDelegation)$/;
+/**
+ * What changes who may do what: policies, and what they mean (roles, groups, tags, constraints, identities from outside); and what makes a name that
+ * nobody proved one that is proven: credentials of accounts.
+ */
+const HANDS_OUT = new RegExp(
+  [
+    String.raw`\.setIamPolicy$`,
+    String.raw`^(?:iam\.roles|iam\.denypolicies|actas\.groups)\.(?:create|update|delete|undelete)$`,
+    String.raw`^orgpolicy\.(?:policy|policies|customConstraints)\.(?:set|create|update|delete)$`,
+    String.raw`^iam\.googleapis\.com/workloadIdentityPool(?:s|Providers)\.(?:create|update|undelete)$`,
+    String.raw`^resourcemanager\.tagValueBindings\.`,
+    String.raw`^iam\.serviceAccountKeys\.create$`,
+    String.raw`^iam\.serviceAccounts\.(?:getAccessToken|getOpenIdToken|signBlob|signJwt|implicitDelegation)$`,
+  ].join('|'),
+);
 
 /** A name that nobody proved must not hand out roles or credentials, whatever it was granted since the start, unless that was asked for twice. */
 function isTooMuchFor(principal: Principal, member: string, check: Check, anonymous: DispatchDeps['anonymous']): boolean {
