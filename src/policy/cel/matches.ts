@@ -7,8 +7,9 @@ import type { CelFunction } from './function.ts';
 import { noOverload } from './operator.ts';
 import { CelFailure } from './value.ts';
 
+/** `weight`: what asking `test` costs. */
 type Step =
-  | { readonly op: 'char'; readonly test: Test; /** What asking it costs. */ readonly weight: number }
+  | { readonly op: 'char'; readonly test: Test; readonly weight: number }
   | { readonly op: 'assert'; readonly test: (before: number, after: number) => boolean }
   | { op: 'split'; first: number; second: number }
   | { op: 'jump'; first: number }
