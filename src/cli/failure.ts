@@ -5,18 +5,19 @@
  */
 
 /** Exit codes, as `actas --help` and docs/cli.md list them. */
-export const EXIT = { ok: 0, error: 1, usage: 2, notRunning: 3, denied: 4, notFound: 5, cancelled: 6, interrupted: 130 } as const;
+export const EXIT = { ok: 0, error: 1, usage: 2, notRunning: 3, denied: 4, notFound: 5, cancelled: 6, untold: 7, interrupted: 130 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 /** What each code means, for `--help` and the reference. */
 export const EXIT_MEANINGS: readonly (readonly [ExitCode, string])[] = [
   [EXIT.ok, 'done; with `execute --wait`: the execution succeeded'],
-  [EXIT.error, 'refused by the API or failed; with `execute --wait`: the execution failed'],
+  [EXIT.error, 'refused by the API or failed; with `execute --wait`: the execution failed; with `check`: something is missing'],
   [EXIT.usage, 'wrong flags or arguments'],
   [EXIT.notRunning, 'no control plane answers'],
   [EXIT.denied, 'permission denied, or not authenticated'],
   [EXIT.notFound, 'not found'],
   [EXIT.cancelled, 'with `execute --wait`: the execution was cancelled'],
+  [EXIT.untold, 'with `check`: nothing is missing, but not everything could be told'],
   [EXIT.interrupted, 'interrupted by Ctrl-C; an execution that was being waited for keeps running'],
 ];
 

@@ -168,6 +168,11 @@ export function createApis(given: ServiceParts, status: () => StatusFacts): read
       load: async () => [(await import('../services/groups/groups.ts')).createGroupService(parts)],
     },
     {
+      host: 'actas.internal',
+      serves: ['actas.v1.JobChecks'],
+      load: async () => [(await import('../services/run/check-service.ts')).createJobCheckService(parts)],
+    },
+    {
       host: 'run.googleapis.com',
       serves: ['google.cloud.run.v2.Services', 'google.cloud.run.v2.Revisions', 'google.cloud.run.v2.WorkerPools', 'google.cloud.run.v2.Instances', 'google.cloud.run.v2.Builds'],
       load: async () => (await import('../services/unserved.ts')).createUnservedRunServices(),

@@ -7,71 +7,119 @@
  */
 import { type ApiError, failedPrecondition, permissionDenied } from '../../errors.ts';
 import { projectOfServiceAccount } from '../../policy/resource.ts';
-import type { ProjectRow } from '../../store/projects.ts';
-import { findServiceAccount, type ServiceAccountRow, serviceAccountResource, serviceAgentEmail } from '../../store/service-accounts.ts';
-import type { Call } from '../service.ts';
-import type { RunDeps } from './run-deps.ts';
+import { serviceAgentEmail } from '../../store/service-accounts.ts';
+import type { AccountFacts, ProjectFacts, Question, RunFacts } from './question.ts';
 
 const CROSS_PROJECT = 'iam.disableCrossProjectServiceAccountUsage';
 const ACT_AS = 'iam.serviceAccounts.actAs';
 const GET_ACCESS_TOKEN = 'iam.serviceAccounts.getAccessToken';
 
-type AccountDeps = Pick<RunDeps, 'store' | 'orgPolicies'>;
+/** An account as a template names it, before anybody knows whether it exists. */
+export interface NamedAccount {
+  readonly email: string;
+  /** Id of its project, or the number where only that is named. */
+  readonly home: string;
+  /** Full resource name. */
+  readonly resource: string;
+}
 
-/**
- * What a create or update asks about the account in its template.
- * @param project of the job
- * @throws PERMISSION_DENIED, FAILED_PRECONDITION where the account's project keeps its accounts to itself
- */
-export async function checkDeployerAndAccount(email: string, project: ProjectRow, deps: AccountDeps, call: Call): Promise<void> {
+/** @param project of the job */
+export function namedAccount(email: string, project: ProjectFacts): NamedAccount {
   const named = projectOfServiceAccount(email) ?? project.project_id;
-  const home = named === project.number ? project.project_id : named;
-  const resource = `//iam.googleapis.com/projects/${home}/serviceAccounts/${email}`;
+  const home = /^\d/.test(named) && named === project.number ? project.project_id : named;
+  return { email, home, resource: `//iam.googleapis.com/projects/${home}/serviceAccounts/${email}` };
+}
+
+/** What a create or update asks about the account in its template. @param project of the job */
+export function deployedAccountQuestions(email: string, project: ProjectFacts, facts: RunFacts): readonly Question[] {
+  const named = namedAccount(email, project);
+  const { resource } = named;
   const words = `Permission 'iam.serviceaccounts.actAs' denied on service account ${email} (or it may not exist).`;
-  await call.authorize({ permission: ACT_AS, resource }, words);
-  const account = await findServiceAccount(deps.store.read, email);
-  if (account === undefined) throw permissionDenied(words, { permission: ACT_AS, resource: asked(resource), domain: 'iam.googleapis.com' }, creation(email, home));
-  await checkUse(account, project, deps, call);
-}
-
-/**
- * What a run asks about the account of its job; the caller need not be allowed to act as it.
- * @param email as stored in the job
- * @throws PERMISSION_DENIED, FAILED_PRECONDITION
- */
-export async function checkAccountOfRun(email: string, project: ProjectRow, deps: AccountDeps, call: Call): Promise<void> {
-  const account = await findServiceAccount(deps.store.read, email);
-  if (account !== undefined) return checkUse(account, project, deps, call);
-  // Nobody can make tokens of an account that is gone. Whose business its existence is hears that, others what they would hear anyhow.
-  const home = projectOfServiceAccount(email) ?? project.project_id;
-  const resource = `//iam.googleapis.com/projects/${home}/serviceAccounts/${email}`;
-  const mayKnow = await call.isAllowed({ permission: 'iam.serviceAccounts.get', resource });
-  throw agentDenied(email, resource, project, mayKnow ? creation(email, home) : undefined);
-}
-
-async function checkUse(account: ServiceAccountRow, project: ProjectRow, { orgPolicies }: AccountDeps, call: Call): Promise<void> {
-  const { email } = account;
-  const home = `//cloudresourcemanager.googleapis.com/projects/${account.project_id}`;
-  if (account.project_id !== project.project_id && (await orgPolicies.isEnforced(CROSS_PROJECT, home, call.principal)))
-    // The words are those of Compute Engine; what Cloud Run itself says is not on record.
-    throw failedPrecondition(
-      `Constraint constraints/${CROSS_PROJECT} violated for project ${project.project_id} attempting to use a service account from a different project.`,
-      { type: `constraints/${CROSS_PROJECT}`, subject: `projects/${account.project_id}`, description: `${email} cannot be used in project ${project.project_id}` },
-      {
-        sentence: `Ask someone who may set the organization policies of project ${account.project_id} to run:`,
-        command: `actas resource-manager org-policies disable-enforce ${CROSS_PROJECT} --project=${account.project_id}`,
+  const account = once(() => facts.account(email));
+  return [
+    { topic: 'ACT_AS', about: `act as ${email}`, ask: (call) => call.authorize({ permission: ACT_AS, resource }, words) },
+    {
+      topic: 'ACCOUNT',
+      about: `${email} exists`,
+      async ask() {
+        if ((await account()) === undefined) throw permissionDenied(words, { permission: ACT_AS, resource: asked(resource), domain: 'iam.googleapis.com' }, creation(named));
       },
-    );
-  const resource = serviceAccountResource(account);
-  if (!(await call.isMemberAllowed(`serviceAccount:${serviceAgentEmail(project.number)}`, { permission: GET_ACCESS_TOKEN, resource }))) throw agentDenied(email, resource, project);
-  // Deviation: whether Cloud Run refuses to attach a disabled account is not documented. Here it may be attached and run, with a warning: its tokens are refused, as documented.
-  if (account.disabled === 1) call.warn(`Service account ${email} is disabled: tasks that run as it get no tokens until it is enabled.`);
+    },
+    ...useQuestions(named, account, project, facts),
+  ];
+}
+
+/** What a run asks about the account of its job; the caller need not be allowed to act as it. @param email as stored in the job */
+export function runAccountQuestions(email: string, project: ProjectFacts, facts: RunFacts): readonly Question[] {
+  const named = namedAccount(email, project);
+  const account = once(() => facts.account(email));
+  return [
+    {
+      topic: 'ACCOUNT',
+      about: `${email} exists`,
+      async ask(call) {
+        if ((await account()) !== undefined) return;
+        // Nobody can make tokens of an account that is gone. Whose business its existence is hears that, others what they would hear anyhow.
+        const mayKnow = await call.isAllowed({ permission: 'iam.serviceAccounts.get', resource: named.resource });
+        throw agentDenied(named, project, mayKnow ? creation(named) : undefined);
+      },
+    },
+    ...useQuestions(named, account, project, facts),
+  ];
+}
+
+/** Asked of an account that exists: where it does not, who asks in order has failed before. */
+function useQuestions(named: NamedAccount, account: () => Promise<AccountFacts | undefined>, project: ProjectFacts, facts: RunFacts): readonly Question[] {
+  const { email, home } = named;
+  const isForeign = home !== project.project_id;
+  const crossProject: Question = {
+    topic: 'CROSS_PROJECT',
+    about: `accounts of project ${home} may be used in others`,
+    async ask() {
+      const owner = (await account())?.project_id ?? home;
+      if (await facts.isEnforced(CROSS_PROJECT, `//cloudresourcemanager.googleapis.com/projects/${owner}`)) throw crossProjectRefused(email, owner, project);
+    },
+  };
+  const agent: Question = {
+    topic: 'SERVICE_AGENT',
+    about: `the service agent makes tokens of ${email}`,
+    async ask(call) {
+      const known = await account();
+      const resource = known === undefined ? named.resource : `//iam.googleapis.com/projects/${known.project_id}/serviceAccounts/${known.email}`;
+      if (await call.isMemberAllowed(`serviceAccount:${serviceAgentEmail(project.number)}`, { permission: GET_ACCESS_TOKEN, resource })) return;
+      throw agentDenied({ ...named, resource, home: known?.project_id ?? home }, project);
+    },
+  };
+  const enabled: Question = {
+    topic: 'ACCOUNT_ENABLED',
+    about: `${email} is enabled`,
+    remedy: {
+      sentence: `Ask someone who may enable service accounts of project ${home} to run:`,
+      command: `actas iam service-accounts enable ${email} --project=${home}`,
+    },
+    async ask(call) {
+      // Deviation: whether Cloud Run refuses to attach a disabled account is not documented. Here it may be attached and run, with a warning: its tokens are refused, as documented.
+      if ((await account())?.disabled === 1) call.warn(`Service account ${email} is disabled: tasks that run as it get no tokens until it is enabled.`);
+    },
+  };
+  return isForeign ? [crossProject, agent, enabled] : [agent, enabled];
+}
+
+function crossProjectRefused(email: string, owner: string, project: ProjectFacts): ApiError {
+  // The words are those of Compute Engine; what Cloud Run itself says is not on record.
+  return failedPrecondition(
+    `Constraint constraints/${CROSS_PROJECT} violated for project ${project.project_id} attempting to use a service account from a different project.`,
+    { type: `constraints/${CROSS_PROJECT}`, subject: `projects/${owner}`, description: `${email} cannot be used in project ${project.project_id}` },
+    {
+      sentence: `Ask someone who may set the organization policies of project ${owner} to run:`,
+      command: `actas resource-manager org-policies disable-enforce ${CROSS_PROJECT} --project=${owner}`,
+    },
+  );
 }
 
 /** @param remedy without it: the grant that the agent lacks, on the account where it is another project's, else the agent's own role */
-function agentDenied(email: string, resource: string, project: ProjectRow, remedy?: { sentence: string; command: string }): ApiError {
+function agentDenied({ email, home, resource }: NamedAccount, project: ProjectFacts, remedy?: { sentence: string; command: string }): ApiError {
   const agent = serviceAgentEmail(project.number);
-  const home = resource.split('/')[4] ?? '';
   const isForeign = home !== project.project_id && home !== project.number;
   return permissionDenied(
     `Google Cloud Run Service Agent does not have permission to get access tokens for the service account ${email}. Please give ${agent} permission ${GET_ACCESS_TOKEN} on the service account. ` +
@@ -90,7 +138,7 @@ function agentDenied(email: string, resource: string, project: ProjectRow, remed
   );
 }
 
-function creation(email: string, home: string) {
+function creation({ email, home }: NamedAccount) {
   return {
     sentence: `Policies of project ${home} let you know of its accounts, and this one does not exist. Create it:`,
     command: `actas iam service-accounts create ${email.slice(0, email.indexOf('@'))} --project=${home}`,
@@ -99,4 +147,9 @@ function creation(email: string, home: string) {
 
 function asked(resource: string): string {
   return resource.slice('//iam.googleapis.com/'.length);
+}
+
+function once<T>(read: () => Promise<T>): () => Promise<T> {
+  let held: Promise<T> | undefined;
+  return () => (held ??= read());
 }

@@ -19,7 +19,7 @@ import { countJobs, DELETED_KEPT_MICROS, findJob, insertJob, type JobRow, jobFro
 import { deletePolicy } from '../../store/policies.ts';
 import { defaultServiceAccountEmail } from '../../store/service-accounts.ts';
 import { type Micros, toTimestamp } from '../../timestamp.ts';
-import type { Call, Unary } from '../service.ts';
+import type { Call, Check, Unary } from '../service.ts';
 import { beginOperation, doneOperation, newOperationName } from './begin-operation.ts';
 import { checkConstraints } from './constraints.ts';
 import { checkDeploy } from './deploy-checks.ts';
@@ -27,6 +27,7 @@ import { refuseStale } from './etag.ts';
 import { authorizeToken, startByToken, validateToken } from './execution-token.ts';
 import { missing, parseJobName, parseLocationName, requirePlace, resource, storedName } from './places.ts';
 import type { RunDeps } from './run-deps.ts';
+import { storeFacts } from './store-facts.ts';
 import { desiredJob, validateJobId } from './validate-job.ts';
 
 /** Fields that a caller may set; an update replaces all of them. */
@@ -41,6 +42,15 @@ const SETTABLE = [
   'createExecution',
 ] as const satisfies readonly (keyof Job)[];
 
+/** Decided on the parent: what does not exist yet has no policy of its own. */
+export function createCheck(parent: string, jobId: string): Check {
+  return { permission: 'run.jobs.create', resource: resource(parent), asked: `${parent}/jobs/${jobId}` };
+}
+
+export function updateCheck(name: string): Check {
+  return { permission: 'run.jobs.update', resource: resource(name) };
+}
+
 export function createJob(deps: RunDeps): Unary<typeof CreateJobRequestSchema, typeof OperationSchema> {
   const { store } = deps;
   return {
@@ -48,8 +58,7 @@ export function createJob(deps: RunDeps): Unary<typeof CreateJobRequestSchema, t
       checks: ({ parent, jobId }) => {
         parseLocationName(parent, 'parent');
         validateJobId(jobId, 'CreateJobRequest');
-        // Decided on the parent: what does not exist yet has no policy of its own.
-        return [{ permission: 'run.jobs.create', resource: resource(parent), asked: `${parent}/jobs/${jobId}` }];
+        return [createCheck(parent, jobId)];
       },
     },
     async handle(request, call) {
@@ -58,9 +67,9 @@ export function createJob(deps: RunDeps): Unary<typeof CreateJobRequestSchema, t
       const project = await requirePlace(store.read, parts);
       validateToken(request.job, request.jobId, 'CreateJobRequest');
       const desired = desiredJob(request.job, 'CreateJobRequest', defaultServiceAccountEmail(project.number));
-      await checkDeploy(desired.task, project, deps, call);
+      await checkDeploy(desired.task, project, storeFacts(deps), call);
       const name = `projects/${project.project_id}/locations/${parts.locations}/jobs/${request.jobId}`;
-      await checkConstraints(deps, { job: desired.job, name, method: 'CREATE' }, project, call);
+      await checkConstraints(deps, { job: desired.job, name, method: 'CREATE' }, project, call.principal);
       const operation = newOperationName(name);
       const job = newJob(desired.job, name, call);
       if (!request.validateOnly) return store.write((tx) => insertNewJob(tx, job, operation, deps, call));
@@ -77,8 +86,7 @@ export function updateJobMethod(deps: RunDeps): Unary<typeof UpdateJobRequestSch
       checks: ({ job, allowMissing }) => {
         const name = job?.name ?? '';
         validateJobId(parseJobName(name, 'job.name').jobs, 'UpdateJobRequest');
-        const check = (permission: string) => ({ permission, resource: resource(name) });
-        return allowMissing ? [check('run.jobs.create'), check('run.jobs.update')] : [check('run.jobs.update')];
+        return allowMissing ? [{ permission: 'run.jobs.create', resource: resource(name) }, updateCheck(name)] : [updateCheck(name)];
       },
     },
     async handle(request, call) {
@@ -87,11 +95,11 @@ export function updateJobMethod(deps: RunDeps): Unary<typeof UpdateJobRequestSch
       const project = await requirePlace(store.read, parts);
       validateToken(request.job, parts.jobs, 'UpdateJobRequest');
       const desired = desiredJob(request.job, 'UpdateJobRequest', defaultServiceAccountEmail(project.number));
-      await checkDeploy(desired.task, project, deps, call);
+      await checkDeploy(desired.task, project, storeFacts(deps), call);
       const name = `projects/${project.project_id}/locations/${parts.locations}/jobs/${parts.jobs}`;
       if (deps.constraints !== undefined) {
         const method = request.allowMissing && (await findJob(store.read, name)) === undefined ? 'CREATE' : 'UPDATE';
-        await checkConstraints(deps, { job: desired.job, name, method }, project, call);
+        await checkConstraints(deps, { job: desired.job, name, method }, project, call.principal);
       }
       const etag = request.job?.etag ?? '';
       const operation = newOperationName(name);

@@ -2,16 +2,16 @@
 import { create } from '@bufbuild/protobuf';
 import { type Job, JobSchema } from '../../gen/google/cloud/run/v2/job_pb.js';
 import { constraintFields } from '../../policy/constraint-fields.ts';
-import type { ProjectRow } from '../../store/projects.ts';
-import type { Call } from '../service.ts';
+import type { Asker } from '../../policy/org-policy.ts';
+import type { ProjectFacts } from './question.ts';
 import type { RunDeps } from './run-deps.ts';
 
 /** @throws FAILED_PRECONDITION */
 export async function checkConstraints(
   { constraints }: Pick<RunDeps, 'constraints'>,
   change: { readonly job: Job; readonly name: string; readonly method: 'CREATE' | 'UPDATE' },
-  project: ProjectRow,
-  call: Call,
+  project: ProjectFacts,
+  asker: Asker,
 ): Promise<void> {
   await constraints?.jobChange(
     {
@@ -22,6 +22,6 @@ export async function checkConstraints(
         return constraintFields(V1JobSchema, create(V1JobSchema, jobToV1(create(JobSchema, { ...change.job, name: change.name }), project.number, null)));
       },
     },
-    call.principal,
+    asker,
   );
 }

@@ -2,6 +2,7 @@ import type { RoleCatalogue } from '../../policy/catalogue.ts';
 import type { ConstraintChecks } from '../../policy/constraint-checks.ts';
 import type { OrgPolicies } from '../../policy/org-policy.ts';
 import type { Store } from '../../store/database.ts';
+import type { AskedCheck } from '../service.ts';
 
 /** What the Cloud Run services are built from. */
 export interface RunDeps {
@@ -17,3 +18,6 @@ export interface RunDeps {
   /** Five characters of `[a-z0-9]` that tell an execution from the job's others; random unless given. */
   readonly executionSuffix?: () => string;
 }
+
+/** The words of a denial, in every version of the API. */
+export const DENIED = ({ permission, asked }: AskedCheck): string => `Permission '${permission}' denied on resource '${asked}' (or resource may not exist).`;

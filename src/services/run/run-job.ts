@@ -7,14 +7,21 @@ import { lastId } from '../../resource-name.ts';
 import type { Tx } from '../../store/database.ts';
 import { findJob, jobFromRow, jobToRow, updateJob } from '../../store/jobs.ts';
 import { isTaskNameTaken } from '../../store/tasks.ts';
-import type { Call, Unary } from '../service.ts';
-import { checkAccountOfRun } from './account-checks.ts';
+import type { Call, Check, Unary } from '../service.ts';
+import { runAccountQuestions } from './account-checks.ts';
 import { addExecution, refuseTooMany } from './add-execution.ts';
 import { beginOperation, doneOperation, newOperationName } from './begin-operation.ts';
 import { refuseStale } from './etag.ts';
 import { hasOverrides, newExecution, randomSuffix, taskName, validateOverrides } from './new-execution.ts';
 import { missing, parseJobName, requirePlace, resource, storedName } from './places.ts';
+import { askInOrder } from './question.ts';
 import type { RunDeps } from './run-deps.ts';
+import { storeFacts } from './store-facts.ts';
+
+/** With overrides the real service asks for, and names, that one alone. @param name of the job */
+export function runCheck(name: string, hasOverrides: boolean): Check {
+  return { permission: hasOverrides ? 'run.jobs.runWithOverrides' : 'run.jobs.run', resource: resource(name) };
+}
 
 export function runJob(deps: RunDeps): Unary<typeof RunJobRequestSchema, typeof OperationSchema> {
   const { store } = deps;
@@ -22,8 +29,7 @@ export function runJob(deps: RunDeps): Unary<typeof RunJobRequestSchema, typeof 
     access: {
       checks: ({ name, overrides }) => {
         parseJobName(name, 'name');
-        // With overrides the real service asks for, and names, that one alone.
-        return [{ permission: hasOverrides(overrides) ? 'run.jobs.runWithOverrides' : 'run.jobs.run', resource: resource(name) }];
+        return [runCheck(name, hasOverrides(overrides))];
       },
     },
     async handle(request, call) {
@@ -34,7 +40,8 @@ export function runJob(deps: RunDeps): Unary<typeof RunJobRequestSchema, typeof 
       const job = jobFromRow(row);
       refuseUnrunnable(job, request.etag);
       // Whoever changes the account meanwhile is asked the same.
-      await checkAccountOfRun(job.template?.template?.serviceAccount ?? '', await requirePlace(store.read, parseJobName(name, 'name')), deps, call);
+      const project = await requirePlace(store.read, parseJobName(name, 'name'));
+      await askInOrder(runAccountQuestions(job.template?.template?.serviceAccount ?? '', project, storeFacts(deps)), call);
       if (!request.validateOnly) return store.write((tx) => start(tx, name, request, deps, call));
       return doneOperation(
         newOperationName(name),
@@ -59,7 +66,7 @@ async function start(tx: Tx, name: string, request: RunJobRequest, deps: RunDeps
 }
 
 /** @throws ABORTED, FAILED_PRECONDITION */
-function refuseUnrunnable(job: Job, etag: string): void {
+export function refuseUnrunnable(job: Job, etag: string): void {
   refuseStale(job, etag);
   const id = lastId(job.name);
   if (job.deleteTime !== undefined) throw failedPrecondition(`Resource '${id}' is being deleted.`);

@@ -10,11 +10,11 @@ import { Executions } from '../../gen/google/cloud/run/v2/execution_pb.js';
 import { Jobs } from '../../gen/google/cloud/run/v2/job_pb.js';
 import { Tasks } from '../../gen/google/cloud/run/v2/task_pb.js';
 import { Operations } from '../../gen/google/longrunning/operations_pb.js';
-import { type AnyService, type AskedCheck, defineService } from '../service.ts';
+import { type AnyService, defineService } from '../service.ts';
 import { executionMethods } from './executions.ts';
 import { jobMethods } from './jobs.ts';
 import { operationMethods } from './operations.ts';
-import type { RunDeps } from './run-deps.ts';
+import { DENIED, type RunDeps } from './run-deps.ts';
 import { taskMethods } from './tasks.ts';
 
 /** Jobs, Executions, Tasks and Operations. The proto package's other services are registered as unimplemented by who calls this. */
@@ -22,7 +22,7 @@ export function createRunServices(deps: RunDeps): readonly AnyService[] {
   const api = {
     host: 'run.googleapis.com',
     legacyErrors: false,
-    denied: ({ permission, asked }: AskedCheck) => `Permission '${permission}' denied on resource '${asked}' (or resource may not exist).`,
+    denied: DENIED,
   };
   return [
     defineService({ ...api, desc: Jobs, methods: jobMethods(deps) }),
