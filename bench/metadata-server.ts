@@ -38,6 +38,7 @@ const front = createFront({
     throw new Error('nobody asks');
   },
   isReady: () => false,
+  authority: () => Promise.reject(new Error('no TLS here')),
 });
 await front.seed(undefined);
 

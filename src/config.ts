@@ -124,6 +124,8 @@ const SETTINGS = {
   /** Given twice where the principal may set IAM policies. */
   anonymousAs: list(readPrincipal),
   allowedHost: list((name) => name),
+  /** As a proxy, tunnel nothing to other hosts than those of Google's APIs, which always end here. */
+  noEgress: boolean,
   /** People who sign in elsewhere: the provider whose ID tokens are taken as bearer tokens, and the audience that they must have. */
   oidcIssuer: text(undefined),
   oidcAudience: text(undefined),

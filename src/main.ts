@@ -7,6 +7,7 @@
 import { join } from 'node:path';
 
 import { createDriver } from './compose/driver.ts';
+import { createFrontDoor } from './compose/front-door.ts';
 import { createLazyFront } from './compose/lazy-front.ts';
 import { measureRunner } from './compose/measure-runner.ts';
 import { isNewStore, readSeed } from './compose/read-seed.ts';
@@ -81,6 +82,7 @@ async function build(config: Config, log: Log, givenDriver: Driver | undefined, 
   const names = new Set([config.host.toLowerCase(), ...config.allowedHost.map((name) => name.toLowerCase())]);
   // What knows the others only when all are built: status reads the runner, the runner's network serves the door.
   const late: { runner?: Runner; listener?: Listener; facts?: StatusFacts } = {};
+  const door = createFrontDoor({ config, names, log, ownPort: () => late.listener?.port });
   const front = createLazyFront({
     config,
     store,
@@ -92,6 +94,7 @@ async function build(config: Config, log: Log, givenDriver: Driver | undefined, 
     log,
     ownPort: () => late.listener?.port,
     isReady: () => late.runner?.status().available === true,
+    authority: async () => (await door.certificates()).certificate,
     status() {
       const now = late.runner?.status();
       if (late.facts === undefined || now === undefined) throw unavailable('The server is starting.');
@@ -109,7 +112,7 @@ async function build(config: Config, log: Log, givenDriver: Driver | undefined, 
     api: (socket) => (late.listener === undefined ? socket.destroy() : late.listener.connect(socket)),
     isLeased: (address) => leases.isLeased(address),
   };
-  late.listener = await listen({ host: config.host, port: config.port, handler: front.handler });
+  late.listener = await listen({ host: config.host, port: config.port, handler: front.handler, door });
   const url = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${late.listener.port}`;
   undo.push(() => late.listener?.close(SHUTDOWN_GRACE_MS));
 

@@ -14,6 +14,7 @@ export const UP_FLAGS: readonly (readonly [flag: string, description: string])[]
   ['--detach', 'return once it serves; `actas stop` ends it'],
   ['--anonymous-as <principal...>', 'take callers without a token for this principal (loopback only); repeat it for one that may set IAM policies'],
   ['--allowed-host <names...>', 'further names under which this server may be addressed'],
+  ['--no-egress', 'as a proxy, refuse hosts that are not of Google APIs (these always end here)'],
   ['--oidc-issuer <url>', 'take ID tokens of this OpenID Connect provider as bearer tokens, for people who sign in there'],
   ['--oidc-audience <audience>', 'the audience that those ID tokens must have'],
   ['--oidc-email-claim <claim>', 'the claim that holds the address (default: email)'],
@@ -38,15 +39,18 @@ export const UP_FLAGS: readonly (readonly [flag: string, description: string])[]
  */
 export function readUpFlags(words: readonly string[]): Readonly<Record<string, string | boolean>> | undefined {
   const known = new Map(UP_FLAGS.map(([notation]) => notation.split(' ')).map(([name = '', value]) => [name, value]));
-  const flags: Record<string, string | boolean> = {};
+  // commander takes `--no-egress` for the opposite of an `--egress` that is there.
+  const flags: Record<string, string | boolean> = Object.fromEntries([...known.keys()].filter((name) => name.startsWith('--no-')).map((name) => [keyOf(name), true]));
+  const seen = new Set<string>();
   for (let at = 0; at < words.length; at += 1) {
     const [, name = '', given] = /^(--[a-z-]+)(?:=(.*))?$/s.exec(words[at] ?? '') ?? [];
     const takes = known.get(name);
-    const key = name.slice(2).replace(/-(.)/g, (_match, letter: string) => letter.toUpperCase());
-    if (!known.has(name) || key in flags || takes?.endsWith('...>') === true) return undefined;
+    const key = keyOf(name);
+    if (!known.has(name) || seen.has(key) || takes?.endsWith('...>') === true) return undefined;
+    seen.add(key);
     if (takes === undefined) {
       if (given !== undefined) return undefined;
-      flags[key] = true;
+      flags[key] = !name.startsWith('--no-');
       continue;
     }
     const value = given ?? words[(at += 1)];
@@ -54,4 +58,8 @@ export function readUpFlags(words: readonly string[]): Readonly<Record<string, s
     flags[key] = value;
   }
   return flags;
+}
+
+function keyOf(name: string): string {
+  return name.replace(/^--(?:no-)?/, '').replace(/-(.)/g, (_match, letter: string) => letter.toUpperCase());
 }

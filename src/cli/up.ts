@@ -20,7 +20,8 @@ export function registerUp(program: Command): void {
 
 /** @param flags as commander gives them */
 export async function up(flags: Readonly<Record<string, unknown>>): Promise<void> {
-  const config = load({ ...flags, ...mapImages(flags['images']) });
+  // commander takes `--no-egress` for the opposite of an `--egress`.
+  const config = load({ ...flags, ...mapImages(flags['images']), ...(flags['egress'] === false ? { noEgress: true } : {}) });
   if (flags['detach'] === true) return detach(config);
   await serve(config);
 }

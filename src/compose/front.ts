@@ -41,6 +41,8 @@ export interface FrontParts {
   status(): StatusFacts;
   /** Whether containers can be started now. */
   isReady(): boolean;
+  /** The certificate of the front door's authority, PEM. */
+  authority(): Promise<string>;
 }
 
 export interface Front {
@@ -82,6 +84,7 @@ export function createFront(parts: FrontParts): Front {
     peerOf: createPeers(() => parts.ownPort()),
     anonymousAs: config.anonymousAs[0],
     isReady: () => parts.isReady(),
+    authority: () => parts.authority(),
   });
   return {
     apis,

@@ -36,6 +36,7 @@ test.each([
   ['localhost', 'http://[/v1', 'different hosts'],
   [undefined, '/', 'names no host'],
   ['a b', '/', 'names no host'],
+  ['evilgoogleapis.com', '/', 'is not a name of this server'],
 ])('%s %s is refused', (authority, url, message) => {
   expect(() => resolve(authority, url)).toThrow(message);
 });

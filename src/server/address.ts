@@ -4,6 +4,7 @@
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import { forbidden, invalidRequest } from '../errors.ts';
+import { matchesName } from '../identity/front-names.ts';
 import { googleHost } from './google-host.ts';
 
 export interface Target {
@@ -41,7 +42,7 @@ export function createAddressing(services: ReadonlySet<string>, allowed: Readonl
       if (named !== undefined) return withRegion({ ...named, path, query });
       const foreign = googleHost(name);
       if (foreign !== undefined && !allowed.has(name)) return { host: undefined, foreign: foreign.host, region: foreign.region, path, query };
-      if (!LOOPBACK.has(name) && !allowed.has(name))
+      if (!LOOPBACK.has(name) && !matchesName(name, allowed))
         throw forbidden(`The host ${JSON.stringify(name)} is not a name of this server. Add it with --allowed-host, or use localhost or the host of an API.`);
       const prefix = /^\/([a-z0-9.-]+)(\/.*)$/.exec(path);
       const prefixed = prefix?.[1] === undefined ? undefined : known(prefix[1]);

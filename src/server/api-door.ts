@@ -26,6 +26,8 @@ export interface ApiDoorDeps {
   readonly log: Log;
   readonly peerOf: PeerOf;
   readonly anonymousAs: string | undefined;
+  /** The certificate of the front door's authority, PEM. */
+  authority(): Promise<string>;
   /** Whether containers can be started now. */
   isReady(): boolean;
 }
@@ -61,12 +63,13 @@ export function createApiDoor(deps: ApiDoorDeps): Handler {
   });
 }
 
-function documentsOf({ keys, metrics, isReady }: ApiDoorDeps): readonly Document[] {
+function documentsOf({ keys, metrics, isReady, authority }: ApiDoorDeps): readonly Document[] {
   const json = { type: 'application/json; charset=UTF-8', authenticated: false };
   const text = { type: 'text/plain', authenticated: false };
   return [
     { ...text, path: '/healthz', body: async () => ({ text: 'ok\n' }) },
     { ...text, path: '/readyz', body: async () => (isReady() ? { text: 'ok\n' } : { status: 503, text: 'the container engine is not reachable\n' }) },
+    { path: '/ca.pem', type: 'application/x-pem-file', authenticated: false, body: async () => ({ text: await authority() }) },
     { path: '/metrics', type: 'text/plain; version=0.0.4; charset=utf-8', authenticated: true, body: async () => ({ text: await metrics.text() }) },
     { ...json, path: '/oauth2/v3/certs', host: 'www.googleapis.com', body: async () => ({ text: JSON.stringify(await keys.jwks()) }) },
     { ...json, path: '/oauth2/v1/certs', host: 'www.googleapis.com', body: async () => ({ text: JSON.stringify(await keys.certificates()) }) },

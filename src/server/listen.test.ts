@@ -6,6 +6,13 @@ import { listen } from './listen.ts';
 
 const handler: Parameters<typeof listen>[0]['handler'] = (request, response) => void response.end(`HTTP/${request.httpVersionMajor}`);
 
+/** For tests of what comes in the clear. */
+const door: Parameters<typeof listen>[0]['door'] = {
+  certificates: () => Promise.reject(new Error('no TLS here')),
+  proxy: () => Promise.reject(new Error('no proxy here')),
+  failed: () => undefined,
+};
+
 function text(port: number, agent: Agent): Promise<string> {
   return new Promise((resolve, reject) => {
     get({ host: '127.0.0.1', port, agent }, (response) => {
@@ -17,7 +24,7 @@ function text(port: number, agent: Agent): Promise<string> {
 }
 
 test('one port speaks HTTP/1 and HTTP/2, also when the first bytes come one by one', async () => {
-  const listener = await listen({ host: '127.0.0.1', port: 0, handler });
+  const listener = await listen({ host: '127.0.0.1', port: 0, handler, door });
   const agent = new Agent();
   expect(await text(listener.port, agent)).toBe('HTTP/1');
   const session = connectHttp2(`http://127.0.0.1:${listener.port}`);
@@ -32,7 +39,7 @@ test('one port speaks HTTP/1 and HTTP/2, also when the first bytes come one by o
 });
 
 test('closing does not wait for connections that do nothing', async () => {
-  const listener = await listen({ host: '127.0.0.1', port: 0, handler });
+  const listener = await listen({ host: '127.0.0.1', port: 0, handler, door });
   const agent = new Agent({ keepAlive: true });
   await text(listener.port, agent);
   const silent = connect({ host: '127.0.0.1', port: listener.port });
@@ -47,8 +54,21 @@ test('closing does not wait for connections that do nothing', async () => {
   session.close();
 });
 
+test('a connection that cannot be served is closed, and the next one is served', async () => {
+  const listener = await listen({ host: '127.0.0.1', port: 0, handler, door });
+  for (const bytes of [Buffer.from('1603010005', 'hex'), 'CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n']) {
+    const socket = connect({ host: '127.0.0.1', port: listener.port });
+    const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+    socket.on('error', () => undefined);
+    socket.write(bytes);
+    await closed;
+  }
+  expect(await text(listener.port, new Agent())).toBe('HTTP/1');
+  await listener.close(100);
+});
+
 test('a port that is taken is said in words', async () => {
-  const first = await listen({ host: '127.0.0.1', port: 0, handler });
-  await expect(listen({ host: '127.0.0.1', port: first.port, handler })).rejects.toThrow(`Port ${first.port} on 127.0.0.1 is taken.`);
+  const first = await listen({ host: '127.0.0.1', port: 0, handler, door });
+  await expect(listen({ host: '127.0.0.1', port: first.port, handler, door })).rejects.toThrow(`Port ${first.port} on 127.0.0.1 is taken.`);
   await first.close(100);
 });

@@ -1,13 +1,25 @@
 /**
- * One port for HTTP/1.1 and HTTP/2 without TLS (h2c): the first three bytes tell which. `connect` takes a socket from any
- * listener, so the tasks' bridge is served by the same server.
+ * One port for HTTP/1.1 and HTTP/2, with TLS and without, and for clients that take it for their proxy (CONNECT): the first three bytes tell
+ * which. `connect` takes a socket from any listener, so the tasks' bridge is served by the same server.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2Session } from 'node:http2';
 import * as net from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Proxy } from './proxy.ts';
+import type { Certificates } from './tls.ts';
 
 /** HTTP/1 and HTTP/2 requests alike, as node's compatibility layer gives them. */
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void;
+
+/** What TLS and CONNECT need, each made by the first connection that wants it. */
+export interface FrontDoor {
+  /** Makes the certificate authority where there is none. */
+  certificates(): Promise<Certificates>;
+  proxy(): Promise<Proxy>;
+  /** Told of what could not be made. */
+  failed(error: unknown): void;
+}
 
 export interface Listener {
   /** The port that was bound. */
@@ -18,10 +30,13 @@ export interface Listener {
 }
 
 const PREFACE = 'PRI';
+/** A record that begins a TLS connection: its type, and the first byte of its version (RFC 8446 section 5.1). */
+const TLS_HANDSHAKE = 0x16;
+const TLS_MAJOR = 0x03;
 const FIRST_BYTES_TIMEOUT_MS = 10_000;
 
 /** @throws Error with a sentence where the port is taken or may not be bound */
-export async function listen(options: { host: string; port: number; handler: Handler }): Promise<Listener> {
+export async function listen(options: { host: string; port: number; handler: Handler; door: FrontDoor }): Promise<Listener> {
   const sessions = new Set<Http2Session>();
   // Both are made by the first connection that needs them: loading them is a good part of the program's start.
   const http1 = once(() => {
@@ -29,6 +44,7 @@ export async function listen(options: { host: string; port: number; handler: Han
     const server = createServer({ headersTimeout: 30_000, requestTimeout: 300_000, keepAliveTimeout: 65_000, maxHeaderSize: 32 * 1024 }, options.handler);
     // It never listens by itself, and only that event makes node watch over connections: the time limits above, and which are idle.
     server.emit('listening');
+    server.on('connect', (request, socket, head) => void viaProxy(request, socket, head));
     return server;
   });
   const http2 = once(() => {
@@ -45,30 +61,65 @@ export async function listen(options: { host: string; port: number; handler: Han
   /** Nothing came on them yet. */
   const unread = new Set<net.Socket>();
 
-  const connect = (socket: net.Socket): void => {
-    sockets.add(socket);
-    unread.add(socket);
-    socket.once('close', () => {
-      sockets.delete(socket);
-      unread.delete(socket);
-    });
-    // Without a listener an early reset would be an uncaught error; the close event tells the rest.
+  let proxy: Proxy | undefined;
+  let tls: ((socket: net.Socket) => void) | undefined;
+  const viaProxy = async (request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
+    // It may go before it is served; without a listener that would be an uncaught error.
     socket.on('error', () => socket.destroy());
+    try {
+      proxy ??= await options.door.proxy();
+      // What node's server hands over is the socket that it was given.
+      proxy.connect(request, socket, head, (inside) => peek(inside as net.Socket));
+    } catch (error) {
+      options.door.failed(error);
+      socket.destroy();
+    }
+  };
+  const openTls = async (): Promise<(socket: net.Socket) => void> => {
+    const [{ createTlsEnd }, certificates] = await Promise.all([import('./tls.ts'), options.door.certificates()]);
+    return createTlsEnd(certificates, (socket) => {
+      socket.on('error', () => socket.destroy());
+      (socket.alpnProtocol === 'h2' ? http2.get() : http1.get()).emit('connection', socket);
+    });
+  };
+  const viaTls = async (socket: net.Socket): Promise<void> => {
+    try {
+      tls ??= await openTls();
+      if (!socket.destroyed) tls(socket);
+    } catch (error) {
+      options.door.failed(error);
+      socket.destroy();
+    }
+  };
+
+  const peek = (socket: net.Socket): void => {
+    unread.add(socket);
     socket.setTimeout(FIRST_BYTES_TIMEOUT_MS, () => socket.destroy());
     // Paused reading: in flowing mode the bytes that are put back never reach the HTTP/2 server.
-    const peek = (): void => {
+    const look = (): void => {
       const first: Buffer | null = socket.read(PREFACE.length);
       if (first === null) {
-        if (!socket.readableEnded) socket.once('readable', peek);
+        if (!socket.readableEnded) socket.once('readable', look);
         return;
       }
       unread.delete(socket);
       socket.setTimeout(0);
       socket.removeAllListeners('timeout');
       socket.unshift(first);
-      (first.toString('latin1') === PREFACE ? http2.get() : http1.get()).emit('connection', socket);
+      if (first[0] === TLS_HANDSHAKE && first[1] === TLS_MAJOR) void viaTls(socket);
+      else (first.toString('latin1') === PREFACE ? http2.get() : http1.get()).emit('connection', socket);
     };
-    socket.once('readable', peek);
+    socket.once('readable', look);
+  };
+  const connect = (socket: net.Socket): void => {
+    sockets.add(socket);
+    socket.once('close', () => {
+      sockets.delete(socket);
+      unread.delete(socket);
+    });
+    // Without a listener an early reset would be an uncaught error; the close event tells the rest.
+    socket.on('error', () => socket.destroy());
+    peek(socket);
   };
 
   const tcp = net.createServer({ pauseOnConnect: false, noDelay: true }, connect);
@@ -83,6 +134,7 @@ export async function listen(options: { host: string; port: number; handler: Han
     async close(graceMs) {
       const closed = new Promise<void>((resolve) => tcp.close(() => resolve()));
       for (const socket of unread) socket.destroy();
+      proxy?.close();
       http1.made?.closeIdleConnections();
       for (const session of sessions) session.close();
       const timer = setTimeout(() => {
