@@ -74,7 +74,7 @@ export function defineCommand(group: Command, nameAndArgs: string, words: Comman
   command.examples = words.examples;
   const common = [
     new Option('--project <project>', "project (default: ACTAS_PROJECT, else the control plane's)"),
-    new Option('--format <format>', 'json, yaml, table(...), value(...), csv(...), list, none'),
+    new Option('--format <format>', 'json, yaml, table(...), value(...), csv(...), list, none; export for jobs'),
     new Option('-q, --quiet', 'ask nothing, and print results only'),
     new Option('--as <principal>', 'call as this principal, for example user:alice@example.com'),
     new Option('--account <email>', 'as --as, in the words of gcloud').hideHelp(),

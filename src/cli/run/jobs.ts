@@ -5,6 +5,7 @@ import { type CliCommand, defineCommand, type ListFlags, onRun, type Shell, with
 import { printResource } from '../format.ts';
 import { addListFlags, column, serverLimit, showList } from '../listing.ts';
 import { describeJob } from './describe.ts';
+import { exportJob } from './export.ts';
 import { jobName } from './names.ts';
 import { type Job, readySymbol, shortName, showTime } from './shapes.ts';
 
@@ -37,12 +38,14 @@ export function registerJobs(jobs: CliCommand, shell: Shell): void {
         'actas run jobs describe hello',
         'actas run jobs describe hello --format=yaml',
         'actas run jobs describe hello --format="value(template.template.serviceAccount)"',
+        'actas run jobs describe hello --format=export > job.yaml',
       ],
     }),
   );
   onRun(describe, shell, async (session, given) => {
-    const { name } = await jobName(session, given);
-    const job = await (await session.api()).get<Job>(RUN, name);
+    const target = await jobName(session, given);
+    if (session.format?.kind === 'export') return session.terminal.printRaw(await exportJob(await session.api(), target));
+    const job = await (await session.api()).get<Job>(RUN, target.name);
     if (session.format !== undefined) return printResource(session.terminal, session.format, job);
     session.terminal.print(describeJob(job));
   });
