@@ -121,12 +121,12 @@ export function defineGroup(parent: Command, name: string, summary: string): Cli
 export function onRun<F extends object>(
   command: CliCommand,
   shell: Shell,
-  run: (session: Session<F>, first: string, second: string) => Promise<ExitCode | undefined | void>,
+  run: (session: Session<F>, first: string, second: string, third: string) => Promise<ExitCode | undefined | void>,
 ): CliCommand {
   command.action(async () => {
     const session = createSession<F>(shell.io, command.opts<F & CommonFlags>());
-    const [first = '', second = ''] = command.args;
-    shell.exitCode = (await run(session, first, second)) ?? EXIT.ok;
+    const [first = '', second = '', third = ''] = command.args;
+    shell.exitCode = (await run(session, first, second, third)) ?? EXIT.ok;
   });
   return command;
 }

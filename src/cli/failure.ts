@@ -5,7 +5,7 @@
  */
 
 /** Exit codes, as `actas --help` and docs/cli.md list them. */
-export const EXIT = { ok: 0, error: 1, usage: 2, notRunning: 3, denied: 4, notFound: 5, cancelled: 6, untold: 7, interrupted: 130 } as const;
+export const EXIT = { ok: 0, error: 1, usage: 2, notRunning: 3, denied: 4, notFound: 5, cancelled: 6, untold: 7, no: 8, interrupted: 130 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 /** What each code means, for `--help` and the reference. */
@@ -17,7 +17,8 @@ export const EXIT_MEANINGS: readonly (readonly [ExitCode, string])[] = [
   [EXIT.denied, 'permission denied, or not authenticated'],
   [EXIT.notFound, 'not found'],
   [EXIT.cancelled, 'with `execute --wait`: the execution was cancelled'],
-  [EXIT.untold, 'with `check`: nothing is missing, but not everything could be told'],
+  [EXIT.untold, 'with `check`: nothing is missing, but not everything could be told; with `why`: the answer cannot be told'],
+  [EXIT.no, 'the answer is no: with `why`: no permission; with `iam test`: an expectation failed; with `iam diff`: somebody gains something'],
   [EXIT.interrupted, 'interrupted by Ctrl-C; an execution that was being waited for keeps running'],
 ];
 

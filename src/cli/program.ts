@@ -30,6 +30,14 @@ const ENTRIES: readonly Entry[] = [
   { name: 'organizations', summary: 'organizations and their policies', load: async () => (await import('./iam/containers.ts')).registerOrganizations },
   { name: 'services', summary: 'which services a project has enabled', load: async () => (await import('./services.ts')).registerServices },
   { name: 'org-policies', summary: 'organization policies and custom constraints', load: async () => (await import('./iam/org-policies.ts')).registerOrgPolicies },
+  { name: 'why', summary: 'tell why somebody has a permission or not, and what would change that', load: async () => (await import('./why.ts')).registerWhy },
+  { name: 'who-can', summary: 'list who has a permission on a resource, and by which binding', load: async () => (await import('./who-can.ts')).registerWhoCan },
+  {
+    name: 'policy-troubleshoot',
+    summary: 'why somebody has a permission, in the words of gcloud',
+    load: async () => (await import('./troubleshoot.ts')).registerPolicyTroubleshoot,
+  },
+  { name: 'policy-intelligence', summary: 'what policies do, in the words of gcloud', load: async () => (await import('./troubleshoot.ts')).registerPolicyIntelligence },
   { name: 'completion', summary: 'print a completion script for a shell', load: async () => (await import('./completion.ts')).registerCompletion },
 ];
 
