@@ -42,11 +42,16 @@ export interface Operation {
 
 /** Where to send requests. */
 export interface Endpoint {
+  /** An origin, or `https://` alone: then each API is at the host that its prefix begins with. */
   readonly url: string;
   /** Asked before each call; undefined sends none. */
   token(): Promise<string | undefined>;
   /** What to tell who finds nobody there. */
   readonly whenDown: readonly string[];
+  /** What is there, for the sentence that says that nobody answers; a control plane. */
+  readonly name?: string;
+  /** Sent with each request. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** Hears what the server warns of beside its answers. */
   readonly warn?: (text: string) => void;
 }
@@ -61,7 +66,7 @@ export function createApi(endpoint: Endpoint): Api {
     const url = buildUrl(endpoint.url, prefix, path, query);
     const token = await endpoint.token();
     for (let attempt = 1; ; attempt += 1) {
-      const answer = await exchange(verb, url, body, token, endpoint.whenDown, signal);
+      const answer = await exchange(verb, url, body, token, endpoint, signal);
       for (const text of answer.warnings) {
         if (!told.has(text)) endpoint.warn?.(text);
         told.add(text);
@@ -122,7 +127,7 @@ function shaped<T extends object>(answer: object): T {
 }
 
 function buildUrl(base: string, prefix: string, path: string, query: Query): URL {
-  const url = new URL(`${base.replace(/\/+$/, '')}/${prefix}/${path.split('/').map(encodeSegment).join('/')}`);
+  const url = new URL(`${base === 'https://' ? base : `${base.replace(/\/+$/, '')}/`}${prefix}/${path.split('/').map(encodeSegment).join('/')}`);
   for (const [key, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(key, String(value));
   return url;
 }
@@ -138,9 +143,9 @@ interface Answer {
   readonly warnings: readonly string[];
 }
 
-function exchange(verb: string, url: URL, body: object | undefined, token: string | undefined, whenDown: readonly string[], signal?: AbortSignal): Promise<Answer> {
+function exchange(verb: string, url: URL, body: object | undefined, token: string | undefined, endpoint: Endpoint, signal?: AbortSignal): Promise<Answer> {
   const payload = body === undefined ? undefined : JSON.stringify(body);
-  const headers: Record<string, string> = { accept: 'application/json', 'user-agent': 'actas-cli' };
+  const headers: Record<string, string> = { accept: 'application/json', 'user-agent': 'actas-cli', ...endpoint.headers };
   if (token !== undefined) headers['authorization'] = `Bearer ${token}`;
   // Even without a body: the server takes mutations only with a JSON content type.
   if (verb !== 'GET') headers['content-type'] = 'application/json';
@@ -157,7 +162,7 @@ function exchange(verb: string, url: URL, body: object | undefined, token: strin
           .catch(reject);
       },
     );
-    request.on('error', (error: NodeJS.ErrnoException) => reject(signal?.aborted === true ? error : connectionFailure(error, url, whenDown)));
+    request.on('error', (error: NodeJS.ErrnoException) => reject(signal?.aborted === true ? error : connectionFailure(error, url, endpoint)));
     request.end(payload);
   });
 }
@@ -174,9 +179,9 @@ async function collect(response: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
-function connectionFailure(error: NodeJS.ErrnoException, url: URL, whenDown: readonly string[]): Error {
+function connectionFailure(error: NodeJS.ErrnoException, url: URL, { whenDown, name = 'control plane' }: Endpoint): Error {
   const why = error.code === 'ECONNREFUSED' ? 'the connection was refused' : error.message || (error.code ?? 'no connection');
-  return notRunningFailure(`No control plane answers at ${url.origin}: ${why}.`, whenDown, error);
+  return notRunningFailure(`No ${name} answers at ${url.origin}: ${why}.`, whenDown, error);
 }
 
 function readAnswer(answer: Answer, url: URL): object {

@@ -6,13 +6,15 @@ import { type CliCommand, defineCommand, onRun, type Shell, withRegion } from '.
 import { readDocument } from '../documents.ts';
 import { EXIT, type ExitCode, usageFailure } from '../failure.ts';
 import { printResource } from '../format.ts';
+import { type Chain, parseChain } from '../impersonation.ts';
 import type { Json } from '../projection.ts';
-import { createSession, type Session } from '../session.ts';
+import { createSession, DEFAULT_REGION, type Session } from '../session.ts';
 import { asPrincipal } from '../target.ts';
 import type { Terminal } from '../terminal.ts';
 import { jobName } from './names.ts';
 
 interface CheckFlags {
+  readonly live?: boolean;
   readonly for?: 'deploy' | 'run';
   readonly withOverrides?: boolean;
   readonly allowUnknown?: boolean;
@@ -63,14 +65,20 @@ export function registerCheck(jobs: CliCommand, shell: Shell): void {
     .addOption(new Option('--for <what>', 'ask for one of the two alone: deploy or run').choices(['deploy', 'run']))
     .addOption(new Option('--with-overrides', 'runs are to have overrides (arguments, variables, tasks), which need another permission'))
     .addOption(new Option('--allow-unknown', 'exit with 0 also where something could not be told'));
+  check.addOption(new Option('--live', 'ask the real Google Cloud, with your own credentials; no control plane is needed'));
   onRun<CheckFlags>(check, shell, async (session, given) => {
+    const asked = isFile(given) ? await readDefinition(session, given) : { job: given, definition: {} };
+    if (session.flags.live === true) return show(session, await askGoogle(session, asked));
     // Elsewhere --as chooses who calls; here it is who is asked about.
     const { as, account, ...flags } = session.flags;
     const own = createSession<CheckFlags>(session.io, flags);
     const principal = asPrincipal(as ?? account);
-    const { name, definition } = isFile(given) ? await fromFile(own, given) : { name: (await jobName(own, given)).name, definition: {} };
+    const { name } = await jobName(
+      createSession(session.io, { ...flags, ...(asked.project === undefined ? {} : { project: asked.project }), ...(asked.region === undefined ? {} : { region: asked.region }) }),
+      asked.job,
+    );
     const request: CheckRequest = {
-      ...definition,
+      ...asked.definition,
       ...(principal === undefined ? {} : { principal }),
       ...(flags.for === undefined ? {} : { purpose: flags.for === 'deploy' ? 'DEPLOY' : 'RUN' }),
       ...(flags.withOverrides === true ? { withOverrides: true } : {}),
@@ -79,20 +87,55 @@ export function registerCheck(jobs: CliCommand, shell: Shell): void {
   });
 }
 
+/** What a command line or a file says of the job. */
+interface AskedJob {
+  /** Its short or whole name. */
+  readonly job: string;
+  readonly project?: string;
+  readonly region?: string;
+  readonly definition: Pick<CheckRequest, 'job' | 'v1Job'>;
+}
+
+async function askGoogle(session: Session<CheckFlags>, { job, project, region, definition }: AskedJob): Promise<JobReport> {
+  const { io, flags } = session;
+  const { checkLive } = await import('../live/check.ts');
+  const { gcloudProperty } = await import('../live/google.ts');
+  const chain = liveChain(flags);
+  let name = job;
+  if (!WHOLE_NAME.test(job)) {
+    const inProject =
+      project ?? (flags.project || io.env['ACTAS_PROJECT'] || io.env['CLOUDSDK_CORE_PROJECT'] || io.env['GOOGLE_CLOUD_PROJECT'] || (await gcloudProperty(io, 'project')));
+    if (!inProject) throw usageFailure('No project is named.', 'Add --project=PROJECT.');
+    const inRegion = region ?? (flags.region || io.env['ACTAS_REGION'] || io.env['CLOUDSDK_RUN_REGION'] || (await gcloudProperty(io, 'run/region')));
+    name = `projects/${inProject}/locations/${inRegion || DEFAULT_REGION}/jobs/${job}`;
+  }
+  const purpose = flags.for === 'deploy' ? 'DEPLOY' : flags.for === 'run' ? 'RUN' : 'BOTH';
+  return checkLive(io, { name, ...definition, purpose, withOverrides: flags.withOverrides === true }, chain);
+}
+
+/** Google is asked about others by speaking as them, which only service accounts let happen. @throws usage */
+function liveChain({ as, account, impersonateServiceAccount }: Session<CheckFlags>['flags']): Chain | undefined {
+  if (impersonateServiceAccount !== undefined) return parseChain(impersonateServiceAccount);
+  const principal = asPrincipal(as ?? account);
+  if (principal === undefined) return undefined;
+  if (!principal.startsWith('serviceAccount:')) throw usageFailure(`--live cannot speak as ${principal}.`, 'Name a service account, which you may impersonate, or leave --as out.');
+  return parseChain(principal.slice('serviceAccount:'.length));
+}
+
 /** A job's name has no dot, and a slash only in its whole form. */
 function isFile(given: string): boolean {
   return given === '-' || (!WHOLE_NAME.test(given) && (/[./\\]/.test(given) || existsSync(given)));
 }
 
 /** @throws usage where the file does not name the job */
-async function fromFile(session: Session<CheckFlags>, file: string): Promise<{ readonly name: string; readonly definition: Pick<CheckRequest, 'job' | 'v1Job'> }> {
+async function readDefinition(session: Session<CheckFlags>, file: string): Promise<AskedJob> {
   const document = await readDocument(session, file);
   if (!isObject(document)) throw usageFailure(`${file} does not describe a job.`);
   if (document['apiVersion'] === undefined && document['kind'] === undefined) {
     const { name } = document;
     if (typeof name !== 'string')
       throw usageFailure(`${file} does not name its job.`, 'Add the field name: projects/PROJECT/locations/REGION/jobs/JOB, or JOB alone with --project and --region.');
-    return { name: (await jobName(session, name)).name, definition: { job: document } };
+    return { job: name, definition: { job: document } };
   }
   const metadata = isObject(document['metadata']) ? document['metadata'] : {};
   const labels = isObject(metadata['labels']) ? metadata['labels'] : {};
@@ -100,12 +143,12 @@ async function fromFile(session: Session<CheckFlags>, file: string): Promise<{ r
   if (typeof name !== 'string' || name === '') throw usageFailure(`${file} does not name its job.`, 'Add metadata.name.');
   const region = labels['cloud.googleapis.com/location'];
   const { flags } = session;
-  const there = createSession(session.io, {
-    ...flags,
+  return {
+    job: name,
     ...(flags.project === undefined && (typeof namespace === 'string' || typeof namespace === 'number') ? { project: String(namespace) } : {}),
     ...(flags.region === undefined && typeof region === 'string' ? { region } : {}),
-  });
-  return { name: (await jobName(there, name)).name, definition: { v1Job: document } };
+    definition: { v1Job: document },
+  };
 }
 
 function isObject(value: Json | undefined): value is { readonly [key: string]: Json } {

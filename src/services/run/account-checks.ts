@@ -76,7 +76,8 @@ function useQuestions(named: NamedAccount, account: () => Promise<AccountFacts |
     topic: 'CROSS_PROJECT',
     about: `accounts of project ${home} may be used in others`,
     async ask() {
-      const owner = (await account())?.project_id ?? home;
+      // An address names its project by id, but for default accounts, which name it by number.
+      const owner = /^\d/.test(home) ? ((await account())?.project_id ?? home) : home;
       if (await facts.isEnforced(CROSS_PROJECT, `//cloudresourcemanager.googleapis.com/projects/${owner}`)) throw crossProjectRefused(email, owner, project);
     },
   };
@@ -84,7 +85,7 @@ function useQuestions(named: NamedAccount, account: () => Promise<AccountFacts |
     topic: 'SERVICE_AGENT',
     about: `the service agent makes tokens of ${email}`,
     async ask(call) {
-      const known = await account();
+      const known = /^\d/.test(home) ? await account() : undefined;
       const resource = known === undefined ? named.resource : `//iam.googleapis.com/projects/${known.project_id}/serviceAccounts/${known.email}`;
       if (await call.isMemberAllowed(`serviceAccount:${serviceAgentEmail(project.number)}`, { permission: GET_ACCESS_TOKEN, resource })) return;
       throw agentDenied({ ...named, resource, home: known?.project_id ?? home }, project);

@@ -11,6 +11,7 @@ import { type Job, JobSchema } from '../../gen/google/cloud/run/v2/job_pb.js';
 import type { TaskTemplate } from '../../gen/google/cloud/run/v2/task_template_pb.js';
 import { defaultServiceAccountEmail } from '../../store/service-accounts.ts';
 import type { Check } from '../service.ts';
+import { Untold } from '../untold.ts';
 import { deployedAccountQuestions, namedAccount, runAccountQuestions } from './account-checks.ts';
 import { createCheck, updateCheck } from './change-job.ts';
 import { imageQuestions, imagesOf } from './deploy-checks.ts';
@@ -43,14 +44,15 @@ export interface Asker {
   untold(check: Check): Promise<string | undefined>;
   /** The project of the job. @throws NOT_FOUND */
   place(parts: { readonly projects: string; readonly locations: string }): Promise<ProjectFacts>;
+  /** What stands for a project that could not be read, so that what needs its name alone is asked nevertheless. */
+  readonly unseenPlace?: (parts: { readonly projects: string }) => ProjectFacts;
+  /** What this asker does not look at, to be listed. */
+  readonly unasked?: readonly Pick<Finding, 'topic' | 'about' | 'message'>[];
   /** The stored job; null: there is none; undefined: that is not to be told. */
   stored(name: string): Promise<Job | null | undefined>;
   /** What organization policies say. @throws FAILED_PRECONDITION */
   constraints(change: { readonly job: Job; readonly name: string; readonly method: 'CREATE' | 'UPDATE' }, project: ProjectFacts): Promise<void>;
 }
-
-/** Thrown in the place of an answer that nobody here can give. */
-export class Untold extends Error {}
 
 export interface JobCheck {
   readonly name: string;
@@ -90,6 +92,7 @@ export async function checkJob(check: JobCheck, asker: Asker): Promise<Report> {
   }
   if (check.definition.case === undefined && stored) await findings.ask({ topic: 'READY', about: 'the stored job is ready', ask: async () => refuseUnrunnable(stored, '') });
   noteUnserved(desired.task, findings);
+  for (const { topic, about: what, message } of asker.unasked ?? []) findings.notAsked(topic, what, message);
   return { ...findings.report(), serviceAccount: account };
 }
 
@@ -117,14 +120,24 @@ async function askDeployer({ name }: JobCheck, stored: Job | null | undefined, f
   const update = updateCheck(name);
   if (stored === null) return findings.authorize('DEPLOYER', 'create the job', creation);
   if (stored !== undefined) return findings.authorize('DEPLOYER', 'update the job', update);
-  const [mayCreate, mayUpdate] = [await asker.call.isAllowed(creation), await asker.call.isAllowed(update)];
+  const [mayCreate, mayUpdate] = [await isAllowed(creation, asker), await isAllowed(update, asker)];
   for (const [may, other, about, needed] of [
     [mayCreate, mayUpdate, 'create the job', creation],
     [mayUpdate, mayCreate, 'update the job', update],
   ] as const)
-    if (may || !other) await findings.authorize('DEPLOYER', about, needed);
-    else findings.unknown('DEPLOYER', about, `It may not, but whether the job exists, and so which permission applies, is told to who has run.jobs.get on it.`);
-  return mayCreate || mayUpdate;
+    if (may !== false || other === false) await findings.authorize('DEPLOYER', about, needed);
+    else findings.unknown('DEPLOYER', about, 'It may not, but whether the job exists, and so which permission applies, is told to who has run.jobs.get on it.');
+  return mayCreate === true || mayUpdate === true;
+}
+
+/** @returns undefined where that is not to be told */
+async function isAllowed(check: Check, { call }: Asker): Promise<boolean | undefined> {
+  try {
+    return await call.isAllowed(check);
+  } catch (error) {
+    if (error instanceof Untold) return undefined;
+    throw error;
+  }
 }
 
 async function placeOf(parts: { readonly projects: string; readonly locations: string }, mayKnow: boolean, findings: Findings, asker: Asker): Promise<ProjectFacts | undefined> {
@@ -136,10 +149,11 @@ async function placeOf(parts: { readonly projects: string; readonly locations: s
     findings.unknown('PLACE', about, hidden);
     return undefined;
   }
-  return findings.get('PLACE', about, async () => {
+  const seen = await findings.get('PLACE', about, async () => {
     requireLocation(parts.locations);
     return asker.place(parts);
   });
+  return seen ?? (findings.last === 'UNKNOWN' ? asker.unseenPlace?.(parts) : undefined);
 }
 
 /** Empty where the project, or its number, is not known. */
@@ -156,6 +170,7 @@ function defaultAccount(project: ProjectFacts | undefined): string {
 function definitionOf({ name, definition }: JobCheck, stored: Job | null | undefined, account: string): DesiredJob {
   const { jobs } = parseJobName(name, 'name');
   const job = definition.case === 'v1Job' ? create(JobSchema, jobToV2(requireSameName(definition.value, jobs))) : (definition.value ?? stored ?? undefined);
+  if (job === undefined && definition.case === undefined) throw new Untold('The job is not to be read.');
   const request = stored === null ? 'CreateJobRequest' : 'UpdateJobRequest';
   validateToken(job, jobs, request);
   return desiredJob(job, request, account);
@@ -176,7 +191,9 @@ async function askToken({ check, parts, desired, isNew }: Known, findings: Findi
 
 /** What a deploy or run of its own would tell who passes, and others only where they may read what it depends on. */
 async function askAccount(email: string, project: ProjectFacts, { check, mayRun }: Known, findings: Findings, asker: Asker): Promise<void> {
-  const { home, resource: account } = namedAccount(email, project);
+  const named = nameOf(email, project);
+  if (named instanceof Untold) return findings.unknown('ACT_AS', `act as ${email}`, named.message);
+  const { home, resource: account } = named;
   const onProject = `//cloudresourcemanager.googleapis.com/projects/${home}`;
   const needed: { readonly [topic in Question['topic']]?: Check } = {
     ACT_AS: { permission: 'iam.serviceAccounts.getIamPolicy', resource: account },
@@ -200,6 +217,16 @@ async function askAccount(email: string, project: ProjectFacts, { check, mayRun 
       if (topic === 'ACT_AS' && asker.isSelf) passed = holds;
       if (topic === 'ACCOUNT') isGone = !holds && findings.last === 'MISSING';
     }
+  }
+}
+
+/** A default account is of a project that its address names by number, which may not be known of the job's. */
+function nameOf(email: string, project: ProjectFacts): ReturnType<typeof namedAccount> | Untold {
+  try {
+    return namedAccount(email, project);
+  } catch (error) {
+    if (error instanceof Untold) return error;
+    throw error;
   }
 }
 

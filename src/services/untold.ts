@@ -1,0 +1,2 @@
+/** Thrown in the place of an answer that nobody here can give: the check says unknown, and why. */
+export class Untold extends Error {}
