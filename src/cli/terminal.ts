@@ -4,7 +4,7 @@
  */
 import type { Ora } from 'ora';
 import { failure } from './failure.ts';
-import type { Io } from './io.ts';
+import type { Io, Sink } from './io.ts';
 
 export interface Terminal {
   /** One line, or several, on stdout. */
@@ -46,6 +46,24 @@ export interface Style {
   dim(text: string): string;
 }
 
+/** What must not reach a terminal, control characters and marks that turn the direction of writing; behind it, what makes a colour of an escape. */
+const CONTROLS = /(?<control>[\p{Cc}\u202a-\u202e\u2066-\u2069])(?<colour>\[[\d;]{0,30}m)?/gu;
+
+/**
+ * What tasks and other people wrote (lines of logs, titles, names) shown as text: on a terminal it must not move the cursor, rename the window or fill the
+ * clipboard. In a file or a pipe it is what it is.
+ */
+function tamed(sink: Pick<Sink, 'isTTY'>, text: string): string {
+  if (!sink.isTTY) return text;
+  return text.replace(CONTROLS, (found, control: string, colour: string | undefined, at: number) => {
+    if (control === '\n' || control === '\t' || (control === '\u001b' && colour !== undefined)) return found;
+    const next = text[at + 1];
+    if (control === '\r' && (next === undefined || next === '\n')) return '';
+    const code = control.codePointAt(0) ?? 0;
+    return `${code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16)}`}${colour ?? ''}`;
+  });
+}
+
 export function createTerminal(io: Io, options: { readonly quiet: boolean }): Terminal {
   const { env } = io;
   // Without a width the spinner's library would clear lines without end.
@@ -60,14 +78,14 @@ export function createTerminal(io: Io, options: { readonly quiet: boolean }): Te
   return {
     live,
     style,
-    print: (text) => above(() => io.out.write(`${text}\n`)),
+    print: (text) => above(() => io.out.write(`${tamed(io.out, text)}\n`)),
     printRaw: (text) => above(() => io.out.write(text)),
-    note: (text) => (options.quiet ? undefined : above(() => io.err.write(`${text}\n`))),
-    alert: (text) => above(() => io.err.write(`${text}\n`)),
-    warn: (text) => above(() => io.err.write(`${style.yellow('WARNING:')} ${text}\n`)),
+    note: (text) => (options.quiet ? undefined : above(() => io.err.write(`${tamed(io.err, text)}\n`))),
+    alert: (text) => above(() => io.err.write(`${tamed(io.err, text)}\n`)),
+    warn: (text) => above(() => io.err.write(`${style.yellow('WARNING:')} ${tamed(io.err, text)}\n`)),
     async table(head, rows) {
       const text = await renderTable(head, rows, io.out.isTTY ? io.out.columns : undefined);
-      if (text !== '') above(() => io.out.write(`${text}\n`));
+      if (text !== '') above(() => io.out.write(`${tamed(io.out, text)}\n`));
     },
     stages() {
       let title = '';
