@@ -1,5 +1,5 @@
-/** Who stands at the other end of a connection, as far as the connection itself can tell: headers are not asked. */
-import type { IncomingMessage } from 'node:http';
+/** Who stands at the other end of a connection, as far as the connection itself can tell: no header makes anybody more than that. */
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 
 export interface Peer {
   readonly address: string;
@@ -10,14 +10,17 @@ export interface Peer {
   readonly isLocal: boolean;
 }
 
+const FORWARDED = ['x-forwarded-for', 'forwarded', 'via'] as const;
 const LOOPBACK = /^(?:127\.\d+\.\d+\.\d+|::1)$/;
 
 /** @param ownPort the port that the server's own listener has, once it is bound */
 export function createPeers(ownPort: () => number | undefined) {
-  return (request: Pick<IncomingMessage, 'socket'>): Peer => {
+  return (request: Pick<IncomingMessage, 'socket'> & { readonly headers?: IncomingHttpHeaders }): Peer => {
+    // A proxy on this machine stands for callers who may be anywhere.
+    const isForwarded = FORWARDED.some((name) => request.headers?.[name] !== undefined);
     const { remoteAddress, localAddress, localPort } = request.socket;
     const isLoopback = (address: string | undefined) => LOOPBACK.test(plain(address));
-    return { address: plain(remoteAddress), isLocal: isLoopback(remoteAddress) && isLoopback(localAddress) && localPort !== undefined && localPort === ownPort() };
+    return { address: plain(remoteAddress), isLocal: !isForwarded && isLoopback(remoteAddress) && isLoopback(localAddress) && localPort !== undefined && localPort === ownPort() };
   };
 }
 export type PeerOf = ReturnType<typeof createPeers>;
