@@ -30,7 +30,7 @@ beforeAll(async () => {
     name: 'projects/demo/policies/iam.disableCrossProjectServiceAccountUsage',
     spec: { rules: [{ enforce: false }] },
   });
-  expect(off.status, off.text).toBe(200);
+  if (off.status !== 200) throw new Error(off.text);
   const agent = `serviceAccount:service-${evilNumber}@serverless-robot-prod.iam.gserviceaccount.com`;
   await server.call('POST', `${IAM_V1}/projects/demo/serviceAccounts/${VICTIM}:setIamPolicy`, {
     policy: { bindings: [{ role: 'roles/iam.serviceAccountTokenCreator', members: [agent] }] },
@@ -98,8 +98,8 @@ describe('another spelling of a name', () => {
     const iam = createClient(IAM, await server.grpc(MALLORY));
     const credentials = createClient(IAMCredentials, await server.grpc(MALLORY));
     for (const name of accountNames()) {
-      await expect(iam.createServiceAccountKey({ name }), name).rejects.toThrow();
-      await expect(credentials.generateAccessToken({ name, scope: ['x'] }), name).rejects.toThrow();
+      await expect(iam.createServiceAccountKey({ name }), name).rejects.toThrow(/denied|valid|form|Unknown service account/);
+      await expect(credentials.generateAccessToken({ name, scope: ['x'] }), name).rejects.toThrow(/denied|valid|form|Unknown service account/);
     }
     expect((await server.call('GET', `${IAM_V1}/projects/demo/serviceAccounts/${VICTIM}`)).json.disabled ?? false).toBe(false);
     expect((await server.call('GET', `${IAM_V1}/projects/demo/serviceAccounts/${VICTIM}/keys`)).json.keys ?? []).toEqual([]);
@@ -241,7 +241,7 @@ describe('delegated administration', () => {
         policy: { ...policy, bindings: [...policy.bindings, { role: 'roles/logging.viewer', members: [member] }] },
       });
     const answers = await Promise.all(Array.from({ length: 10 }, (_, index) => write(`user:racer${index}@example.com`)));
-    expect(answers.map(({ status }) => status).sort()).toEqual([200, ...Array.from({ length: 9 }, () => 409)]);
+    expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([200, ...Array.from({ length: 9 }, () => 409)]);
   });
 });
 

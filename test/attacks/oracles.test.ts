@@ -67,7 +67,7 @@ beforeAll(async () => {
     ['ORGANIZATION', '111111111111', '111111111112'],
     ['CONSTRAINT', 'iam.disableServiceAccountKeyUpload', 'iam.disableServiceAccountCreation'],
   ] as const)
-    names.set(word, [String(there), String(gone)]);
+    names.set(word, [String(there), gone]);
 });
 afterAll(() => server.close());
 
@@ -233,7 +233,7 @@ describe.each<[string, [string, string, object?][]]>([
         return `${answer.status} ${[...answer.headers.keys()].filter((header) => header !== 'content-length').join()} ${seen}`;
       };
       const [there, gone] = [await ask(0), await ask(1)];
-      const at = [...there].findIndex((character, index) => character !== gone[index]);
+      const at = Array.from(there).findIndex((character, index) => character !== gone[index]);
       if (there !== gone)
         different.push(
           `${verb} ${path} ${JSON.stringify(body ?? null)}\n  there: ${there.slice(0, 3)} ${there.slice(at - 100, at + 200)}\n  gone:  ${gone.slice(0, 3)} ${gone.slice(at - 100, at + 200)}`,
