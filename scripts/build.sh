@@ -18,3 +18,4 @@ find "$out/types" -type f -name '*.d.ts' ! -path "$out/types/gen/*" -exec grep -
 done
 node_modules/.bin/node scripts/bundle.mjs "$out"
 cp -r src/policy/catalogue "$out/catalogue"
+cp -r src/policy/methods "$out/methods"

@@ -65,3 +65,26 @@ test.each<[string, Record<string, unknown>, Record<string, string>, RegExp]>([
   expect(load).toThrow(ConfigError);
   expect(load).toThrow(message);
 });
+
+test('upstreams are read from the environment as pairs, from a file with what else is to be said', () => {
+  expect(loadConfig({}, { ACTAS_UPSTREAMS: 'storage.googleapis.com=http://localhost:4443,pubsub.googleapis.com=http://localhost:8085' }).upstreams).toEqual({
+    'storage.googleapis.com': { url: 'http://localhost:4443', headers: {} },
+    'pubsub.googleapis.com': { url: 'http://localhost:8085', headers: {} },
+  });
+  const full = { url: 'https://emulator.internal/base', project: 'p', headers: { authorization: 'Bearer owner' }, methods: 'text' };
+  expect(loadConfig({ upstreams: { 'storage.googleapis.com': full } }, {}).upstreams).toEqual({ 'storage.googleapis.com': full });
+});
+
+test.each([
+  [{ 'example.com': 'http://localhost' }, 'must be the host of an API'],
+  [{ 'storage.googleapis.com': 'localhost:4443' }, 'must have a URL'],
+  [{ 'storage.googleapis.com': 'http://user:hunter2@localhost' }, 'without a user'],
+  [{ 'storage.googleapis.com': 17 }, 'must be a URL'],
+  [{ 'storage.googleapis.com': { url: 'http://localhost', token: 'hunter2' } }, 'has no token'],
+  [{ 'storage.googleapis.com': { url: 'http://localhost', headers: { a: 'hunter2\r\nb: c' } } }, 'for each header'],
+  [{ 'storage.googleapis.com': { url: 'http://localhost', project: 7 } }, 'must have text'],
+])('an upstream that cannot be used is refused, and no header of it shown: %j', (upstreams, problem) => {
+  const load = () => loadConfig({ upstreams }, {});
+  expect(load).toThrow(problem);
+  expect(load).not.toThrow('hunter2');
+});

@@ -108,6 +108,48 @@ const pairs: Setting<Readonly<Record<string, string>>> = {
   },
 };
 
+/** Where calls of an API go that is not served here. */
+export interface UpstreamSetting {
+  /** `http://localhost:4443`; a path comes before that of each call. */
+  readonly url: string;
+  /** Whose resources those are whose names do not say it. */
+  readonly project?: string;
+  /** Sent with each call: an emulator's own credentials. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Methods and their permissions, in the format of docs/upstreams.md. */
+  readonly methods?: string;
+}
+
+/** `HOST=URL,HOST=URL`, as the environment has it, or a mapping of hosts to URLs, or to URLs and what else is to be said. */
+const upstreams: Setting<Readonly<Record<string, UpstreamSetting>>> = {
+  fallback: {},
+  read(value) {
+    const entries = Object.entries(typeof value === 'object' && value !== null && !Array.isArray(value) ? value : pairs.read(value));
+    return Object.fromEntries(entries.map(([host, given]: [string, unknown]) => [host, readUpstream(host, typeof given === 'string' ? { url: given } : given)]));
+  },
+};
+
+function readUpstream(host: string, given: unknown): UpstreamSetting {
+  if (!/^[a-z0-9-]+(?:\.[a-z0-9-]+)*\.googleapis\.com$/.test(host)) refuse(`${JSON.stringify(host)} must be the host of an API, such as storage.googleapis.com`);
+  if (typeof given !== 'object' || given === null) refuse(`${host} must be a URL, or have one as url`);
+  const { url, project, headers = {}, methods, ...others } = { ...given } as { readonly [name: string]: unknown };
+  const [unknown] = Object.keys(others);
+  if (unknown !== undefined) refuse(`${host} has no ${unknown}: it may have url, project, headers and methods`);
+  const isText = (item: unknown): item is string | undefined => item === undefined || (typeof item === 'string' && item !== '');
+  if (typeof url !== 'string' || originOf(url) === undefined) refuse(`${host} must have a URL such as http://localhost:4443`);
+  const { username, search, hash } = new URL(url);
+  if (username !== '' || search !== '' || hash !== '') refuse(`${host} must have a URL without a user, a query and a fragment; credentials are headers`);
+  if (!isText(project) || !isText(methods)) refuse(`${host} must have text for project and methods`);
+  if (
+    typeof headers !== 'object' ||
+    headers === null ||
+    !Object.entries(headers).every(([name, item]) => /^[A-Za-z0-9-]+$/.test(name) && typeof item === 'string' && !/[\r\n\0]/.test(item))
+  )
+    refuse(`${host} must have a name and a text for each header`);
+  // Each was found to be a text.
+  return { url, headers: headers as Record<string, string>, ...(project === undefined ? {} : { project }), ...(methods === undefined ? {} : { methods }) };
+}
+
 const SETTINGS = {
   dataDir: text(''),
   host: text('127.0.0.1'),
@@ -150,6 +192,8 @@ const SETTINGS = {
   /** How tasks reach the metadata server: `auto` takes its real address where the machine allows it. */
   taskNetwork: oneOf(['auto', 'address', 'relay', 'hostname'], 'auto'),
   relayImage: text(undefined),
+  /** Host of an API -> who serves it instead. */
+  upstreams,
 } as const;
 export type ConfigKey = keyof typeof SETTINGS;
 export type Config = { readonly [K in ConfigKey]: (typeof SETTINGS)[K] extends Setting<infer T> ? T : never };
@@ -196,7 +240,7 @@ export function loadConfig(flags: Readonly<Record<string, unknown>>, env: Readon
   const problems = Object.keys(merged)
     .filter((key) => !(key in SETTINGS))
     .map((key) => `${file}: ${key}: no such setting. Known: ${Object.keys(SETTINGS).join(', ')}`);
-  const problem = (key: string, what: string) => problems.push(`${source(key)}: ${key} is ${JSON.stringify(merged[key])}: ${what}`);
+  const problem = (key: string, what: string) => problems.push(`${source(key)}: ${key}${key === 'upstreams' ? '' : ` is ${JSON.stringify(merged[key])}`}: ${what}`);
   const values = Object.entries(SETTINGS).map(([key, { fallback, read }]): [string, unknown] => {
     if (merged[key] === undefined) return [key, fallback];
     try {

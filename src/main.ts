@@ -103,6 +103,8 @@ async function build(config: Config, log: Log, givenDriver: Driver | undefined, 
   });
   undo.push(() => front.close());
   if (seed !== undefined || (await isNewStore(store))) await (await front.open()).seed(seed);
+  // What is wrong with one is said now, not to the first who calls.
+  if (Object.keys(config.upstreams).length > 0) await front.open();
   if (config.anonymousAs.length > 0) await (await front.open()).checkAnonymity();
   const tokenFile = join(config.dataDir, OWNER_TOKEN_FILE);
   const last = { find: () => findSetting(store.read, 'owner-token'), update: (hash: string) => store.write(({ db }) => updateSetting(db, 'owner-token', hash)) };

@@ -23,6 +23,7 @@ import { createIdentity, taskLookup } from './identity.ts';
 import { createMintPermission } from './minting.ts';
 import { createPolicy } from './policy.ts';
 import { createApis } from './services.ts';
+import { createUpstreams } from './upstreams.ts';
 
 /** What a start has made before anybody asks. */
 export interface FrontParts {
@@ -77,6 +78,7 @@ export function createFront(parts: FrontParts): Front {
   const handler = createApiDoor({
     names,
     apis,
+    upstreams: createUpstreams(config, new Set(apis.map(({ host }) => host)), log),
     dispatch,
     keys: identity.keys,
     metrics,

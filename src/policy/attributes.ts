@@ -28,7 +28,25 @@ export function resourceAttributes(fullName: string, project: { readonly id: str
       const type = rest.at(-2) === 'views' ? 'LogView' : rest.at(-2) === 'buckets' ? 'LogBucket' : undefined;
       return type === undefined ? NOTHING : { service: host, type: `${host}/${type}`, name: `projects/${project.id}/${path}` };
     }
+    case 'storage.googleapis.com': {
+      const [, bucket, , object] = rest;
+      if (bucket === undefined) return NOTHING;
+      // Names of buckets and objects leave the project out; an object's is one segment in ours.
+      if (object === undefined) return { service: host, type: `${host}/Bucket`, name: `projects/_/buckets/${bucket}` };
+      return { service: host, type: `${host}/Object`, name: `projects/_/buckets/${bucket}/objects/${objectName(object)}` };
+    }
+    case 'firestore.googleapis.com':
+      return rest[0] === 'databases' ? { service: host, type: `${host}/Database`, name: `projects/${project.id}/${path}` } : NOTHING;
     default:
       return NOTHING;
+  }
+}
+
+/** As a full resource name has it, percent-encoded; what is not encoded so is taken as it is. */
+function objectName(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment;
   }
 }

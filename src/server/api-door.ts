@@ -15,11 +15,14 @@ import type { Metrics } from './metrics.ts';
 import type { PeerOf } from './peer.ts';
 import { createRestDoor } from './rest.ts';
 import { createUnservedDoor } from './unserved.ts';
+import { createUpstreamDoor, type Upstream } from './upstream.ts';
 
 export interface ApiDoorDeps {
   /** Names under which this server may be addressed, in lower case; more may join while it serves. */
   readonly names: ReadonlySet<string>;
   readonly apis: readonly Api[];
+  /** Who serves what the APIs do not. */
+  readonly upstreams: readonly Upstream[];
   readonly dispatch: Dispatch;
   readonly keys: Pick<SigningKeys, 'jwks' | 'certificates'>;
   readonly metrics: Pick<Metrics, 'text'>;
@@ -43,7 +46,7 @@ export function createApiDoor(deps: ApiDoorDeps): Handler {
     rest,
     grpc: createLazyGrpcDoor(apis, dispatch, peerOf, log),
     documents,
-    foreign: createUnservedDoor(dispatch, peerOf),
+    foreign: createUpstreamDoor(deps.upstreams, createUnservedDoor(dispatch, peerOf), dispatch, peerOf),
     dispatch,
     peerOf,
     registry,

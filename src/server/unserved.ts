@@ -31,7 +31,7 @@ export function createUnservedDoor(dispatch: Pick<Dispatch, 'foreign'>, peerOf: 
         // Whatever a token is for, it may be told that there is nothing.
         isOpen: () => true,
         answer: async () => {
-          throw unservedHost(host, 'What it serves is in docs/errors.md.');
+          throw unservedHost(host, 'Where something else serves it (an emulator), name that in the setting upstreams: docs/upstreams.md.');
         },
       },
       foreignTransport(request, response, door, peerOf),
@@ -42,6 +42,8 @@ export function createUnservedDoor(dispatch: Pick<Dispatch, 'foreign'>, peerOf: 
 export function foreignTransport(request: IncomingMessage, response: ServerResponse, door: 'rest' | 'grpc', peerOf: PeerOf): Transport {
   const abort = new AbortController();
   response.once('close', () => response.writableFinished || abort.abort());
+  // Over HTTP/2 a response that was cut off counts as finished; there the request knows.
+  if (request.httpVersionMajor === 2) request.once('aborted', () => abort.abort());
   return {
     door,
     authorization: request.headers.authorization,
