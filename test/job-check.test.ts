@@ -178,7 +178,12 @@ describe('the rest', () => {
     const policies = '/orgpolicy.googleapis.com/v2/projects/demo/policies';
     await ok(server.call('POST', policies, { name: 'projects/demo/policies/run.allowedVPCEgress', spec: { rules: [{ values: { allowedValues: ['all-traffic'] } }] } }));
     expect(await finding('ORG_POLICY', { job })).toMatchObject({ state: 'MISSING', message: expect.stringContaining('constraints/run.allowedVPCEgress violated') });
-    await ok(server.call('DELETE', `${policies}/run.allowedVPCEgress`));
+    await ok(
+      server.call('POST', policies, { name: 'projects/demo/policies/gcp.resourceLocations', spec: { rules: [{ values: { allowedValues: ['in:europe-west1-locations'] } }] } }),
+    );
+    const both = (await ok(check({ job }))).findings.filter(({ topic }: Finding) => topic === 'ORG_POLICY');
+    expect(both.map(({ message = '' }: Finding) => message)).toEqual([expect.stringContaining('gcp.resourceLocations'), expect.stringContaining('run.allowedVPCEgress')]);
+    for (const policy of ['run.allowedVPCEgress', 'gcp.resourceLocations']) await ok(server.call('DELETE', `${policies}/${policy}`));
     const runner = 'user:runner@example.com';
     await grant(`${RESOURCE_MANAGER}/v3/projects/demo`, 'roles/run.invoker', runner);
     expect(await states({ job, principal: runner, purpose: 'RUN' })).toMatchObject({ RUNNER: 'HOLDS' });
@@ -189,6 +194,20 @@ describe('the rest', () => {
       message: expect.stringContaining('run.jobs.runWithOverrides'),
       remedy: expect.stringContaining('actas projects add-iam-policy-binding demo'),
     });
+  });
+
+  test('what an organization policy in dry run would refuse is reported by a deploy, and not by a check', async () => {
+    const policies = '/orgpolicy.googleapis.com/v2/projects/demo/policies';
+    await ok(server.call('POST', policies, { name: 'projects/demo/policies/run.allowedVPCEgress', dryRunSpec: { rules: [{ denyAll: true }] } }));
+    const logs = new DatabaseSync(join(server.dataDir, 'logs.sqlite'), { readOnly: true });
+    const reports = () => Number(logs.prepare("SELECT count(*) AS n FROM audit WHERE method = 'google.cloud.orgpolicy.v2.dryRun'").get()?.['n']);
+    const before = reports();
+    await ok(check({ job: jobAs(NEAR) }));
+    await ok(server.call('POST', `${JOBS}?jobId=rehearsed&validateOnly=true`, jobAs(NEAR)));
+    await until('the deploy is reported', () => reports() > before);
+    expect(reports()).toBe(before + 1);
+    logs.close();
+    await ok(server.call('DELETE', `${policies}/run.allowedVPCEgress`));
   });
 
   test('gRPC says the same', async () => {

@@ -3,7 +3,7 @@
  * services call these through their `constraints`; the errors are Google's.
  * Nothing that exists already is ever refused: constraints are not retroactive. Source: https://docs.cloud.google.com/organization-policy/restrict-service-accounts
  */
-import { failedPrecondition, orgPolicyViolation } from '../errors.ts';
+import { type ApiError, failedPrecondition, isApiError, orgPolicyViolation } from '../errors.ts';
 import { type Job } from '../gen/google/cloud/run/v2/job_pb.js';
 import { VpcAccess_VpcEgress } from '../gen/google/cloud/run/v2/vendor_settings_pb.js';
 import type { CelMap } from './cel/value.ts';
@@ -43,8 +43,8 @@ export interface ConstraintChecks {
   accountUpdate(account: AccountChange, asker: Asker): Promise<void>;
   /** Custom constraints alone: those on creating and uploading keys are asked where keys are made. @throws FAILED_PRECONDITION */
   keyCreation(key: NewKey, asker: Asker): Promise<void>;
-  /** @throws FAILED_PRECONDITION */
-  jobChange(change: JobChange, asker: Asker): Promise<void>;
+  /** Each policy that refuses the change, in the order in which they are asked. A change takes the first, a check beforehand all: FAILED_PRECONDITION. */
+  jobRefusals(change: JobChange, asker: Asker): AsyncIterable<ApiError>;
   /** Looks at what a policy adds to the one before it. @throws FAILED_PRECONDITION */
   grants(change: GrantsChange, asker: Asker): Promise<void>;
 }
@@ -58,10 +58,11 @@ export function createConstraintChecks(engine: OrgPolicyEngine): ConstraintCheck
     },
     accountUpdate: (account, asker) => checkCustom(accountChange(account, 'UPDATE'), asker),
     keyCreation: (key, asker) => checkCustom(keyChange(key), asker),
-    async jobChange(change, asker) {
-      await checkJobChange(engine, change, asker);
+    async *jobRefusals(change, asker) {
+      yield* jobRefusals(engine, change, asker);
       const { name, method, fields } = change;
-      await checkCustom({ type: 'run.googleapis.com/Job', method, resource: `//run.googleapis.com/${name}`, shown: name, fields }, asker);
+      const refusal = await refusalOf(checkCustom({ type: 'run.googleapis.com/Job', method, resource: `//run.googleapis.com/${name}`, shown: name, fields }, asker));
+      if (refusal !== undefined) yield refusal;
     },
     grants: (change, asker) => checkGrants(engine, change, asker),
   };
@@ -111,13 +112,13 @@ const EGRESS: Readonly<Record<VpcAccess_VpcEgress, string | undefined>> = {
   [VpcAccess_VpcEgress.PRIVATE_RANGES_ONLY]: 'private-ranges-only',
 };
 
-async function checkJobChange(engine: OrgPolicyEngine, { job, name, method }: JobChange, asker: Asker): Promise<void> {
+async function* jobRefusals(engine: OrgPolicyEngine, { job, name, method }: JobChange, asker: Asker): AsyncIterable<ApiError> {
   const resource = `//run.googleapis.com/${name}`;
   const verb = method === 'CREATE' ? 'CreateJob' : 'UpdateJob';
   const location = name.split('/')[3] ?? '';
   // Where a job is, is settled when it is created.
   if (method === 'CREATE' && !(await engine.isValueAllowed('gcp.resourceLocations', resource, location, asker)))
-    throw violated('gcp.resourceLocations', `attempting ${verb} with location set to ${location}`, name, location);
+    yield violated('gcp.resourceLocations', `attempting ${verb} with location set to ${location}`, name, location);
   const egress = EGRESS[job.template?.template?.vpcAccess?.egress ?? VpcAccess_VpcEgress.VPC_EGRESS_UNSPECIFIED];
   const authorization = job.binaryAuthorization?.binauthzMethod;
   const binauthz = authorization?.case === 'policy' ? authorization.value : authorization?.case === 'useDefault' && authorization.value ? 'default' : undefined;
@@ -128,11 +129,21 @@ async function checkJobChange(engine: OrgPolicyEngine, { job, name, method }: Jo
   for (const { constraint, annotation, value } of annotations) {
     // What is not set is no value, which only a policy that allows all of them allows. Source: public logs of deployments that were refused.
     if (!(await engine.isAnyAllowed(constraint, resource, value === undefined ? [] : [value], asker, value ?? 'null')))
-      throw violated(constraint, `attempting ${verb} with annotation "${annotation}" set to ${value ?? 'null'}`, name, value);
+      yield violated(constraint, `attempting ${verb} with annotation "${annotation}" set to ${value ?? 'null'}`, name, value);
   }
 }
 
 /** @param value that the constraint would have to allow; without one, what it allows is worth a look */
+async function refusalOf(check: Promise<void>): Promise<ApiError | undefined> {
+  try {
+    await check;
+    return undefined;
+  } catch (error) {
+    if (isApiError(error)) return error;
+    throw error;
+  }
+}
+
 function violated(constraint: string, attempt: string, name: string, value: string | undefined) {
   const message = `Constraint constraints/${constraint} violated for ${attempt}.`;
   const project = name.split('/')[1] ?? '';

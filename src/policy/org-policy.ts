@@ -18,6 +18,8 @@ export type { ConstraintValues } from './org-policy-evaluation.ts';
 /** Who asks, for the report of a dry run: the policy member whose request it is. */
 export interface Asker {
   readonly member: string;
+  /** Only wants to know, and is about to do nothing: what a dry run would refuse is not reported. */
+  readonly onlyAsks?: boolean;
 }
 
 export interface OrgPolicies {
@@ -169,7 +171,8 @@ export function createOrgPolicies({ source, onDryRun }: { readonly source: OrgPo
     const { live, dryRun } = await values(constraint, resource);
     const named = await Promise.all(wanted.map(async (value) => ({ value, names: await namesOf(placeOf, value) })));
     const allowed = isAllowed(live, named);
-    if (dryRun !== undefined && allowed && !isAllowed(dryRun, named)) report({ constraint, resource, value: shown ?? wanted[0], member: asker?.member });
+    if (dryRun !== undefined && asker?.onlyAsks !== true && allowed && !isAllowed(dryRun, named))
+      report({ constraint, resource, value: shown ?? wanted[0], member: asker?.member });
     return allowed;
   };
 
@@ -179,7 +182,7 @@ export function createOrgPolicies({ source, onDryRun }: { readonly source: OrgPo
     organizations: () => source.organizations(),
     async isEnforced(constraint, resource, asker) {
       const { live, dryRun } = await enforcement(constraint, resource);
-      if (dryRun?.enforced === true && !live.enforced) report({ constraint, resource, value: undefined, member: asker?.member });
+      if (dryRun?.enforced === true && asker?.onlyAsks !== true && !live.enforced) report({ constraint, resource, value: undefined, member: asker?.member });
       return live.enforced;
     },
     isValueAllowed: (constraint, resource, value, asker) => isAnyAllowed(constraint, resource, [value], asker),

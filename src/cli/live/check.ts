@@ -72,7 +72,7 @@ async function googleAsker(google: Google, member: string): Promise<Asker> {
   const catalogue = loadCatalogue();
   const constraints = createConstraintChecks(createLiveOrgPolicies(google));
   const orgPolicies = createLiveOrgPolicies(google);
-  const { checkConstraints } = await import('../../services/run/constraints.ts');
+  const { constraintRefusals } = await import('../../services/run/constraints.ts');
   return {
     // Google has told the caller already what it may know: nothing has to be kept back here.
     isSelf: false,
@@ -98,7 +98,7 @@ async function googleAsker(google: Google, member: string): Promise<Asker> {
         throw error;
       }
     },
-    constraints: (change, project) => checkConstraints({ constraints }, change, project, { member }),
+    constraints: (change, project) => constraintRefusals({ constraints }, change, project, { member, onlyAsks: true }),
     unasked: [{ topic: 'ORG_POLICY', about: 'custom constraints allow the job', message: 'Custom constraints are not read from Google.' }],
   };
 }

@@ -67,7 +67,7 @@ export function createJob(deps: RunDeps): Unary<typeof CreateJobRequestSchema, t
       const project = await requirePlace(store.read, parts);
       validateToken(request.job, request.jobId, 'CreateJobRequest');
       const desired = desiredJob(request.job, 'CreateJobRequest', defaultServiceAccountEmail(project.number));
-      await checkDeploy(desired.task, project, storeFacts(deps), call);
+      await checkDeploy(desired.task, project, storeFacts(deps, call.principal), call);
       const name = `projects/${project.project_id}/locations/${parts.locations}/jobs/${request.jobId}`;
       await checkConstraints(deps, { job: desired.job, name, method: 'CREATE' }, project, call.principal);
       const operation = newOperationName(name);
@@ -95,7 +95,7 @@ export function updateJobMethod(deps: RunDeps): Unary<typeof UpdateJobRequestSch
       const project = await requirePlace(store.read, parts);
       validateToken(request.job, parts.jobs, 'UpdateJobRequest');
       const desired = desiredJob(request.job, 'UpdateJobRequest', defaultServiceAccountEmail(project.number));
-      await checkDeploy(desired.task, project, storeFacts(deps), call);
+      await checkDeploy(desired.task, project, storeFacts(deps, call.principal), call);
       const name = `projects/${project.project_id}/locations/${parts.locations}/jobs/${parts.jobs}`;
       if (deps.constraints !== undefined) {
         const method = request.allowMissing && (await findJob(store.read, name)) === undefined ? 'CREATE' : 'UPDATE';

@@ -50,8 +50,8 @@ export interface Asker {
   readonly unasked?: readonly Pick<Finding, 'topic' | 'about' | 'message'>[];
   /** The stored job; null: there is none; undefined: that is not to be told. */
   stored(name: string): Promise<Job | null | undefined>;
-  /** What organization policies say. @throws FAILED_PRECONDITION */
-  constraints(change: { readonly job: Job; readonly name: string; readonly method: 'CREATE' | 'UPDATE' }, project: ProjectFacts): Promise<void>;
+  /** Each organization policy that refuses the job. */
+  constraints(change: { readonly job: Job; readonly name: string; readonly method: 'CREATE' | 'UPDATE' }, project: ProjectFacts): AsyncIterable<ApiError>;
 }
 
 export interface JobCheck {
@@ -255,11 +255,30 @@ async function askConstraints({ desired, project, mayDeploy, isNew, parts }: Kno
       : await asker.untold({ permission: 'orgpolicy.policy.get', resource: `//cloudresourcemanager.googleapis.com/projects/${parts.projects}` });
   if (hidden !== undefined || project === undefined) return findings.unknown('ORG_POLICY', about, hidden ?? 'The project of the job is not known to you, see above.');
   const name = `projects/${project.project_id}/locations/${parts.locations}/jobs/${parts.jobs}`;
-  await findings.ask({
-    topic: 'ORG_POLICY',
-    about,
-    ask: () => asker.constraints({ job: desired.job, name, method: isNew ? 'CREATE' : 'UPDATE' }, project),
-  });
+  const refusals = asker.constraints({ job: desired.job, name, method: isNew ? 'CREATE' : 'UPDATE' }, project)[Symbol.asyncIterator]();
+  // One line for each that refuses; where none does, one that says so.
+  for (let count = 0; ; count += 1) {
+    const next = await nextOf(refusals);
+    if (next === undefined && count > 0) return;
+    await findings.ask({
+      topic: 'ORG_POLICY',
+      about,
+      async ask() {
+        if (next !== undefined) throw next;
+      },
+    });
+    if (next === undefined || next instanceof Untold) return;
+  }
+}
+
+async function nextOf(refusals: AsyncIterator<ApiError>): Promise<ApiError | Untold | undefined> {
+  try {
+    const { done, value } = await refusals.next();
+    return done === true ? undefined : value;
+  } catch (error) {
+    if (error instanceof Untold) return error;
+    throw error;
+  }
 }
 
 function noteUnserved(task: TaskTemplate, findings: Findings): void {

@@ -15,7 +15,7 @@ import { remedyFor } from '../../policy/remedy.ts';
 import { findJob, jobFromRow } from '../../store/jobs.ts';
 import { type AnyService, type Call, type Check, defineService } from '../service.ts';
 import { type Asker, checkJob } from './check-job.ts';
-import { checkConstraints } from './constraints.ts';
+import { constraintRefusals } from './constraints.ts';
 import { parseJobName, requirePlace, resource, storedName } from './places.ts';
 import { DENIED, type RunDeps } from './run-deps.ts';
 import { storeFacts } from './store-facts.ts';
@@ -65,7 +65,7 @@ function storeAsker(deps: CheckDeps, call: Call, principal: Principal, isSelf: b
   const mayKnow = async (check: Check) => call.principal.administrator === true || (await call.isAllowed(check));
   return {
     isSelf,
-    facts: storeFacts(deps),
+    facts: storeFacts(deps, { member, onlyAsks: true }),
     call: {
       isAllowed,
       isMemberAllowed: (other, check) => call.isMemberAllowed(other, check),
@@ -91,8 +91,6 @@ function storeAsker(deps: CheckDeps, call: Call, principal: Principal, isSelf: b
       const row = await findJob(store.read, await storedName(store.read, name));
       return row === undefined ? null : jobFromRow(row);
     },
-    async constraints(change, project) {
-      await checkConstraints(deps, change, project, principal);
-    },
+    constraints: (change, project) => constraintRefusals(deps, change, project, { member, onlyAsks: true }),
   };
 }

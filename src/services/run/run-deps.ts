@@ -10,7 +10,7 @@ export interface RunDeps {
   /** Asked whether a project's accounts may be used in others. */
   readonly orgPolicies: Pick<OrgPolicies, 'isEnforced'>;
   /** What organization policies say about jobs and about grants on them; without it nothing is refused. */
-  readonly constraints?: Pick<ConstraintChecks, 'jobChange' | 'grants'>;
+  readonly constraints?: Pick<ConstraintChecks, 'jobRefusals' | 'grants'>;
   /** Warns of roles in a job's policy that it lacks; without it nobody is warned. */
   readonly catalogue?: Pick<RoleCatalogue, 'role'>;
   /** Quotas for one project and region, off unless given. The real ones are 1000 each. */
