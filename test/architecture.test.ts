@@ -16,7 +16,17 @@ const ARROWS: Record<string, readonly string[]> = {
   'config.ts': ['identity'],
   seed: ['services', 'store', 'policy', 'identity'],
   // `run jobs check --live` needs no control plane: it asks the questions of services/run itself, and Google answers.
-  cli: ['config.ts', 'main.ts', 'server/status-file.ts', 'offline', 'policy', 'services/run/check-job.ts', 'services/run/constraints.ts', 'services/untold.ts'],
+  cli: [
+    'config.ts',
+    'main.ts',
+    'server/status-file.ts',
+    'offline',
+    'policy',
+    'services/run/check-job.ts',
+    'services/run/constraints.ts',
+    'services/run/question.ts',
+    'services/untold.ts',
+  ],
   offline: ['policy', 'seed/seed.ts'],
   server: ['services/service.ts', 'identity', 'policy'],
   metadata: ['services/service.ts', 'identity', 'policy'],

@@ -138,7 +138,8 @@ describe('the rest', () => {
   test('an inherited grant, organization policies on the job, images that nobody can be asked about', async () => {
     // The agent's own role on the project, which is above the account.
     const near = await report(OWNER, jobAs(CI, 'us-docker.pkg.dev/demo/repo/img:1'));
-    expect(near.states).toMatchObject({ SERVICE_AGENT: 'HOLDS', IMAGE_ACCESS: 'UNKNOWN', IMAGE: 'NOT_ASKED' });
+    expect(near.states).toMatchObject({ SERVICE_AGENT: 'HOLDS', IMAGE_ACCESS: 'UNKNOWN', IMAGE: 'UNKNOWN' });
+    expect((await report(OWNER, jobAs(CI))).states).toMatchObject({ IMAGE: 'NOT_ASKED' });
     expect(near.states).not.toHaveProperty('CROSS_PROJECT');
     const policies = '/orgpolicy.googleapis.com/v2/projects/demo/policies';
     await ok(google.call('POST', policies, { name: 'projects/demo/policies/run.allowedVPCEgress', spec: { rules: [{ values: { allowedValues: ['all-traffic'] } }] } }));
@@ -180,6 +181,45 @@ describe('the rest', () => {
       stdin: JSON.stringify(jobAs(CI)),
     });
     expect(down).toMatchObject({ code: 3, err: expect.stringContaining('No Google API answers at http://127.0.0.1:1') });
+  });
+
+  test('images and repositories, as Artifact Registry would answer about them', async () => {
+    const REPOSITORY = 'projects/demo/locations/us/repositories/repo';
+    const registry: Record<string, { status?: number; body: object }> = {
+      [`/artifactregistry.googleapis.com/v1/${REPOSITORY}:testIamPermissions`]: { body: { permissions: ['artifactregistry.repositories.downloadArtifacts'] } },
+      [`/artifactregistry.googleapis.com/v1/${REPOSITORY}:getIamPolicy`]: { body: { bindings: [{ role: 'roles/artifactregistry.reader', members: [`serviceAccount:${AGENT}`] }] } },
+      '/cloudresourcemanager.googleapis.com/v3/projects/demo': { body: { name: 'projects/123456789012', projectId: 'demo', state: 'ACTIVE' } },
+      '/us-docker.pkg.dev/v2/demo/repo/img/manifests/1': {
+        body: { manifests: [{ platform: { os: 'linux', architecture: 'amd64' } }, { platform: { os: 'linux', architecture: 'arm64' } }] },
+      },
+      '/us-docker.pkg.dev/v2/demo/repo/arm/manifests/latest': { body: { manifests: [{ platform: { os: 'linux', architecture: 'arm64' } }] } },
+      '/us-docker.pkg.dev/v2/demo/repo/one/manifests/latest': { body: { schemaVersion: 2, config: {} } },
+      '/us-docker.pkg.dev/v2/demo/repo/gone/manifests/latest': { status: 404, body: { errors: [{ code: 'MANIFEST_UNKNOWN', message: 'no' }] } },
+    };
+    const fake = await startFakeApi(({ path }) => registry[path]);
+    const env = { ACTAS_LIVE_ENDPOINT: fake.url, GOOGLE_OAUTH_ACCESS_TOKEN: 'x' };
+    const asked = async (image: string): Promise<readonly Finding[]> => {
+      const { out } = await run(['run', 'jobs', 'check', '-', '--live', '--for=deploy', '--format=json'], {
+        env,
+        stdin: JSON.stringify(jobAs(CI, `us-docker.pkg.dev/demo/repo/${image}`)),
+      });
+      return JSON.parse(out).findings.filter(({ topic }: Finding) => topic.startsWith('IMAGE'));
+    };
+    expect((await asked('img:1')).map(({ topic, state }) => [topic, state])).toEqual([
+      ['IMAGE_ACCESS', 'HOLDS'],
+      ['IMAGE_ACCESS_OF_AGENT', 'HOLDS'],
+      ['IMAGE', 'HOLDS'],
+    ]);
+    expect((await asked('one')).at(-1)).toMatchObject({ state: 'HOLDS' });
+    expect((await asked('arm')).at(-1)).toMatchObject({
+      state: 'MISSING',
+      message: "Image 'us-docker.pkg.dev/demo/repo/arm' is for linux/arm64, and Cloud Run needs linux/amd64.",
+    });
+    expect((await asked('gone')).at(-1)).toMatchObject({ state: 'MISSING', message: "Image 'us-docker.pkg.dev/demo/repo/gone' not found." });
+    expect((await asked('elsewhere')).at(-1)).toMatchObject({ state: 'UNKNOWN' });
+    registry[`/artifactregistry.googleapis.com/v1/${REPOSITORY}:testIamPermissions`] = { body: {} };
+    expect((await asked('img:1'))[0]).toMatchObject({ state: 'MISSING', remedy: expect.stringContaining('--role=roles/artifactregistry.reader') });
+    await fake.close();
   });
 
   test('only reads are sent', async () => {

@@ -18,6 +18,7 @@ import type { Io } from '../io.ts';
 import { createLiveOrgPolicies } from './constraints.ts';
 import { asMessageJson, connectGoogle, type Google } from './google.ts';
 import { type GoogleProject, isGranted } from './grants.ts';
+import { imageQuestion } from './image.ts';
 
 export interface LiveCheck {
   /** `projects/P/locations/L/jobs/J`. */
@@ -99,6 +100,7 @@ async function googleAsker(google: Google, member: string): Promise<Asker> {
       }
     },
     constraints: (change, project) => constraintRefusals({ constraints }, change, project, { member, onlyAsks: true }),
+    imageQuestion: (image) => imageQuestion(google, image),
     unasked: [{ topic: 'ORG_POLICY', about: 'custom constraints allow the job', message: 'Custom constraints are not read from Google.' }],
   };
 }

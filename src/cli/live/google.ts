@@ -16,7 +16,17 @@ export interface Google {
   find<T extends object>(prefix: string, path: string): Promise<T | undefined>;
   /** For methods that read and are POST: testIamPermissions, getIamPolicy. @throws Untold */
   ask<T extends object>(prefix: string, path: string, body: object, query?: Query): Promise<T | undefined>;
+  /** An image's manifest, or index, from a registry. @returns undefined where there is none @throws Untold */
+  manifest<T extends object>(prefix: string, path: string): Promise<T | undefined>;
 }
+
+/** Without them a registry answers in the form of 2015. */
+const MANIFEST_TYPES = [
+  'application/vnd.oci.image.index.v1+json',
+  'application/vnd.docker.distribution.manifest.list.v2+json',
+  'application/vnd.oci.image.manifest.v1+json',
+  'application/vnd.docker.distribution.manifest.v2+json',
+].join(', ');
 
 /** @param chain of the account that is asked about, where it is not the caller */
 export async function connectGoogle(io: Io, chain: Chain | undefined): Promise<Google> {
@@ -33,17 +43,24 @@ export async function connectGoogle(io: Io, chain: Chain | undefined): Promise<G
   const asCaller = createApi({ ...endpoint, token: async () => own });
   const token = chain === undefined ? own : await impersonate(asCaller, chain);
   const api = createApi({ ...endpoint, token: async () => token });
+  const registry = createApi({ ...endpoint, headers: { accept: MANIFEST_TYPES }, token: async () => token });
   return {
     find: (prefix, path) => orUntold(() => api.get(prefix, path)),
     ask: (prefix, path, body, query) => orUntold(() => api.send('POST', prefix, path, body, query)),
+    manifest: (prefix, path) => orUntold(() => registry.get(prefix, path), isMissingManifest),
   };
 }
 
-async function orUntold<T>(read: () => Promise<T>): Promise<T | undefined> {
+/** Registries have errors of their own form, `{"errors": [{"code": "MANIFEST_UNKNOWN"}]}` (OCI distribution specification); a repository that is not there is another. */
+function isMissingManifest(error: unknown): boolean {
+  return isApiFailure(error, 'HTTP 404') && error.reason.includes('MANIFEST_UNKNOWN');
+}
+
+async function orUntold<T>(read: () => Promise<T>, isMissing = (error: unknown): boolean => isApiFailure(error, 'NOT_FOUND')): Promise<T | undefined> {
   try {
     return await read();
   } catch (error) {
-    if (isApiFailure(error, 'NOT_FOUND')) return undefined;
+    if (isMissing(error)) return undefined;
     // A token that is not good is no answer about the job.
     if (!(error instanceof CliFailure) || error.exitCode === EXIT.notRunning || isApiFailure(error, 'UNAUTHENTICATED')) throw error;
     throw new Untold(error.message);

@@ -46,6 +46,8 @@ export interface Asker {
   place(parts: { readonly projects: string; readonly locations: string }): Promise<ProjectFacts>;
   /** What stands for a project that could not be read, so that what needs its name alone is asked nevertheless. */
   readonly unseenPlace?: (parts: { readonly projects: string }) => ProjectFacts;
+  /** Whether an image is there, where that can be told without pulling it; undefined: it is not asked. */
+  readonly imageQuestion?: (image: string) => Question | undefined;
   /** What this asker does not look at, to be listed. */
   readonly unasked?: readonly Pick<Finding, 'topic' | 'about' | 'message'>[];
   /** The stored job; null: there is none; undefined: that is not to be told. */
@@ -239,7 +241,9 @@ async function askImages({ desired, project, mayDeploy }: Known, findings: Findi
       if (hidden !== undefined) findings.unknown(question.topic, question.about, hidden);
       else if (!(await findings.ask(question)) && question.topic === 'IMAGE_ACCESS') passed = false;
     }
-    findings.notAsked('IMAGE', `${image} is there`, 'Whether it is, and for which architecture, is found out when the job is deployed.');
+    const there = asker.imageQuestion?.(image);
+    if (there === undefined) findings.notAsked('IMAGE', `${image} is there`, 'Whether it is, and for which architecture, is found out when the job is deployed.');
+    else await findings.ask(there);
   }
 }
 
