@@ -9,12 +9,12 @@ import type { Micros } from '../timestamp.ts';
 import { type Caller, numbersOf, readCaller, rolesHeld } from './caller.ts';
 import type { RoleCatalogue } from './catalogue.ts';
 import { CelFailure } from './cel/value.ts';
-import { bindingHolds, Compiler, denialApplies } from './compiled-policy.ts';
+import { type AllowEntry, bindingHolds, type CompiledAllow, Compiler, denialApplies } from './compiled-policy.ts';
 import type { ConditionContext } from './condition.ts';
 import type { Decision, Question } from './decision.ts';
 import { explainDecision } from './explain.ts';
 import type { Explanation, WhoCan } from './explanation.ts';
-import { MemberNumbers, mayShare } from './member-index.ts';
+import { MemberNumbers, mayHave } from './member-index.ts';
 import { type Chain, PolicyGraph } from './policy-graph.ts';
 import { createRoleSet, type RoleSet, roleHolds } from './role-set.ts';
 import type { PolicySource } from './source.ts';
@@ -145,13 +145,10 @@ export function conditionContext(chain: Chain, question: Question, now: () => Mi
 }
 
 function findDenial(chain: Chain, numbers: readonly number[], question: Question, now: () => Micros): Decision | undefined {
-  for (const { deny, resource } of chain.nodes) {
-    if (deny === undefined) continue;
-    for (const rule of deny.concerning(question.permission)) {
-      if (!hasAny(rule.principals, numbers) || hasAny(rule.exceptions, numbers)) continue;
-      if (rule.condition !== undefined && denialApplies(rule, conditionContext(chain, question, now)) === false) continue;
-      return { allowed: false, unevaluatedRoles: NOTHING, deniedBy: { policy: rule.policy, rule: rule.rule, resource } };
-    }
+  if (chain.deny === undefined) return undefined;
+  for (const rule of chain.deny.concerning(question.permission)) {
+    if (!hasAny(rule.principals, numbers) || hasAny(rule.exceptions, numbers)) continue;
+    if (rule.condition === undefined || denialApplies(rule, conditionContext(chain, question, now)) !== false) return rule.denial;
   }
   return undefined;
 }
@@ -175,43 +172,72 @@ interface Findings {
   failed: { role: string; resource: string; reason: string }[] | undefined;
 }
 
+/** One search for a grant: what is asked, and what was met so far. */
+interface Search {
+  readonly state: State;
+  readonly chain: Chain;
+  readonly caller: Caller;
+  readonly question: Question;
+  readonly now: () => Micros;
+  context: ConditionContext | undefined;
+  findings: Findings | undefined;
+}
+
 function findGrant(state: State, chain: Chain, caller: Caller, question: Question, now: () => Micros): Decision {
-  const { permission } = question;
-  const { numbers, filter } = caller;
-  const candidates = state.roles.candidates(permission);
-  let context: ConditionContext | undefined;
-  let findings: Findings | undefined;
-  for (const node of chain.nodes) {
-    const { allow, resource } = node;
+  const candidates = state.roles.candidates(question.permission);
+  const search: Search = { state, chain, caller, question, now, context: undefined, findings: undefined };
+  for (const { allow, resource, place } of chain.nodes) {
     if (allow === undefined) continue;
-    const { index, entries } = allow;
-    if (entries.length > LONG_POLICY ? !intersects(rolesHeld(caller, node.place, index), candidates) : !mayShare(filter, index.filter)) continue;
-    for (const number of numbers) {
-      let at = index.find(number);
-      if (at < 0) continue;
-      const { items, labels } = index;
-      for (let position = items[at] ?? -1; position >= 0; position = items[++at] ?? -1) {
-        const role = labels[at] ?? 0;
-        if (((candidates[role >>> 5] ?? 0) & (1 << (role & 31))) === 0) continue;
-        const entry = entries[position];
-        if (entry === undefined) continue;
-        const { binding } = entry;
-        const holds = roleHolds(binding.role, permission, state.roles.permissionNumber(permission));
-        const condition = binding.condition === undefined ? true : bindingHolds(binding, (context ??= conditionContext(chain, question, now)));
-        if (condition === false) continue;
-        if (condition === true && holds === true)
-          return (entry.granted ??= Object.freeze({
-            allowed: true,
-            unevaluatedRoles: NOTHING,
-            grantedBy: Object.freeze({ role: binding.role.name, resource, member: entry.member }),
-          }));
-        note((findings ??= { unevaluated: undefined, failed: undefined }), binding.role.name, resource, condition);
-      }
+    const granted = allow.entries.length > LONG_POLICY ? lookUp(search, allow, resource, place, candidates) : goThrough(search, allow, resource, candidates);
+    if (granted !== undefined) return granted;
+  }
+  if (search.findings === undefined) return DENIED;
+  const { unevaluated = NOTHING, failed } = search.findings;
+  return { allowed: false, unevaluatedRoles: unevaluated, ...(failed === undefined ? {} : { failedConditions: failed }) };
+}
+
+/** Every entry of a short policy in its turn: whether its role may do, which it mostly may not, whether it may be the caller's, and then whether it is. */
+function goThrough(search: Search, { entries, roles, members }: CompiledAllow, resource: string, candidates: Uint32Array): Decision | undefined {
+  const { numbers, filter } = search.caller;
+  for (let position = 0; position < roles.length; position++) {
+    const role = roles[position] ?? 0;
+    if (((candidates[role >>> 5] ?? 0) & (1 << (role & 31))) === 0) continue;
+    const member = members[position] ?? 0;
+    if (!mayHave(filter, member) || !numbers.includes(member)) continue;
+    const granted = tryEntry(search, entries[position], resource);
+    if (granted !== undefined) return granted;
+  }
+  return undefined;
+}
+
+/** The caller's names one by one in the index of a long policy, if it binds a role to any of them that may do. */
+function lookUp(search: Search, { entries, index }: CompiledAllow, resource: string, place: number, candidates: Uint32Array): Decision | undefined {
+  if (!intersects(rolesHeld(search.caller, place, index), candidates)) return undefined;
+  const { items, labels } = index;
+  for (const number of search.caller.numbers) {
+    let at = index.find(number);
+    if (at < 0) continue;
+    for (let position = items[at] ?? -1; position >= 0; position = items[++at] ?? -1) {
+      const role = labels[at] ?? 0;
+      if (((candidates[role >>> 5] ?? 0) & (1 << (role & 31))) === 0) continue;
+      const granted = tryEntry(search, entries[position], resource);
+      if (granted !== undefined) return granted;
     }
   }
-  if (findings === undefined) return DENIED;
-  const { unevaluated = NOTHING, failed } = findings;
-  return { allowed: false, unevaluatedRoles: unevaluated, ...(failed === undefined ? {} : { failedConditions: failed }) };
+  return undefined;
+}
+
+/** What an entry that names the caller grants, if its role and its condition do; what else comes of it is noted. */
+function tryEntry(search: Search, entry: AllowEntry | undefined, resource: string): Decision | undefined {
+  if (entry === undefined) return undefined;
+  const { binding, member } = entry;
+  const { permission } = search.question;
+  const condition = binding.condition === undefined ? true : bindingHolds(binding, (search.context ??= conditionContext(search.chain, search.question, search.now)));
+  if (condition === false) return undefined;
+  if (condition === true && roleHolds(binding.role, permission, search.state.roles.permissionNumber(permission)) === true)
+    return (entry.granted ??= Object.freeze({ allowed: true, unevaluatedRoles: NOTHING, grantedBy: Object.freeze({ role: binding.role.name, resource, member }) }));
+  note((search.findings ??= { unevaluated: undefined, failed: undefined }), binding.role.name, resource, condition);
+  return undefined;
 }
 
 /** Each role of a resource is named once. */

@@ -34,6 +34,9 @@ export interface CompiledAllow {
   readonly policy: Policy;
   readonly bindings: readonly CompiledBinding[];
   readonly entries: readonly AllowEntry[];
+  /** Beside each entry the number of its member, and of its role. */
+  readonly members: Int32Array;
+  readonly roles: Int32Array;
   /** Of entries, each labelled with the number of its role. */
   readonly index: MemberIndex;
 }
@@ -52,19 +55,25 @@ export interface CompiledDenyRule {
   readonly exceptionPermissions: PermissionPatterns;
   readonly condition: TagCondition | CelIssue | undefined;
   readonly expr: Expr | undefined;
+  /** What is answered where it denies. */
+  readonly denial: Decision;
 }
 
-/** The deny rules of one resource. */
-export class CompiledDeny {
-  readonly rules: readonly CompiledDenyRule[];
+/** The deny policies of one resource. */
+export interface AttachedDeny {
   /** As they were read. */
   readonly policies: readonly DenyPolicy[];
+  readonly rules: readonly CompiledDenyRule[];
+}
+
+/** The deny rules of a resource's project and of all that is above it: they only change together, so one look tells which concern a permission. */
+export class CompiledDeny {
+  readonly rules: readonly CompiledDenyRule[];
   /** By permission, for there are few rules and each concerns few permissions. */
   #concerning = new Map<string, readonly CompiledDenyRule[]>();
 
-  constructor(rules: readonly CompiledDenyRule[], policies: readonly DenyPolicy[]) {
+  constructor(rules: readonly CompiledDenyRule[]) {
     this.rules = rules;
-    this.policies = policies;
   }
 
   /** The rules that deny a permission to somebody. */
@@ -121,10 +130,11 @@ export class Compiler {
         entries.push({ binding: compiled, member, granted: undefined });
       }
     }
-    return { policy, bindings, entries, index: new MemberIndex(members, labels) };
+    return { policy, bindings, entries, members: Int32Array.from(members), roles: Int32Array.from(labels), index: new MemberIndex(members, labels) };
   }
 
-  deny(policies: readonly DenyPolicy[]): CompiledDeny | undefined {
+  /** @param resource that the policies are attached to */
+  deny(policies: readonly DenyPolicy[], resource: string): AttachedDeny {
     const rules: CompiledDenyRule[] = [];
     for (const policy of policies) {
       policy.rules.forEach(({ kind, description }, rule) => {
@@ -142,10 +152,11 @@ export class Compiler {
           exceptionPermissions: new PermissionPatterns(exceptionPermissions),
           condition: denialCondition === undefined || denialCondition.expression.trim() === '' ? undefined : compileDenialCondition(denialCondition.expression),
           expr: denialCondition,
+          denial: Object.freeze({ allowed: false, unevaluatedRoles: NO_RULES, deniedBy: Object.freeze({ policy: policy.name, rule, resource }) }),
         });
       });
     }
-    return rules.length === 0 ? undefined : new CompiledDeny(rules, policies);
+    return { rules, policies };
   }
 
   #principals(principals: readonly string[], areExceptions: boolean): ReadonlySet<number> {

@@ -28,7 +28,7 @@ export class MemberNumbers {
 
 const NONE = -1;
 
-/** Which members may be among some, in 256 bits: most policies name nobody of a caller's names, and that is seen without looking any of them up. */
+/** Which members may be among a caller's names, in 256 bits: most members of a policy are not, and that is seen without going through the names. */
 export type MemberFilter = Int32Array;
 const FILTER_WORDS = 8;
 
@@ -42,9 +42,9 @@ export function addToFilter(filter: MemberFilter, member: number): void {
 }
 
 /** False: certainly not. */
-export function mayShare(a: MemberFilter, b: MemberFilter): boolean {
-  for (let word = 0; word < FILTER_WORDS; word++) if (((a[word] ?? 0) & (b[word] ?? 0)) !== 0) return true;
-  return false;
+export function mayHave(filter: MemberFilter, member: number): boolean {
+  const bit = scatter(member) & (FILTER_WORDS * 32 - 1);
+  return ((filter[bit >>> 5] ?? 0) & (1 << (bit & 31))) !== 0;
 }
 
 /**
@@ -61,7 +61,6 @@ export class MemberIndex {
   readonly labels: Int32Array;
   /** How many words of 32 bits have room for a bit of each label. */
   readonly labelWords: number;
-  readonly filter: MemberFilter = createMemberFilter();
 
   /** @param members of which `members[i]` is named by the entry at i, whose label is `labels[i]`; a member may be named often */
   constructor(members: readonly number[], labels: readonly number[]) {
@@ -74,7 +73,6 @@ export class MemberIndex {
     let distinct = 0;
     for (let i = 0; i < members.length; i++) {
       const member = members[i] ?? NONE;
-      addToFilter(this.filter, member);
       let slot = scatter(member) & this.mask;
       while (this.slots[slot * 2] !== NONE && this.slots[slot * 2] !== member) slot = (slot + 1) & this.mask;
       if (this.slots[slot * 2] === NONE) distinct++;

@@ -6,7 +6,7 @@
  * what was read before an invalidation is never kept after it.
  */
 import { resourceAttributes } from './attributes.ts';
-import type { CompiledAllow, CompiledDeny, Compiler } from './compiled-policy.ts';
+import { type AttachedDeny, type CompiledAllow, CompiledDeny, type Compiler } from './compiled-policy.ts';
 import type { ResourceAttributes } from './condition.ts';
 import { carrierName, MAX_NAME, parseResource, type ResourceName, type Root, rootName } from './resource.ts';
 import type { CompiledRole, RoleSet } from './role-set.ts';
@@ -20,7 +20,7 @@ export interface PolicyNode {
   /** The how-manieth node it is. */
   readonly place: number;
   allow: CompiledAllow | undefined;
-  deny: CompiledDeny | undefined;
+  deny: AttachedDeny | undefined;
   /** Its own, without what it inherits. */
   tags: readonly Tag[];
   /** Whether the allow policy has to be read again. */
@@ -34,6 +34,10 @@ export interface PolicyNode {
 export interface Chain {
   /** Nearest first. */
   readonly nodes: readonly PolicyNode[];
+  /** Of all nodes together. Undefined: there are none. */
+  readonly deny: CompiledDeny | undefined;
+  /** How many changes had been heard of when all nodes were last found fresh. */
+  freshAt: number;
   /** True where an ancestor is missing or in a circle. */
   readonly broken: boolean;
   readonly attributes: ResourceAttributes;
@@ -44,6 +48,7 @@ export interface Chain {
 interface Lineage {
   readonly project: { readonly id: string; readonly number: string } | undefined;
   readonly nodes: readonly PolicyNode[];
+  readonly deny: CompiledDeny | undefined;
 }
 
 /** Of resources and of what carries policies below projects. A resource costs about 300 bytes, a policy as much as it is long. */
@@ -52,7 +57,7 @@ const MAX_RESOURCES = 50_000;
 const MAX_FOLDERS = 64;
 /** A policy that changes while it is read is read again, but not without end. */
 const MAX_REREADS = 8;
-const BROKEN: Chain = { nodes: [], broken: true, attributes: {}, tags: [] };
+const BROKEN: Chain = { nodes: [], deny: undefined, freshAt: -1, broken: true, attributes: {}, tags: [] };
 
 export class PolicyGraph {
   readonly #source: PolicySource;
@@ -64,6 +69,7 @@ export class PolicyGraph {
   /** Nodes that are being read for the first time. */
   readonly #making = new Map<PolicyNode, Promise<PolicyNode>>();
   #made = 0;
+  #changes = 0;
   readonly #lineages = new Map<string, Lineage | undefined>();
   readonly #loading = new Map<string, Promise<Chain>>();
   readonly #stored = new Map<string, CompiledRole>();
@@ -77,8 +83,9 @@ export class PolicyGraph {
   /** The chain of a resource, where it was read before and nothing of it is stale. */
   find(resource: string): Chain | undefined {
     const chain = this.#chains.get(resource);
-    if (chain === undefined) return undefined;
+    if (chain === undefined || chain.freshAt === this.#changes) return chain;
     for (const node of chain.nodes) if (node.stale) return undefined;
+    chain.freshAt = this.#changes;
     return chain;
   }
 
@@ -107,6 +114,7 @@ export class PolicyGraph {
   invalidate(resource: string): void {
     const node = this.#nodes.get(resource);
     if (node === undefined) return;
+    this.#changes++;
     node.version++;
     node.stale = true;
   }
@@ -141,7 +149,7 @@ export class PolicyGraph {
     if (lineage === undefined) return BROKEN;
     const nodes = [...(await this.#readCarriers(name, lineage)), ...lineage.nodes];
     await this.#freshen(nodes);
-    return { nodes, broken: false, attributes: resourceAttributes(resource, lineage.project), tags: effectiveTags(nodes) };
+    return { nodes, deny: lineage.deny, freshAt: -1, broken: false, attributes: resourceAttributes(resource, lineage.project), tags: effectiveTags(nodes) };
   }
 
   async #readCarriers(name: ResourceName, { project }: Lineage): Promise<PolicyNode[]> {
@@ -175,7 +183,9 @@ export class PolicyGraph {
       next = parent;
     }
     const prefix = rootName({ kind: 'projects', id: '' }).slice(0, -'projects/'.length);
-    return { project, nodes: await Promise.all(names.map((name) => this.#node(`${prefix}${name}`, true))) };
+    const nodes = await Promise.all(names.map((name) => this.#node(`${prefix}${name}`, true)));
+    const rules = nodes.flatMap(({ deny }) => deny?.rules ?? []);
+    return { project, nodes, deny: rules.length === 0 ? undefined : new CompiledDeny(rules) };
   }
 
   /** @param isRoot whether deny policies may be attached to it */
@@ -193,7 +203,7 @@ export class PolicyGraph {
   async #make(node: PolicyNode, isRoot: boolean): Promise<PolicyNode> {
     try {
       const [deny, tags] = await Promise.all([isRoot ? this.#source.denyPolicies?.(node.resource) : undefined, this.#source.tags?.(node.resource), this.#refresh(node)]);
-      node.deny = deny === undefined ? undefined : this.#compiler.deny(deny);
+      node.deny = deny === undefined ? undefined : this.#compiler.deny(deny, node.resource);
       node.tags = tags ?? [];
       return node;
     } catch (error) {
