@@ -48,6 +48,8 @@ const DENIED: Decision = Object.freeze({ allowed: false, unevaluatedRoles: NOTHI
 
 /** Callers that are kept. */
 const MAX_CALLERS = 20_000;
+/** Characters of all of a caller's names: one who has more is read each time. */
+const MAX_CALLER_KEY = 8192;
 /** Numbers of members that no policy has any more are kept too; past this everything is read again. */
 const MAX_MEMBERS = 1_000_000;
 
@@ -78,7 +80,7 @@ export function createAuthorizer(options: AuthorizerOptions): ExplainingAuthoriz
     const key = callerKey(question);
     const [chain, caller] = await Promise.all([began.graph.load(question.resource), callers.get(key) ?? readCaller(source, question.member, question.sets ?? NOTHING)]);
     if (callers.size >= MAX_CALLERS) callers.clear();
-    callers.set(key, caller);
+    if (key.length <= MAX_CALLER_KEY) callers.set(key, caller);
     if (began.numbers.size > MAX_MEMBERS && state === began) state = createState(options);
     return { began, chain, caller };
   };

@@ -83,6 +83,35 @@ describe('memory that a caller without any role could fill', () => {
   });
 });
 
+describe('questions about others, which everybody may ask', () => {
+  const explain = (body: object) => server.call('POST', '/actas/v1/access:explain', body, { as: STRANGER });
+  const RESOURCE = '//cloudresourcemanager.googleapis.com/projects/demo';
+
+  test('a permission of very many parts is refused at once', async () => {
+    // Parted in every way it took minutes.
+    const permission = `${'a.'.repeat(500_000)}!`;
+    const started = performance.now();
+    for (const path of ['/v3/iam:troubleshoot', '/v1/iam:troubleshoot']) {
+      const answer = await server.call(
+        'POST',
+        `/policytroubleshooter.googleapis.com${path}`,
+        { accessTuple: { principal: 'x@example.com', fullResourceName: RESOURCE, permission } },
+        { as: STRANGER },
+      );
+      expect(answer.json.error).toMatchObject({ status: 'INVALID_ARGUMENT' });
+    }
+    expect((await explain({ principal: 'user:x@example.com', fullResourceName: RESOURCE, permission })).json.error).toMatchObject({ status: 'INVALID_ARGUMENT' });
+    expect(performance.now() - started).toBeLessThan(5000);
+  });
+
+  test('nor is anybody taken who has more names than an identity can have, or longer ones', async () => {
+    const set = (end: string) => `principalSet://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/group/${end}`;
+    const question = { principal: 'user:x@example.com', fullResourceName: RESOURCE, permission: 'run.jobs.get' };
+    for (const more of [{ principalSets: numbered(501).map(set) }, { principalSets: [set('x'.repeat(5000))] }, { principal: `principal://iam.googleapis.com/${'x'.repeat(5000)}` }])
+      expect((await explain({ ...question, ...more })).json.error).toMatchObject({ status: 'INVALID_ARGUMENT' });
+  });
+});
+
 describe('expressions that whoever may write a provider chooses', () => {
   const text = 'a'.repeat(4000);
   test.each<[string, string, Record<string, string | string[]>]>([

@@ -22,6 +22,10 @@ export interface ExplainDeps {
   readonly store: Pick<Store, 'read'>;
 }
 
+/** As many as one identity from outside can have. */
+const MAX_SETS = 500;
+const MAX_NAME = 1024;
+
 const EVERYBODY = { authenticated: true, why: 'Who may not read what an answer rests on is told UNKNOWN_INFO, whatever there is.' } as const;
 
 export function createExplainService({ authorizer, catalogue, store }: ExplainDeps): AnyService {
@@ -36,6 +40,7 @@ export function createExplainService({ authorizer, catalogue, store }: ExplainDe
         access: EVERYBODY,
         async handle(request, call) {
           const member = checkMember(request.principal);
+          if (request.principalSets.length > MAX_SETS) throw invalidArgument('principal_sets', `at most ${MAX_SETS} are taken, but there are ${request.principalSets.length}.`);
           const sets = request.principalSets.map((set, i) => checkSet(set, i));
           const question = { member, sets, ...readQuestion(request, call.now()) };
           const explanation = await authorizer.explain(question);
@@ -61,7 +66,8 @@ function readQuestion(
   { permission, fullResourceName, context }: { readonly permission: string; readonly fullResourceName: string; readonly context?: AccessContext },
   now: Micros,
 ): Omit<Question, 'member' | 'sets'> {
-  if (!/^[a-z][\w-]*(?:\.[\w-]+)*(?:\/[\w-]+)?(?:\.[\w-]+)+$/i.test(permission) || permission.length > 256)
+  // The length first: there are many ways to part a long one.
+  if (permission.length > 256 || !/^[a-z][\w-]*(?:\.[\w-]+)*(?:\/[\w-]+)?(?:\.[\w-]+)+$/i.test(permission))
     throw invalidArgument('permission', `${JSON.stringify(permission.slice(0, 100))} is not a permission, for example run.jobs.run.`);
   if (!/^\/\/[^/\s]+\/[^\s]+$/.test(fullResourceName) || fullResourceName.length > 2048)
     throw invalidArgument(
@@ -79,7 +85,7 @@ function readQuestion(
 }
 
 function checkMember(principal: string): string {
-  const form = memberForm(principal);
+  const form = principal.length > MAX_NAME ? 'malformed' : memberForm(principal);
   if (form !== 'email' && form !== 'public' && !(form === 'federated' && principal.startsWith('principal:')))
     throw invalidArgument(
       'principal',
@@ -89,7 +95,7 @@ function checkMember(principal: string): string {
 }
 
 function checkSet(set: string, place: number): string {
-  if (memberForm(set) !== 'federated' || !set.startsWith('principalSet:'))
+  if (set.length > MAX_NAME || memberForm(set) !== 'federated' || !set.startsWith('principalSet:'))
     throw invalidArgument(`principal_sets[${place}]`, `${JSON.stringify(set.slice(0, 100))} does not begin with principalSet://.`);
   return set;
 }

@@ -29,7 +29,8 @@ export function readQuestion(tuple: AccessTuple | undefined, catalogue: RoleCata
       'access_tuple.full_resource_name',
       `${JSON.stringify(fullResourceName.slice(0, 100))} is not a full resource name, for example //cloudresourcemanager.googleapis.com/projects/my-project.`,
     );
-  if (!/^[a-z][\w-]*(?:\.[\w-]+)*(?:\/[\w-]+)?(?:\.[\w-]+)+$/i.test(permission) || permission.length > 256)
+  // The length first: there are many ways to part a long one.
+  if (permission.length > 256 || !/^[a-z][\w-]*(?:\.[\w-]+)*(?:\/[\w-]+)?(?:\.[\w-]+)+$/i.test(permission))
     throw invalidArgument('access_tuple.permission', `${JSON.stringify(permission.slice(0, 100))} is not a permission, for example resourcemanager.projects.get.`);
   const received = conditionContext?.request?.receiveTime;
   return {
