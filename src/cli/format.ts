@@ -7,13 +7,13 @@ import { type Column, isJson, isRecord, type Json, parseColumns, plainText } fro
 import type { Terminal } from './terminal.ts';
 
 export interface Format {
-  readonly kind: 'json' | 'yaml' | 'table' | 'value' | 'csv' | 'list' | 'none' | 'export';
+  readonly kind: 'json' | 'yaml' | 'table' | 'value' | 'csv' | 'list' | 'none' | 'export' | 'terraform' | 'gcloud';
   readonly columns: readonly Column[];
   /** Attributes in brackets: `csv[no-heading]`, `value[separator=","]`. */
   readonly attributes: ReadonlyMap<string, string>;
 }
 
-const KINDS = ['json', 'yaml', 'table', 'value', 'csv', 'list', 'none', 'export'] as const;
+const KINDS = ['json', 'yaml', 'table', 'value', 'csv', 'list', 'none', 'export', 'terraform', 'gcloud'] as const;
 const NEEDS_COLUMNS = new Set<Format['kind']>(['table', 'value', 'csv']);
 
 /** @throws usage */
@@ -66,6 +66,7 @@ export async function printList(terminal: Terminal, format: Format, resources: r
 async function printItems(terminal: Terminal, format: Format, items: readonly Json[]): Promise<void> {
   const { columns, attributes } = format;
   if (format.kind === 'export') throw usageFailure('The format export is for jobs.', 'actas run jobs describe JOB --format=export');
+  if (format.kind === 'terraform' || format.kind === 'gcloud') throw usageFailure(`The format ${format.kind} is for a whole project.`, `actas export --format=${format.kind}`);
   const heading = !attributes.has('no-heading');
   if (format.kind === 'none') return;
   if (format.kind === 'table') {

@@ -7,7 +7,7 @@ import { version } from '../version.ts';
 import { CliCommand, COMMON_FLAGS, commandPath, type Shell } from './command.ts';
 import { EXIT_MEANINGS } from './failure.ts';
 
-type Register = (program: Command, shell: Shell) => void | Promise<void>;
+type Register = (program: CliCommand, shell: Shell) => void | Promise<void>;
 
 interface Entry {
   readonly name: string;
@@ -38,6 +38,7 @@ const ENTRIES: readonly Entry[] = [
     load: async () => (await import('./troubleshoot.ts')).registerPolicyTroubleshoot,
   },
   { name: 'policy-intelligence', summary: 'what policies do, in the words of gcloud', load: async () => (await import('./troubleshoot.ts')).registerPolicyIntelligence },
+  { name: 'export', summary: 'write a project as a seed file, Terraform, or gcloud commands', load: async () => (await import('./export.ts')).registerExport },
   { name: 'completion', summary: 'print a completion script for a shell', load: async () => (await import('./completion.ts')).registerCompletion },
 ];
 

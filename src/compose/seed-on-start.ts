@@ -18,6 +18,14 @@ export async function seedOnStart(config: Config, seed: Seed | undefined, store:
     authorizer: { decide: () => ({ allowed: true, unevaluatedRoles: [] }), invalidate: () => undefined },
     audit: () => undefined,
   });
+  const transport = (about: object) => ({
+    door: 'internal' as const,
+    authorization: 'Bearer seed',
+    peer: { address: '', isLocal: true },
+    userAgent: undefined,
+    signal: new AbortController().signal,
+    warn: (message: string) => deps.log.warn(about, message),
+  });
   const api = apis.find(({ services }) => services.some(({ typeName }) => typeName === Jobs.typeName));
   const jobs = (await api?.load())?.find(({ desc }) => desc.typeName === Jobs.typeName);
   if (jobs === undefined) throw new Error('the Cloud Run jobs service is missing');
@@ -27,14 +35,11 @@ export async function seedOnStart(config: Config, seed: Seed | undefined, store:
     catalogue: deps.catalogue,
     async applyJob(name, job) {
       const request = create(UpdateJobRequestSchema, { job: fromJson(JobSchema, { ...job, name }), allowMissing: true });
-      await trusted.unary(jobs, Jobs.method.updateJob, () => request, {
-        door: 'internal',
-        authorization: 'Bearer seed',
-        peer: { address: '', isLocal: true },
-        userAgent: undefined,
-        signal: new AbortController().signal,
-        warn: (message) => deps.log.warn({ job: name }, message),
-      });
+      await trusted.unary(jobs, Jobs.method.updateJob, () => request, transport({ job: name }));
+    },
+    async applyDenyPolicy(node, id, policy) {
+      const { applySeedDenyPolicy } = await import('./seed-deny-policy.ts');
+      await applySeedDenyPolicy(trusted, apis, transport({ denyPolicy: id }), node, id, policy);
     },
   });
 }

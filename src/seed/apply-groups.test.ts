@@ -34,7 +34,8 @@ afterEach(async () => {
 });
 
 const clock = createFakeClock();
-const apply = (text: string, force = true) => applySeed(parseSeed(text, 'seed.yaml'), { store, clock, catalogue: loadCatalogue(), applyJob: async () => undefined }, { force });
+const apply = (text: string, force = true) =>
+  applySeed(parseSeed(text, 'seed.yaml'), { store, clock, catalogue: loadCatalogue(), applyJob: async () => undefined, applyDenyPolicy: async () => undefined }, { force });
 const membersOf = (email: string) => listGroupMembers(store.read, email);
 
 test('groups are made with their members, and applied again nothing changes', async () => {

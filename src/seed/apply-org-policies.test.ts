@@ -25,7 +25,11 @@ afterEach(async () => {
 
 const ORGANIZATION = 'organizations/400000000001';
 const apply = (yaml: string) =>
-  applySeed(parseSeed(yaml, 'seed.yaml'), { store, clock: createFakeClock(), catalogue: loadCatalogue(), applyJob: async () => undefined }, { force: true });
+  applySeed(
+    parseSeed(yaml, 'seed.yaml'),
+    { store, clock: createFakeClock(), catalogue: loadCatalogue(), applyJob: async () => undefined, applyDenyPolicy: async () => undefined },
+    { force: true },
+  );
 const organization = (more = '') => `organizations: [{number: 400000000001, displayName: shop.example${more}}]\n`;
 const project = 'projects: [{id: shop, number: 400000000003, parent: organizations/400000000001}]\n';
 const roles = async () => ((await findPolicy(store.read, '//cloudresourcemanager.googleapis.com/projects/shop'))?.bindings ?? []).map(({ role }) => role);

@@ -39,6 +39,8 @@ export interface SeedDeps {
   readonly catalogue: Pick<RoleCatalogue, 'role' | 'roles'>;
   /** Creates the job, or updates it where it differs. @param job v2 Job in JSON, without its name */
   applyJob(name: string, job: JsonObject): Promise<void>;
+  /** Likewise. @param node `projects/demo` @param policy google.iam.v2.Policy in JSON, without its name */
+  applyDenyPolicy(node: string, id: string, policy: JsonObject): Promise<void>;
 }
 
 export interface AppliedSeed {
@@ -51,7 +53,7 @@ export interface AppliedSeed {
 const DIGEST_SETTING = 'seed.digest';
 
 /**
- * Organizations, folders, projects, accounts, groups, custom roles and policies are one transaction: all or nothing. Jobs and their policies follow.
+ * Organizations, folders, projects, accounts, groups, custom roles and policies are one transaction: all or nothing. Deny policies, jobs and the jobs' policies follow.
  * @throws SeedError for what cannot be made so, ApiError from `applyJob`
  */
 export async function applySeed(seed: Seed, deps: SeedDeps, options: { readonly force?: boolean } = {}): Promise<AppliedSeed> {
@@ -74,6 +76,10 @@ export async function applySeed(seed: Seed, deps: SeedDeps, options: { readonly 
     for (const [i, role] of seed.roles.entries()) await at(`roles[${i}]`, () => applyRole(tx, role, deps.catalogue, now));
     for (const [i, policy] of seed.policies.entries()) if (!isJob(policy.resource)) await at(`policies[${i}]`, () => applyPolicy(tx, policy, now));
   });
+  for (const [i, { name, ...policy }] of seed.denyPolicies.entries()) {
+    const [node = '', id = ''] = name.split('/denyPolicies/');
+    await at(`denyPolicies[${i}]`, () => deps.applyDenyPolicy(node, id, json(policy)));
+  }
   for (const { name, ...job } of seed.jobs) {
     await deps.applyJob(name, JSON.parse(JSON.stringify(job)));
   }

@@ -62,6 +62,7 @@ beforeEach(async () => {
     store,
     clock,
     catalogue: loadCatalogue(),
+    applyDenyPolicy: async () => undefined,
     async applyJob(name, job) {
       jobs.push([name, job]);
       if ((await findJob(store.read, name)) === undefined)

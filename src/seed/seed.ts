@@ -87,6 +87,19 @@ const schema = z.strictObject({
       }),
     )
     .default([]),
+  /** As IAM v2 takes them, with the resource that they are attached to in their name. */
+  denyPolicies: z
+    .array(
+      z.looseObject({
+        name: z
+          .string()
+          .regex(
+            /^(?:projects\/[^/]+|folders\/\d+|organizations\/\d+)\/denyPolicies\/[a-z][a-z0-9.-]{2,62}$/,
+            'must be projects/ID/denyPolicies/POLICY, or the like of a folder or organization',
+          ),
+      }),
+    )
+    .default([]),
   images: z.record(z.string(), text(4096)).default({}),
   /** Cloud Run jobs as the v2 API takes them, with their name. */
   jobs: z.array(z.looseObject({ name: z.string().regex(/^projects\/[^/]+\/locations\/[^/]+\/jobs\/[^/]+$/, 'must be projects/PROJECT/locations/LOCATION/jobs/JOB') })).default([]),
@@ -198,6 +211,10 @@ function findRepeated(seed: Seed): string[] {
   once(
     'orgPolicies',
     seed.orgPolicies.map(({ name }) => name),
+  );
+  once(
+    'denyPolicies',
+    seed.denyPolicies.map(({ name }) => name),
   );
   once(
     'jobs',

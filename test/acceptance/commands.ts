@@ -96,11 +96,10 @@ export function hasGcloud(): boolean {
 
 const APIS = ['run', 'iam', 'cloudresourcemanager', 'logging', 'orgpolicy', 'serviceusage', 'iamcredentials', 'policytroubleshooter'];
 
-/** A real gcloud, whose proxy is the control plane, so that nothing is sent elsewhere. */
-export function gcloudWay(server: TestServer): { readonly way: Way; close(): void } {
-  const config = mkdtempSync(join(tmpdir(), 'actas-gcloud-'));
+/** What a real gcloud is told, whose proxy is the control plane, so that nothing is sent elsewhere. The token comes beside it. @param config its directory */
+export function gcloudEnvironment(server: TestServer, config: string): Readonly<Record<string, string | undefined>> {
   const { hostname, port } = new URL(server.url);
-  const env = {
+  return {
     ...process.env,
     ...Object.fromEntries(APIS.map((api) => [`CLOUDSDK_API_ENDPOINT_OVERRIDES_${api.toUpperCase()}`, `http://${api}.googleapis.com/`])),
     CLOUDSDK_CONFIG: config,
@@ -114,6 +113,11 @@ export function gcloudWay(server: TestServer): { readonly way: Way; close(): voi
     CLOUDSDK_PROXY_ADDRESS: hostname,
     CLOUDSDK_PROXY_PORT: port,
   };
+}
+
+export function gcloudWay(server: TestServer): { readonly way: Way; close(): void } {
+  const config = mkdtempSync(join(tmpdir(), 'actas-gcloud-'));
+  const env = gcloudEnvironment(server, config);
   const exec: Run = async (words, as = OWNER, stdin = '') => {
     const child = spawn('gcloud', words, { env: { ...env, CLOUDSDK_AUTH_ACCESS_TOKEN: await server.tokenOf(as) }, stdio: ['pipe', 'pipe', 'pipe'] });
     let out = '';

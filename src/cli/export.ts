@@ -1,0 +1,46 @@
+/** `actas export`: a project as a seed file, as HCL, or as a script of gcloud commands. Keys, tokens and secrets are never in it. */
+import type { Api } from './api.ts';
+import { type CliCommand, defineCommand, onRun, type Shell } from './command.ts';
+import { gcloudScriptOf } from './export-gcloud.ts';
+import { type JsonRecord, nameOf, readProject, type Snapshot } from './export-read.ts';
+import { terraformOf } from './export-terraform.ts';
+import { usageFailure } from './failure.ts';
+import { runV1 } from './run/export.ts';
+
+export function registerExport(program: CliCommand, shell: Shell): void {
+  const command = defineCommand(program, 'export', {
+    summary: 'write a project as a seed file, Terraform, or gcloud commands',
+    description:
+      'Writes a project: service accounts, custom roles, allow, deny and organization policies, and jobs. --format=yaml (the default) is a seed file, with what decides from above: ' +
+      'organization, folders and their policies. --format=terraform is HCL for the google provider, --format=gcloud a shell script; both are for a project that exists. ' +
+      'Keys and tokens are never in it; values of environment variables of jobs are.',
+    examples: ['actas export > seed.yaml', 'actas export --format=terraform --project=demo > main.tf', 'actas export --format=gcloud > apply.sh'],
+  });
+  // Not the common ways of printing: they are of one resource, this is of many.
+  onRun(command, shell, async (session) => {
+    const kind = session.format?.kind ?? 'yaml';
+    if (kind !== 'yaml' && kind !== 'terraform' && kind !== 'gcloud') throw usageFailure(`The format ${kind} is not one of export.`, 'Known: yaml, terraform, gcloud.');
+    const project = await session.project();
+    const api = await session.api();
+    const snapshot = await readProject(api, project, kind === 'yaml');
+    if (kind === 'terraform') return session.terminal.printRaw(terraformOf(snapshot));
+    if (kind === 'gcloud') return session.terminal.printRaw(await gcloudScriptOf(snapshot, await readV1Jobs(api, project, snapshot)));
+    session.terminal.printRaw(await seedOf(snapshot));
+  });
+}
+
+/** A seed file; what is empty is left out. */
+async function seedOf(snapshot: Snapshot): Promise<string> {
+  const { stringify } = await import('yaml');
+  const parts = Object.entries(snapshot).filter(([, list]) => !Array.isArray(list) || list.length > 0);
+  return `# Project ${snapshot.projects[0]?.id ?? ''}, as \`actas export\` wrote it:  actas up --seed=FILE\n${stringify(Object.fromEntries(parts), { lineWidth: 0, aliasDuplicateObjects: false })}`;
+}
+
+async function readV1Jobs(api: Api, project: string, { jobs }: Snapshot): Promise<{ readonly region: string; readonly job: JsonRecord }[]> {
+  return Promise.all(
+    jobs.map(async (job) => {
+      const [, , , region = '', , name = ''] = nameOf(job).split('/');
+      return { region, job: await api.get<JsonRecord>(runV1(region), `namespaces/${project}/jobs/${name}`) };
+    }),
+  );
+}

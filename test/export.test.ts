@@ -1,0 +1,179 @@
+/** `actas export`, on a project that has something of everything. */
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { run } from '../src/cli/test-shell.ts';
+import { defaultSeed } from '../src/seed/seed.ts';
+import { gcloudEnvironment, hasGcloud } from './acceptance/commands.ts';
+import { startTestServer, type TestServer } from './harness/server.ts';
+
+const ACCOUNT = 'hello-sa@demo.iam.gserviceaccount.com';
+const RICH = {
+  ...defaultSeed(),
+  serviceAccounts: [
+    { project: 'demo', id: 'hello-sa', displayName: 'Says "hello" for ${money}', description: "it's %{one}" },
+    { project: 'demo', id: 'idle-sa', disabled: true },
+  ],
+  roles: [{ name: 'projects/demo/roles/attach', title: 'Attach', stage: 'GA', includedPermissions: ['iam.serviceAccounts.actAs', 'run.jobs.run'] }],
+  policies: [
+    ...defaultSeed().policies,
+    {
+      resource: 'projects/demo',
+      bindings: [
+        { role: 'roles/run.developer', members: ['user:dev@example.com', `serviceAccount:${ACCOUNT}`] },
+        { role: 'projects/demo/roles/attach', members: ['group:team@example.com'] },
+        { role: 'roles/run.viewer', members: ['user:temp@example.com'], condition: { title: 'for a while', expression: 'request.time < timestamp("2100-01-01T00:00:00Z")' } },
+      ],
+    },
+    { resource: `projects/demo/serviceAccounts/${ACCOUNT}`, bindings: [{ role: 'roles/iam.serviceAccountUser', members: ['user:dev@example.com'] }] },
+    { resource: 'projects/demo/locations/us-central1/jobs/hello', bindings: [{ role: 'roles/run.invoker', members: ['user:dev@example.com'] }] },
+  ],
+  denyPolicies: [
+    {
+      name: 'projects/demo/denyPolicies/no-deletes',
+      displayName: 'No deletes',
+      rules: [
+        {
+          description: 'keep jobs',
+          denyRule: {
+            deniedPrincipals: ['principalSet://goog/public:all'],
+            exceptionPrincipals: ['principal://goog/subject/owner@example.com'],
+            deniedPermissions: ['run.googleapis.com/jobs.delete'],
+          },
+        },
+      ],
+    },
+  ],
+  orgPolicies: [
+    { name: 'projects/demo/policies/iam.disableServiceAccountKeyCreation', spec: { rules: [{ enforce: true }] } },
+    { name: 'projects/demo/policies/gcp.resourceLocations', spec: { rules: [{ values: { allowedValues: ['in:us-locations'] } }] } },
+  ],
+  jobs: [
+    {
+      name: 'projects/demo/locations/us-central1/jobs/hello',
+      labels: { team: 'x' },
+      template: {
+        taskCount: 3,
+        parallelism: 2,
+        template: {
+          serviceAccount: ACCOUNT,
+          timeout: '90s',
+          maxRetries: 0,
+          containers: [
+            {
+              image: 'local/image',
+              command: ['sh', '-c'],
+              args: ['echo "${HOME}" %{x}\nexit 0'],
+              env: [{ name: 'GREETING', value: 'hi' }],
+              resources: { limits: { cpu: '2', memory: '1Gi' } },
+              volumeMounts: [{ name: 'scratch', mountPath: '/scratch' }],
+            },
+          ],
+          volumes: [{ name: 'scratch', emptyDir: { medium: 'MEMORY', sizeLimit: '64Mi' } }],
+        },
+      },
+    },
+    { name: 'projects/demo/locations/us-east1/jobs/plain', template: { template: { containers: [{ image: 'local/image' }] } } },
+  ],
+};
+
+let server: TestServer;
+let dir: string;
+const seedFile = (name: string, text: string) => {
+  writeFileSync(join(dir, name), text);
+  return join(dir, name);
+};
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'actas-export-'));
+  server = await startTestServer({ seed: seedFile('rich.json', JSON.stringify(RICH)) });
+});
+afterAll(async () => {
+  await server.close();
+  rmSync(dir, { recursive: true });
+});
+
+const exported = async (of: TestServer, ...flags: string[]) => {
+  const { code, out, err } = await run(['export', ...flags], { env: { ACTAS_DATA_DIR: of.dataDir } });
+  expect(code, err).toBe(0);
+  return out;
+};
+
+test('the seed form, applied to an empty data directory, gives the same export again', async () => {
+  const first = await exported(server);
+  for (const part of ['organizations:', 'folders:', 'serviceAccounts:', 'roles:', 'policies:', 'denyPolicies:', 'orgPolicies:', 'jobs:']) expect(first).toContain(part);
+  expect(first).not.toMatch(/etag|uid|createTime|privateKey|executionCount|conditions/);
+  const other = await startTestServer({ seed: seedFile('again.yaml', first) });
+  try {
+    expect(await exported(other)).toBe(first);
+    const restarted = await other.restart();
+    expect(await exported(restarted)).toBe(first);
+    await restarted.close();
+  } finally {
+    await other.close();
+  }
+});
+
+test('keys and tokens are in no form', async () => {
+  await server.call('PATCH', '/orgpolicy.googleapis.com/v2/projects/demo/policies/iam.disableServiceAccountKeyCreation', {
+    name: 'projects/demo/policies/iam.disableServiceAccountKeyCreation',
+    spec: { rules: [{ enforce: false }] },
+  });
+  const made = await server.call('POST', `/iam.googleapis.com/v1/projects/demo/serviceAccounts/${ACCOUNT}/keys`, {});
+  await server.call('PATCH', '/orgpolicy.googleapis.com/v2/projects/demo/policies/iam.disableServiceAccountKeyCreation', {
+    name: 'projects/demo/policies/iam.disableServiceAccountKeyCreation',
+    spec: { rules: [{ enforce: true }] },
+  });
+  expect(made.status, made.text).toBe(200);
+  for (const form of ['yaml', 'terraform', 'gcloud']) {
+    const text = await exported(server, `--format=${form}`);
+    expect(text).not.toMatch(/PRIVATE KEY|private_key|\/keys\//);
+    expect(text).not.toContain(server.ownerToken);
+    expect(text).not.toContain(made.json.name.split('/').at(-1));
+  }
+});
+
+describe('Terraform', () => {
+  test('has a resource for everything, with references in the place of addresses', async () => {
+    const text = await exported(server, '--format=terraform');
+    await expect(text).toMatchFileSnapshot('__snapshots__/export.tf');
+    // The project's number is of this control plane alone.
+    expect(text).not.toContain('123456789012');
+  });
+
+  const has = spawnSync('terraform', ['version'], { stdio: 'ignore' }).status === 0;
+  test.skipIf(!has)('is formatted as terraform fmt leaves it', async () => {
+    const { status, stdout } = spawnSync('terraform', ['fmt', '-check', '-diff', '-'], { input: await exported(server, '--format=terraform'), encoding: 'utf8' });
+    expect({ status, stdout }).toEqual({ status: 0, stdout: '' });
+  });
+});
+
+describe('gcloud', () => {
+  test('is a script that a shell can read', async () => {
+    const text = await exported(server, '--format=gcloud');
+    await expect(text).toMatchFileSnapshot('__snapshots__/export.sh');
+    const { status, stderr } = spawnSync('bash', ['-n'], { input: text, encoding: 'utf8' });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(text).not.toContain('123456789012');
+  });
+
+  test.skipIf(!hasGcloud())('is run by a real gcloud, twice, on a project that is empty', { timeout: 240_000 }, async () => {
+    const script = seedFile('apply.sh', await exported(server, '--format=gcloud'));
+    const other = await startTestServer();
+    const config = join(dir, 'gcloud');
+    try {
+      for (let time = 0; time < 2; time += 1) {
+        const env = { ...gcloudEnvironment(other, config), CLOUDSDK_AUTH_ACCESS_TOKEN: other.ownerToken };
+        const child = spawn('bash', [script], { env, stdio: ['ignore', 'ignore', 'pipe'] });
+        let err = '';
+        child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
+        const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
+        expect(code, err).toBe(0);
+        expect(await exported(other, '--format=gcloud')).toBe(await exported(server, '--format=gcloud'));
+      }
+    } finally {
+      await other.close();
+    }
+  });
+});
