@@ -36,17 +36,34 @@ export function emptyState(): PolicyState {
 
 const MANAGER = '//cloudresourcemanager.googleapis.com';
 
+function projectId({ projects }: Pick<PolicyState, 'projects'>, idOrNumber: string): string {
+  if (projects.has(idOrNumber)) return idOrNumber;
+  for (const [id, { number }] of projects) if (number === idOrNumber) return id;
+  return idOrNumber;
+}
+
 /** Files name resources in full or without their host; a project by its number is the one with that number. @returns undefined for what has no policy */
 export function stateResource(state: Pick<PolicyState, 'projects'>, name: string): string | undefined {
   const bare = name.replace(/^\/\/(?:cloudresourcemanager|iam|run)\.googleapis\.com\//, '');
   if (bare.startsWith('//')) return parseResource(bare) === undefined ? undefined : bare;
   const [collection = '', id = '', kind, ...rest] = bare.split('/');
-  const project = collection === 'projects' ? ([...state.projects].find(([, { number }]) => number === id)?.[0] ?? id) : id;
+  const project = collection === 'projects' ? projectId(state, id) : id;
   if (id === '') return undefined;
   if (kind === undefined) return /^(?:projects|folders|organizations|tagKeys|tagValues)$/.test(collection) ? `${MANAGER}/${collection}/${project}` : undefined;
   if (collection !== 'projects') return undefined;
   if (kind === 'serviceAccounts' && rest.length === 1) return `//iam.googleapis.com/projects/${project}/serviceAccounts/${rest[0]?.toLowerCase()}`;
   return kind === 'locations' && rest[1] === 'jobs' && rest.length === 3 ? `//run.googleapis.com/projects/${project}/locations/${rest.join('/')}` : undefined;
+}
+
+/** What is above a resource, as far as that is known: its project, and then folders up to the organization. */
+export function parentOf(state: PolicyState, resource: string): string | undefined {
+  const name = parseResource(resource);
+  if (name === undefined) return undefined;
+  const { kind, id } = name.root;
+  // The default account's address names its project by number.
+  if (!resource.startsWith(`${MANAGER}/`)) return `${MANAGER}/${kind}/${kind === 'projects' ? projectId(state, id) : id}`;
+  const parent = kind === 'projects' ? state.projects.get(id)?.parent : kind === 'folders' ? state.folders.get(id)?.parent : undefined;
+  return parent === undefined || parent === null ? undefined : `${MANAGER}/${parent}`;
 }
 
 /** The state for the decision engine. @param tags in effect on every resource, for conditions */

@@ -11,6 +11,7 @@ import { accountName, ownName } from './account-name.ts';
 import { registerDenyPolicies } from './deny-policies.ts';
 import { registerKeys } from './keys.ts';
 import { registerPermissionLists } from './permissions.ts';
+import { registerPolicyDiff } from './policy-diff.ts';
 import { registerPolicyTest } from './policy-test.ts';
 import { registerRoles } from './roles.ts';
 import { registerSigning } from './signing.ts';
@@ -43,6 +44,7 @@ export function registerIam(program: Command, shell: Shell): void {
   registerDenyPolicies(iam, shell);
   registerWorkloadIdentity(iam, shell);
   registerPolicyTest(iam, shell);
+  registerPolicyDiff(iam, shell);
   const accounts = defineGroup(iam, 'service-accounts', 'service accounts and their policies');
   registerCreate(accounts, shell);
   registerReads(accounts, shell);

@@ -91,10 +91,19 @@ async function askServer(session: Session<TestFlags>, expectations: readonly Exp
 }
 
 async function askSeed(session: Session<TestFlags>, file: string): Promise<Ask> {
-  const [{ readSeedState }, { explainer }] = await Promise.all([import('../../offline/read-state.ts'), import('../../offline/explain-state.ts')]);
-  const state = await readSeedState(await readText(file), file).catch((error: unknown) => {
-    throw failure('The seed cannot be tested.', ...(error instanceof Error ? error.message : String(error)).split('\n'));
-  });
+  const [{ readSeedState }, { StateError }, { explainer }] = await Promise.all([
+    import('../../offline/read-state.ts'),
+    import('../../offline/seed-state.ts'),
+    import('../../offline/explain-state.ts'),
+  ]);
+  const text = await readText(file);
+  let state: ReturnType<typeof readSeedState>;
+  try {
+    state = readSeedState(text, file);
+  } catch (error) {
+    if (error instanceof StateError) throw failure('The seed cannot be tested.', ...error.message.split('\n'));
+    throw error;
+  }
   const explain = explainer(state);
   const [only, another] = [...state.projects.keys()];
   const project = session.flags.project ?? (another === undefined ? only : undefined);
