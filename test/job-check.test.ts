@@ -113,7 +113,9 @@ describe("another project's account", () => {
     expect(await states({}, DEV, 'far')).toMatchObject({ DEPLOYER: 'HOLDS', READY: 'HOLDS', ACT_AS: 'HOLDS' });
     await revoke(`${ACCOUNTS}/${FAR}`, 'roles/iam.serviceAccountUser');
     await constraint(true);
-    const run = await states({ purpose: 'RUN' }, DEV, 'far');
+    // Who may not see the account hears what its run would be refused for; who may, hears all.
+    expect(await states({ purpose: 'RUN' }, DEV, 'far')).toEqual({ RUNNER: 'HOLDS', PLACE: 'HOLDS', DEFINITION: 'HOLDS', SERVICE_AGENT: 'MISSING', READY: 'HOLDS' });
+    const run = await states({ purpose: 'RUN', principal: DEV }, OWNER, 'far');
     expect(run).toMatchObject({ RUNNER: 'HOLDS', ACCOUNT: 'HOLDS', CROSS_PROJECT: 'MISSING', SERVICE_AGENT: 'HOLDS' });
     expect(run).not.toHaveProperty('ACT_AS');
     await constraint(false);
@@ -129,6 +131,33 @@ describe('what is told to whom', () => {
     const stored = await ok(check({ job: jobAs(NEAR) }, nobody, 'far'));
     expect(JSON.stringify(stored).replaceAll('jobs/far', 'jobs/new-job').replaceAll('bindings far', 'bindings new-job')).toContain('"topic":"PLACE","state":"UNKNOWN"');
     expect(stored.findings.map(({ topic, state }: Finding) => [topic, state])).toEqual(existing.findings.map(({ topic, state }: Finding) => [topic, state]));
+  });
+
+  test('who may run jobs, or act as accounts, hears of no account what a run or a deploy would not tell', async () => {
+    const runner = 'user:just-a-runner@example.com';
+    await grant(`${RESOURCE_MANAGER}/v3/projects/demo`, 'roles/run.invoker', runner);
+    const gone = 'gone-sa@demo.iam.gserviceaccount.com';
+    const asked = async (account: string, purpose: string) => JSON.stringify(await ok(check({ job: jobAs(account), purpose }, runner))).replaceAll(account, 'ACCOUNT');
+    for (const purpose of ['RUN', 'PURPOSE_UNSPECIFIED']) expect(await asked(gone, purpose)).toBe(await asked(NEAR, purpose));
+    // Acting as the account is not enough: a deploy is refused before it comes to the agent.
+    await grant(NEAR_ACCOUNT, 'roles/iam.serviceAccountUser', runner);
+    expect(await states({ job: jobAs(NEAR) }, runner)).toMatchObject({ DEPLOYER: 'MISSING', ACT_AS: 'HOLDS', SERVICE_AGENT: 'UNKNOWN' });
+    await revoke(NEAR_ACCOUNT, 'roles/iam.serviceAccountUser');
+  });
+
+  test('of a stored job whose account is gone a runner hears what its run would answer', async () => {
+    const passing = '/iam.googleapis.com/v1/projects/demo/serviceAccounts';
+    await ok(server.call('POST', passing, { accountId: 'passing-sa' }));
+    const account = 'passing-sa@demo.iam.gserviceaccount.com';
+    await ok(server.call('POST', `${JOBS}?jobId=orphan`, jobAs(account)));
+    await until('the job is ready', async () => (await ok(server.call('GET', `${JOBS}/orphan`))).reconciling !== true);
+    expect(await states({ purpose: 'RUN' }, DEV, 'orphan')).toMatchObject({ RUNNER: 'HOLDS', SERVICE_AGENT: 'HOLDS' });
+    await ok(server.call('DELETE', `${passing}/${account}`));
+    const report = await ok(check({ purpose: 'RUN' }, DEV, 'orphan'));
+    const agent = report.findings.find(({ topic }: Finding) => topic === 'SERVICE_AGENT');
+    const refused = await server.call('POST', `${JOBS}/orphan:run`, {}, { as: DEV });
+    expect(agent).toMatchObject({ state: 'MISSING', message: refused.json.error.message });
+    expect(report.findings.map(({ topic }: Finding) => topic)).not.toContain('ACCOUNT');
   });
 
   test('another principal is asked about by who may read the policies of the project', async () => {

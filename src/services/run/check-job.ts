@@ -12,12 +12,12 @@ import type { TaskTemplate } from '../../gen/google/cloud/run/v2/task_template_p
 import { defaultServiceAccountEmail } from '../../store/service-accounts.ts';
 import type { Check } from '../service.ts';
 import { Untold } from '../untold.ts';
-import { deployedAccountQuestions, namedAccount, runAccountQuestions } from './account-checks.ts';
+import { deployedAccountQuestions, type NamedAccount, namedAccount, runAccountQuestions } from './account-checks.ts';
 import { createCheck, updateCheck } from './change-job.ts';
 import { imageQuestions, imagesOf } from './deploy-checks.ts';
 import { authorizeToken, validateToken } from './execution-token.ts';
 import { missing, parseJobName, requireLocation } from './places.ts';
-import type { Asked, ProjectFacts, Question, RunFacts } from './question.ts';
+import { type Asked, askInOrder, type ProjectFacts, type Question, type RunFacts } from './question.ts';
 import { refuseUnrunnable, runCheck } from './run-job.ts';
 import { jobToV2 } from './v1/objects.ts';
 import { type DesiredJob, desiredJob, validateJobId } from './validate-job.ts';
@@ -192,20 +192,42 @@ async function askToken({ check, parts, desired, isNew }: Known, findings: Findi
 }
 
 /** What a deploy or run of its own would tell who passes, and others only where they may read what it depends on. */
-async function askAccount(email: string, project: ProjectFacts, { check, mayRun }: Known, findings: Findings, asker: Asker): Promise<void> {
+async function askAccount(email: string, project: ProjectFacts, about: Known, findings: Findings, asker: Asker): Promise<void> {
   const named = nameOf(email, project);
   if (named instanceof Untold) return findings.unknown('ACT_AS', `act as ${email}`, named.message);
-  const { home, resource: account } = named;
+  const needed = whatIsRead(named);
+  if (about.check.purpose !== 'RUN') return askEach(deployedAccountQuestions(email, project, asker.facts), needed, { atOnce: false, byActing: about.mayDeploy }, findings, asker);
+  const questions = runAccountQuestions(email, project, asker.facts);
+  // A run tells of the account of its job, not of whichever a file names.
+  const passes = asker.isSelf && about.mayRun && about.check.definition.case === undefined;
+  // Nor does it tell that an account is gone to who may not see it: then all there is to know is what the run would answer.
+  if (passes && (await asker.untold(needed.ACCOUNT)) !== undefined)
+    await findings.ask({ topic: 'SERVICE_AGENT', about: `the job may run as ${email}`, ask: (call) => askInOrder(questions, call) });
+  else await askEach(questions, needed, { atOnce: passes, byActing: false }, findings, asker);
+}
+
+/** The permission that lets see what an answer depends on. */
+function whatIsRead({ home, resource: account }: NamedAccount): { readonly [topic in AccountTopic]: Check } {
   const onProject = `//cloudresourcemanager.googleapis.com/projects/${home}`;
-  const needed: { readonly [topic in Question['topic']]?: Check } = {
+  return {
     ACT_AS: { permission: 'iam.serviceAccounts.getIamPolicy', resource: account },
     SERVICE_AGENT: { permission: 'iam.serviceAccounts.getIamPolicy', resource: account },
     ACCOUNT: { permission: 'iam.serviceAccounts.get', resource: account },
     ACCOUNT_ENABLED: { permission: 'iam.serviceAccounts.get', resource: account },
     CROSS_PROJECT: { permission: 'orgpolicy.policy.get', resource: onProject },
   };
-  const questions = check.purpose === 'RUN' ? runAccountQuestions(email, project, asker.facts) : deployedAccountQuestions(email, project, asker.facts);
-  let passed = asker.isSelf && check.purpose === 'RUN' && mayRun;
+}
+type AccountTopic = 'ACT_AS' | 'SERVICE_AGENT' | 'ACCOUNT' | 'ACCOUNT_ENABLED' | 'CROSS_PROJECT';
+
+/** @param passes whether who asks for itself hears everything from the first question on, or then when it may act as the account */
+async function askEach(
+  questions: readonly Question[],
+  needed: { readonly [topic in Question['topic']]?: Check },
+  passes: { readonly atOnce: boolean; readonly byActing: boolean },
+  findings: Findings,
+  asker: Asker,
+): Promise<void> {
+  let passed = passes.atOnce;
   let isGone = false;
   for (const question of questions) {
     const { topic, about } = question;
@@ -216,14 +238,14 @@ async function askAccount(email: string, project: ProjectFacts, { check, mayRun 
     else if (isGone && topic !== 'CROSS_PROJECT') findings.unknown(topic, about, 'The account does not exist, see above.');
     else {
       const holds = await findings.ask(question);
-      if (topic === 'ACT_AS' && asker.isSelf) passed = holds;
+      if (isOwn) passed = holds && passes.byActing;
       if (topic === 'ACCOUNT') isGone = !holds && findings.last === 'MISSING';
     }
   }
 }
 
 /** A default account is of a project that its address names by number, which may not be known of the job's. */
-function nameOf(email: string, project: ProjectFacts): ReturnType<typeof namedAccount> | Untold {
+function nameOf(email: string, project: ProjectFacts): NamedAccount | Untold {
   try {
     return namedAccount(email, project);
   } catch (error) {
