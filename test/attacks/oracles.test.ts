@@ -214,6 +214,44 @@ describe.each<[string, [string, string, object?][]]>([
       ['POST', '/logging.googleapis.com/v2/entries:list', { resourceNames: ['projects/PROJECT'] }],
     ],
   ],
+  [
+    'explanations and checks',
+    [
+      ...[
+        '//run.googleapis.com/projects/demo/locations/us-central1/jobs/JOB',
+        `//iam.googleapis.com/projects/demo/serviceAccounts/ACCOUNT`,
+        '//iam.googleapis.com/projects/-/serviceAccounts/UNIQUE',
+        '//cloudresourcemanager.googleapis.com/projects/PROJECT',
+        '//cloudresourcemanager.googleapis.com/folders/FOLDER',
+        '//cloudresourcemanager.googleapis.com/organizations/ORGANIZATION',
+        '//cloudresourcemanager.googleapis.com/tagValues/TAGVALUE',
+      ].flatMap((fullResourceName): [string, string, object?][] => [
+        ...[STRANGER, 'user:owner@example.com', 'serviceAccount:ACCOUNT', 'group:GROUP', 'allUsers'].map((principal): [string, string, object] => [
+          'POST',
+          '/actas/v1/access:explain',
+          { principal, permission: 'iam.serviceAccounts.actAs', fullResourceName },
+        ]),
+        ['POST', '/actas/v1/access:listHolders', { permission: 'run.jobs.run', fullResourceName }],
+        ...['v1', 'v3'].map((version): [string, string, object] => [
+          'POST',
+          `/policytroubleshooter.googleapis.com/${version}/iam:troubleshoot`,
+          { accessTuple: { principal: 'owner@example.com', permission: 'run.jobs.run', fullResourceName } },
+        ]),
+      ]),
+      ['POST', '/actas/v1/projects/demo/locations/us-central1/jobs/JOB:check', {}],
+      ['POST', '/actas/v1/projects/PROJECT/locations/us-central1/jobs/new:check', { job: { template: { template: { containers: [{ image: 'example.com/i' }] } } } }],
+      [
+        'POST',
+        '/actas/v1/projects/demo/locations/us-central1/jobs/new:check',
+        { job: { template: { template: { containers: [{ image: 'example.com/i' }], serviceAccount: 'ACCOUNT' } } } },
+      ],
+      [
+        'POST',
+        '/actas/v1/projects/demo/locations/us-central1/jobs/new:check',
+        { principal: 'serviceAccount:ACCOUNT', job: { template: { template: { containers: [{ image: 'example.com/i' }] } } } },
+      ],
+    ],
+  ],
 ])('%s', (_what, requests) => {
   test('answer alike, there or not', async () => {
     const different: string[] = [];
