@@ -13,6 +13,7 @@ import { metadataToken } from './metadata-token.ts';
 import { policyCheck } from './policy-check.ts';
 import { ready } from './ready.ts';
 import { hundredTasks, taskStart } from './task-start.ts';
+import { upstream } from './upstream.ts';
 
 /** One measured ratio. */
 export interface Figure {
@@ -38,6 +39,7 @@ const BENCHMARKS: Record<string, Benchmark> = {
   'get-job-grpc': getJobGrpc,
   authenticate,
   'metadata-token': metadataToken,
+  upstream,
   ready,
   'task-start': taskStart,
   'hundred-tasks': hundredTasks,

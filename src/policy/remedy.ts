@@ -22,6 +22,7 @@ const DOCUMENTED: { readonly [permission: string]: string | undefined } = {
   'resourcemanager.projects.list': 'roles/browser',
   'resourcemanager.projects.getIamPolicy': 'roles/browser',
   'resourcemanager.folders.get': 'roles/resourcemanager.folderViewer',
+  'storage.buckets.get': 'roles/storage.bucketViewer',
   'artifactregistry.repositories.downloadArtifacts': 'roles/artifactregistry.reader',
   'artifactregistry.repositories.uploadArtifacts': 'roles/artifactregistry.writer',
   'artifactregistry.repositories.get': 'roles/artifactregistry.reader',
@@ -33,6 +34,7 @@ const SPECIAL_PURPOSE = new Set([
   'roles/artifactregistry.createOnPushWriter',
   'roles/artifactregistry.createOnPushRepoAdmin',
   'roles/logging.privateLogViewer',
+  'roles/storage.insightsCollectorService',
 ]);
 const BASIC_ROLES = new Set(['roles/viewer', 'roles/editor', 'roles/owner']);
 
