@@ -116,6 +116,14 @@ describe('what is told', () => {
     expect(compare('{"etag":"ACAB"}', under).gains).toMatchObject([{ conditional: true, ways: [{ condition: 'until May' }] }]);
   });
 
+  test('a folder that is moved brings to everything in it what is above its new place', () => {
+    const seed = (parent: string) =>
+      `organizations: [{ number: 1, displayName: x }]\nfolders: [{ number: 2, displayName: a, parent: organizations/1 }, { number: 3, displayName: b, parent: ${parent} }]\nprojects: [{ id: proj, number: 100000, parent: folders/3 }]\npolicies: [{ resource: folders/2, bindings: [{ role: roles/owner, members: ["user:a@x.org"] }] }]\n`;
+    expect(compare(seed('organizations/1'), seed('folders/2')).gains).toMatchObject([
+      { principal: 'user:a@x.org', kind: 'act', resource: '//cloudresourcemanager.googleapis.com/folders/3', accounts: ['100000-compute@developer.gserviceaccount.com'] },
+    ]);
+  });
+
   test('roles that are not known are compared by their name', () => {
     const compared = compare('{"bindings":[]}', policy({ role: 'roles/unheard.of', members: ['user:a@x.org'] }));
     expect(compared).toMatchObject({ gains: [{ permissions: ['(what roles/unheard.of holds)'] }], unknownRoles: ['roles/unheard.of'] });

@@ -4,7 +4,7 @@
  */
 import type { RoleCatalogue } from '../policy/catalogue.ts';
 import { membersThatName, normalMember } from '../policy/member.ts';
-import { type PolicyState, parentOf, type StateBinding } from './state.ts';
+import { type PolicyState, parentOf, resourcesOf, type StateBinding } from './state.ts';
 
 /** One binding by which something is held, and the way from the principal to its member. */
 export interface Way {
@@ -52,6 +52,12 @@ export function compareStates(before: PolicyState, after: PolicyState, catalogue
 type Held = ReadonlyMap<string, ReadonlySet<string>>;
 const NOTHING: Held = new Map();
 
+function append<V>(lists: Map<string, V[]>, key: string, value: V): void {
+  const list = lists.get(key);
+  if (list === undefined) lists.set(key, [value]);
+  else list.push(value);
+}
+
 /** What everybody holds in one state. */
 class Holdings {
   readonly state: PolicyState;
@@ -59,11 +65,14 @@ class Holdings {
   readonly #unknown: Set<string>;
   readonly #names = new Map<string, ReadonlyMap<string, readonly string[]>>();
   readonly #held = new Map<string, Held>();
+  readonly #groupsOf = new Map<string, string[]>();
+  readonly #indexes = new Map<string, ReadonlyMap<string, readonly StateBinding[]>>();
 
   constructor(state: PolicyState, catalogue: RoleCatalogue, unknown: Set<string>) {
     this.state = state;
     this.#catalogue = catalogue;
     this.#unknown = unknown;
+    for (const [group, members] of state.groups) for (const member of members) append(this.#groupsOf, normalMember(member), group);
   }
 
   /** Everybody whom a policy names, members of known groups in their place. */
@@ -90,22 +99,39 @@ class Holdings {
     const names = new Map<string, readonly string[]>((own.length === 0 ? [principal] : own).map((name) => [name, name === principal ? [principal] : [principal, name]]));
     const queue = [principal];
     for (let next = queue.shift(); next !== undefined; next = queue.shift())
-      for (const [group, members] of this.state.groups)
-        if (!names.has(group) && members.some((one) => normalMember(one) === next)) {
-          names.set(group, [...(names.get(next) ?? []), group]);
-          queue.push(group);
-        }
+      for (const group of this.#groupsOf.get(next) ?? []) {
+        if (names.has(group)) continue;
+        names.set(group, [...(names.get(next) ?? []), group]);
+        queue.push(group);
+      }
     this.#names.set(principal, names);
     return names;
   }
 
   /** The bindings of one resource's own policy that name a principal. */
   direct(principal: string, resource: string): readonly { readonly binding: StateBinding; readonly path: readonly string[] }[] {
-    const names = this.names(principal);
-    return (this.state.policies.get(resource) ?? []).flatMap((binding) => {
-      const path = binding.members.map((member) => names.get(normalMember(member))).find((one) => one !== undefined);
-      return path === undefined ? [] : [{ binding, path }];
-    });
+    const index = this.#bindings(resource);
+    if (index.size === 0) return [];
+    const found = new Map<StateBinding, readonly string[]>();
+    for (const [name, path] of this.names(principal)) for (const binding of index.get(name) ?? []) if (!found.has(binding)) found.set(binding, path);
+    return [...found].map(([binding, path]) => ({ binding, path }));
+  }
+
+  /** By member, in normal form. */
+  #bindings(resource: string): ReadonlyMap<string, readonly StateBinding[]> {
+    const known = this.#indexes.get(resource);
+    if (known !== undefined) return known;
+    const index = new Map<string, StateBinding[]>();
+    for (const binding of this.state.policies.get(resource) ?? []) for (const member of binding.members) append(index, normalMember(member), binding);
+    this.#indexes.set(resource, index);
+    return index;
+  }
+
+  /** A policy, what its custom roles hold, and where the resource is: the same in the two states where nothing of these changes. */
+  policySignature(resource: string): string {
+    const bindings = this.state.policies.get(resource) ?? [];
+    const roles = new Set(bindings.map(({ role }) => role));
+    return JSON.stringify([parentOf(this.state, resource), bindings, [...roles].map((role) => this.state.roles.get(role))]);
   }
 
   /** The same in the two states exactly where nothing changes for the principal by this resource's own policy, or by where the resource is. */
@@ -159,11 +185,14 @@ const MAX_DEPTH = 64;
 
 function differences(from: Holdings, to: Holdings): Difference[] {
   const principals = [...new Set([...from.principals(), ...to.principals()])].sort();
-  const resources = [...new Set([...from.state.policies.keys(), ...to.state.policies.keys(), ...from.state.accounts, ...to.state.accounts])].sort();
+  const resources = [...new Set([from, to].flatMap(({ state }) => resourcesOf(state)))].sort();
+  const changed = resources.filter((resource) => from.policySignature(resource) !== to.policySignature(resource));
   const found: Difference[] = [];
   for (const principal of principals) {
+    const isElsewhere = [...from.names(principal).keys()].sort().join() !== [...to.names(principal).keys()].sort().join();
     const wider = [...to.names(principal).keys()].filter((name) => name !== principal && !name.startsWith('group:'));
-    for (const resource of resources) {
+    // Most people and most policies stay as they are, and are not looked at.
+    for (const resource of isElsewhere ? resources : changed) {
       if (from.signature(principal, resource) === to.signature(principal, resource)) continue;
       const gained = gainedOn(from, to, principal, resource);
       if (gained.size === 0) continue;

@@ -66,6 +66,12 @@ export function parentOf(state: PolicyState, resource: string): string | undefin
   return parent === undefined || parent === null ? undefined : `${MANAGER}/${parent}`;
 }
 
+/** Everything by its full name that a policy is of, or that is known to be there: a folder without a policy hands down what is above it. */
+export function resourcesOf({ policies, accounts, projects, folders }: PolicyState): string[] {
+  const containers = [...[...projects.keys()].map((id) => `projects/${id}`), ...[...folders.keys()].map((number) => `folders/${number}`)];
+  return [...policies.keys(), ...accounts, ...containers.map((name) => `${MANAGER}/${name}`)];
+}
+
 /** The state for the decision engine. @param tags in effect on every resource, for conditions */
 export function sourceOf(state: PolicyState, tags: readonly Tag[] = []): PolicySource {
   const policies = new Map<string, Policy>([...state.policies].map(([resource, bindings]) => [resource, policyOf(bindings)]));
