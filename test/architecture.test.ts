@@ -15,13 +15,14 @@ const ARROWS: Record<string, readonly string[]> = {
   compose: ['*'],
   'config.ts': ['identity'],
   seed: ['services', 'store', 'policy', 'identity'],
-  // `run jobs check --live` needs no control plane: it asks the questions of services/run itself, and Google answers.
+  // `run jobs check --live` needs no control plane: it asks the questions of services/run itself, and Google answers. `import` reads what a start reads, by the same rules.
   cli: [
     'config.ts',
     'main.ts',
     'server/status-file.ts',
     'offline',
     'policy',
+    'seed/seed.ts',
     'services/run/check-job.ts',
     'services/run/constraints.ts',
     'services/run/question.ts',

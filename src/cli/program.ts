@@ -39,6 +39,7 @@ const ENTRIES: readonly Entry[] = [
   },
   { name: 'policy-intelligence', summary: 'what policies do, in the words of gcloud', load: async () => (await import('./troubleshoot.ts')).registerPolicyIntelligence },
   { name: 'export', summary: 'write a project as a seed file, Terraform, or gcloud commands', load: async () => (await import('./export.ts')).registerExport },
+  { name: 'import', summary: 'make what seed files, allow policies or job YAML declare', load: async () => (await import('./import.ts')).registerImport },
   { name: 'completion', summary: 'print a completion script for a shell', load: async () => (await import('./completion.ts')).registerCompletion },
 ];
 

@@ -1,0 +1,141 @@
+/**
+ * `actas import`: makes what files declare so, through the API and with the caller's own permissions. Reads seed files (as `actas export` writes them), allow policies as
+ * `gcloud ... get-iam-policy --format=json` prints them, and v1 YAML of jobs. What is not declared stays; what is so already is left alone.
+ */
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Option } from 'commander';
+import { parseSeed, SeedError } from '../seed/seed.ts';
+import { type Api, RESOURCE_MANAGER } from './api.ts';
+import { type CliCommand, defineCommand, onRun, type Shell, withRegion } from './command.ts';
+import { readDocuments } from './documents.ts';
+import { CliFailure, failure } from './failure.ts';
+import { accountItem, denyItem, type Item, jobItem, orgPolicyItem, placeItem, policyItem, recordsOf, roleItem, v1JobItem } from './import-changes.ts';
+import type { Binding } from './policy.ts';
+import { isRecord, type Json } from './projection.ts';
+import { declaredJob } from './run/replace.ts';
+import type { Session } from './session.ts';
+
+interface ImportFlags {
+  readonly dryRun?: boolean;
+  readonly resource?: string;
+}
+
+export function registerImport(program: CliCommand, shell: Shell): void {
+  const command = withRegion(
+    defineCommand(program, 'import <path>', {
+      summary: 'make what seed files, allow policies or job YAML declare',
+      description:
+        'Makes what a file, every .yaml, .yml and .json file of a directory, or stdin (-) declares: seed files, allow policies as gcloud projects get-iam-policy --format=json prints them, and ' +
+        'jobs (apiVersion run.googleapis.com/v1). It asks the API, so the caller needs the permissions. Applied twice, it changes nothing. A declared allow policy takes the place of the one that is there.',
+      examples: ['actas import seed.yaml --dry-run', 'actas import policy.json --project=demo', 'actas import jobs/ --region=us-east1'],
+    }),
+  )
+    .addOption(new Option('--dry-run', 'say what would change, and change nothing'))
+    .option(
+      '--resource <name>',
+      'whose an allow policy is (default: the project): projects/demo/serviceAccounts/EMAIL, projects/demo/locations/REGION/jobs/JOB, folders/NUMBER, ...',
+    );
+  onRun<ImportFlags>(command, shell, async (session, path) => {
+    const api = await session.api();
+    const items: Item[] = [];
+    // All is read before the first change: a file that is broken changes nothing.
+    for (const file of await filesOf(path))
+      for (const [i, document] of (await readDocuments(session, file)).entries()) items.push(...(await itemsOf(session, api, document, `${file}, document ${i + 1}`)));
+    if (items.length === 0) throw failure(`${path} declares nothing.`);
+    await makeSo(session, api, items);
+  });
+}
+
+async function filesOf(path: string): Promise<readonly string[]> {
+  if (path === '-' || !(await stat(path).catch(() => undefined))?.isDirectory()) return [path];
+  const names = (await readdir(path)).filter((name) => /\.(?:ya?ml|json)$/.test(name)).toSorted();
+  return names.map((name) => join(path, name));
+}
+
+async function makeSo(session: Session<ImportFlags>, api: Api, items: readonly Item[]): Promise<void> {
+  const { terminal, flags } = session;
+  let changed = 0;
+  for (const { title, look } of items) {
+    try {
+      const change = await look(api);
+      if (change === undefined) continue;
+      changed += 1;
+      if (flags.dryRun !== true) await change.apply();
+      terminal.print(`${flags.dryRun === true ? 'would ' : ''}${change.verb} ${title}`);
+    } catch (error) {
+      if (!(error instanceof CliFailure)) throw error;
+      const before = flags.dryRun === true || changed === 0 ? 'Nothing was changed.' : 'What is listed above was changed; after mending this, run the command again.';
+      throw new CliFailure(error.exitCode, `${title}: ${error.message}`, [...error.lines, before], error);
+    }
+  }
+  terminal.note(changed === 0 ? 'Everything is as declared: nothing to change.' : `${changed} of ${items.length} ${flags.dryRun === true ? 'would change' : 'changed'}.`);
+}
+
+async function itemsOf(session: Session<ImportFlags>, api: Api, document: Json, place: string): Promise<readonly Item[]> {
+  if (document === null) return [];
+  if (!isRecord(document)) throw failure(`${place}: this is no object.`);
+  const project = await session.project();
+  if (document['kind'] !== undefined) {
+    const declared = declaredJob(document, place);
+    return [v1JobItem(declared, project, session.flags.region ?? declared.region ?? (await session.location()).region)];
+  }
+  const numberOf = async (id: string): Promise<string> => (await api.get<{ readonly name?: string }>(RESOURCE_MANAGER, `projects/${id}`)).name?.split('/')[1] ?? '';
+  if (document['bindings'] !== undefined) {
+    const resource = session.flags.resource ?? `projects/${project}`;
+    return [policyItem(resource, await localBindings(session, recordsOf(document['bindings'], `${place}: bindings`), await numberOf(project)), numberOf)];
+  }
+  return seedItems(session, document, place, numberOf);
+}
+
+/** Without the agents and default accounts of a project that has another number: here they are others, and made with their project. */
+async function localBindings(session: Session<ImportFlags>, bindings: readonly Binding[], number: string): Promise<Binding[]> {
+  return bindings.flatMap((binding) => {
+    const members = (binding.members ?? []).filter((member) => {
+      const other = /^serviceAccount:(?:service-)?(\d+)(?:-compute)?@/.exec(member)?.[1];
+      if (other === undefined || other === number) return true;
+      session.terminal.warn(`Left out: ${member} (${binding.role ?? ''}), which Google made for project number ${other}; this one has ${number}.`);
+      return false;
+    });
+    return members.length === 0 ? [] : [{ ...binding, members }];
+  });
+}
+
+function seedItems(session: Session<ImportFlags>, document: Json, place: string, numberOf: (id: string) => Promise<string>): readonly Item[] {
+  const seed = checkedSeed(document, place);
+  for (const part of ['groups', 'images'] as const)
+    if (Object.keys(seed[part]).length > 0) session.terminal.warn(`${place}: ${part} are applied at a start alone:  actas up --seed=FILE`);
+  const isOfJob = (resource: string) => /\/jobs\/[^/]+$/.test(resource);
+  const plain = (resource: string) => resource.replace(/^\/\/[a-z]+\.googleapis\.com\//, '');
+  const policies = seed.policies.map(({ resource, bindings }) => ({ resource: plain(resource), bindings: bindings.map(cleaned) }));
+  const json = (value: object): { readonly [key: string]: Json } => JSON.parse(JSON.stringify(value));
+  return [
+    ...seed.organizations.map(({ number }) => placeItem(`organizations/${number}`)),
+    ...seed.folders.map(({ number }) => placeItem(`folders/${number}`)),
+    ...seed.projects.map(({ id }) => placeItem(`projects/${id}`)),
+    ...seed.customConstraints.map((constraint) => orgPolicyItem(json(constraint), 'customConstraints')),
+    ...seed.serviceAccounts.map((account) => accountItem({ project: account.project, id: account.id, ...json(account) })),
+    ...seed.roles.map((role) => roleItem(json(role))),
+    ...policies.filter(({ resource }) => !isOfJob(resource)).map(({ resource, bindings }) => policyItem(resource, bindings, numberOf)),
+    ...seed.jobs.map((job) => jobItem(json(job))),
+    ...policies.filter(({ resource }) => isOfJob(resource)).map(({ resource, bindings }) => policyItem(resource, bindings, numberOf)),
+    // Last: they could forbid what comes before.
+    ...seed.orgPolicies.map((policy) => orgPolicyItem(json(policy), 'policies')),
+    ...seed.denyPolicies.map((policy) => denyItem(json(policy))),
+  ];
+}
+
+function cleaned(binding: { readonly role: string; readonly members: string[]; readonly condition?: object | undefined }): Binding {
+  const { role, members, condition } = binding;
+  return { role, members, ...(condition === undefined ? {} : { condition }) };
+}
+
+/** @throws failure with every fault of the file */
+function checkedSeed(document: Json, place: string) {
+  try {
+    return parseSeed(JSON.stringify(document), place);
+  } catch (error) {
+    if (error instanceof SeedError) throw failure(error.message);
+    throw error;
+  }
+}
