@@ -130,10 +130,14 @@ function hierarchySteps() {
     ['a value that is in use', [...tags, 'values', 'delete', '111111111111/env/prod'], /still attached to resources/, true],
     ['the tag taken off', [...tags, 'bindings', 'delete', '--tag-value=111111111111/env/prod', resource], /done: true/],
     ['the value deleted', [...tags, 'values', 'delete', '111111111111/env/prod'], /done/],
-    ['why somebody has a permission', ['policy-troubleshoot', 'iam', resource, '--principal-email=owner@example.com', '--permission=run.jobs.run'], /access: GRANTED/],
+    [
+      'why somebody has a permission',
+      ['policy-troubleshoot', 'iam', resource.slice('--parent='.length), '--principal-email=owner@example.com', '--permission=run.jobs.run'],
+      /access: GRANTED/,
+    ],
     [
       'the same with deny policies',
-      ['policy-intelligence', 'troubleshoot-policy', 'iam', resource, '--principal-email=dev@elsewhere.example', '--permission=run.jobs.run'],
+      ['policy-intelligence', 'troubleshoot-policy', 'iam', resource.slice('--parent='.length), '--principal-email=dev@elsewhere.example', '--permission=run.jobs.run'],
       /overallAccessState: CANNOT_ACCESS/,
     ],
     ['services', ['services', 'enable', 'secretmanager.googleapis.com'], /^/],
