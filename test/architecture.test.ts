@@ -20,6 +20,8 @@ const ARROWS: Record<string, readonly string[]> = {
     'config.ts',
     'main.ts',
     'server/status-file.ts',
+    // Which names are Google's.
+    'identity/front-names.ts',
     'offline',
     'policy',
     'seed/seed.ts',

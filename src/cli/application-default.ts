@@ -25,7 +25,7 @@ export function registerApplicationDefault(auth: CliCommand, shell: Shell): void
   }).option('--file <file>', 'where to write it (default: application_default_credentials.json in the data directory)');
   onRun<FileFlags>(login, shell, async (session) => {
     const file = fileOf(session);
-    writePrivateFile(file, `${JSON.stringify(await credentials(session), undefined, 2)}\n`);
+    writePrivateFile(file, `${JSON.stringify(await applicationDefaultCredentials(session), undefined, 2)}\n`);
     session.terminal.note(`Credentials saved to file: [${file}]`);
     session.terminal.print(`export GOOGLE_APPLICATION_CREDENTIALS=${quoteShell(file)}`);
   });
@@ -48,7 +48,8 @@ function fileOf(session: Session<FileFlags>): string {
   return session.flags.file ?? join(session.dataDir, 'application_default_credentials.json');
 }
 
-async function credentials(session: Session<FileFlags>): Promise<object> {
+/** What a credentials file of the caller holds. @throws CliFailure where the control plane issues no refresh token */
+export async function applicationDefaultCredentials(session: Session): Promise<object> {
   const { impersonateServiceAccount, as, account, ...flags } = session.flags;
   const target = await findTarget(session.io, flags);
   const principal = asPrincipal(as ?? account) ?? (await target.api.get<{ principal?: string }>(ACTAS, 'status')).principal;

@@ -38,6 +38,11 @@ function checkedFlags(command: Command, argv: readonly string[]): string[] {
   for (let at = 0; at < argv.length; at += 1) {
     const word = argv[at] ?? '';
     if (word === '--') return [...checked, ...argv.slice(at)];
+    const isOwn =
+      !(command instanceof CliCommand && command.passesOn) ||
+      at < commandPath(command).length ||
+      command.options.some(({ long, short }) => [long, short].includes(word.split('=', 1)[0]));
+    if (!isOwn) return [...checked, ...argv.slice(at)];
     const [flag = ''] = word.split('=', 1);
     const known = command.options.find((option) => option.long === flag || option.short === flag);
     const refusal = command instanceof CliCommand ? command.refusedFlags[flag] : undefined;

@@ -3,7 +3,7 @@
  * `defineCommand`, so that each has examples, the common flags, and one way to fail.
  */
 import { Command, Help, Option } from 'commander';
-import { EXIT, type ExitCode, usageFailure } from './failure.ts';
+import { EXIT, usageFailure } from './failure.ts';
 import type { Io } from './io.ts';
 import { type CommonFlags, createSession, type Session } from './session.ts';
 
@@ -11,7 +11,7 @@ import { type CommonFlags, createSession, type Session } from './session.ts';
 export interface Shell {
   readonly io: Io;
   /** What the command that ran wants the process to exit with. */
-  exitCode: ExitCode;
+  exitCode: number;
 }
 
 /** A command that remembers its examples. */
@@ -20,6 +20,8 @@ export class CliCommand extends Command {
   examples: readonly string[] = [];
   /** Flags that gcloud has here and this program does not, each with the reason and what to do instead. */
   refusedFlags: Readonly<Record<string, string>> = {};
+  /** What stands behind its own flags belongs to another program, and is handed on as it is. */
+  passesOn = false;
 
   override createCommand(name?: string): CliCommand {
     return new CliCommand(name);
@@ -121,7 +123,7 @@ export function defineGroup(parent: Command, name: string, summary: string): Cli
 export function onRun<F extends object>(
   command: CliCommand,
   shell: Shell,
-  run: (session: Session<F>, first: string, second: string, third: string) => Promise<ExitCode | undefined | void>,
+  run: (session: Session<F>, first: string, second: string, third: string) => Promise<number | undefined | void>,
 ): CliCommand {
   command.action(async () => {
     const session = createSession<F>(shell.io, command.opts<F & CommonFlags>());

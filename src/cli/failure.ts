@@ -25,9 +25,10 @@ export const EXIT_MEANINGS: readonly (readonly [ExitCode, string])[] = [
 /** A failure that was foreseen. `lines` follow the message, each on its own line: the remedy, fields, hints. */
 export class CliFailure extends Error {
   override readonly name = 'CliFailure';
-  readonly exitCode: ExitCode;
+  /** One of `EXIT`, but where another program is run: then as shells say it. */
+  readonly exitCode: number;
   readonly lines: readonly string[];
-  constructor(exitCode: ExitCode, message: string, lines: readonly string[] = [], cause?: unknown) {
+  constructor(exitCode: number, message: string, lines: readonly string[] = [], cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });
     this.exitCode = exitCode;
     this.lines = lines;

@@ -25,3 +25,12 @@ export function matchesName(name: string, patterns: Iterable<string>): boolean {
 function isWithin(name: string, domain: string): boolean {
   return name === domain || name.endsWith(`.${domain}`);
 }
+
+/** Whether an entry of NO_PROXY would take some name of Google's APIs past the proxy: `*`, `.googleapis.com`, `run.googleapis.com`, `com`. */
+export function bypassesGoogle(entry: string): boolean {
+  const name = entry
+    .toLowerCase()
+    .replace(/:\d+$/, '')
+    .replace(/^[*.]+/, '');
+  return entry.startsWith('*') && name === '' ? true : isGoogleName(name) || GOOGLE_DOMAINS.some((domain) => isWithin(domain, name));
+}
