@@ -115,6 +115,19 @@ test('the seed form, applied to an empty data directory, gives the same export a
   }
 });
 
+test('who may read the project alone gets it without what is above, and is told', async () => {
+  const seed = { ...RICH, policies: [...RICH.policies.slice(0, -3), { resource: 'projects/demo', bindings: [{ role: 'roles/owner', members: ['user:lead@example.com'] }] }] };
+  const other = await startTestServer({ seed: seedFile('lead.json', JSON.stringify({ ...seed, denyPolicies: [] })) });
+  try {
+    const { code, out, err } = await run(['export', '--as=user:lead@example.com'], { env: { ACTAS_DATA_DIR: other.dataDir } });
+    expect({ code, err }).toEqual({ code: 0, err: expect.stringContaining("What is above the project is left out, for you may not read all of it: Permission '") });
+    expect(out).not.toMatch(/organizations|folders/);
+    expect(out).toContain('jobs:');
+  } finally {
+    await other.close();
+  }
+});
+
 test('keys and tokens are in no form', async () => {
   await server.call('PATCH', '/orgpolicy.googleapis.com/v2/projects/demo/policies/iam.disableServiceAccountKeyCreation', {
     name: 'projects/demo/policies/iam.disableServiceAccountKeyCreation',

@@ -4,8 +4,9 @@ import { type CliCommand, defineCommand, onRun, type Shell } from './command.ts'
 import { gcloudScriptOf } from './export-gcloud.ts';
 import { type JsonRecord, nameOf, readProject, type Snapshot } from './export-read.ts';
 import { terraformOf } from './export-terraform.ts';
-import { usageFailure } from './failure.ts';
+import { isApiFailure, usageFailure } from './failure.ts';
 import { runV1 } from './run/export.ts';
+import type { Session } from './session.ts';
 
 export function registerExport(program: CliCommand, shell: Shell): void {
   const command = defineCommand(program, 'export', {
@@ -22,11 +23,23 @@ export function registerExport(program: CliCommand, shell: Shell): void {
     if (kind !== 'yaml' && kind !== 'terraform' && kind !== 'gcloud') throw usageFailure(`The format ${kind} is not one of export.`, 'Known: yaml, terraform, gcloud.');
     const project = await session.project();
     const api = await session.api();
-    const snapshot = await readProject(api, project, kind === 'yaml');
+    const snapshot = kind === 'yaml' ? await readWithAncestors(session, api, project) : await readProject(api, project, false);
     if (kind === 'terraform') return session.terminal.printRaw(terraformOf(snapshot));
     if (kind === 'gcloud') return session.terminal.printRaw(await gcloudScriptOf(snapshot, await readV1Jobs(api, project, snapshot)));
     session.terminal.printRaw(await seedOf(snapshot));
   });
+}
+
+/** Who may read the project need not be allowed to read what is above it. */
+async function readWithAncestors({ terminal }: Session, api: Api, project: string): Promise<Snapshot> {
+  try {
+    return await readProject(api, project, true);
+  } catch (error) {
+    if (!isApiFailure(error, 'PERMISSION_DENIED')) throw error;
+    const snapshot = await readProject(api, project, false);
+    terminal.warn(`What is above the project is left out, for you may not read all of it: ${error.reason}`);
+    return snapshot;
+  }
 }
 
 /** A seed file; what is empty is left out. */
