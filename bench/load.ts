@@ -1,5 +1,6 @@
 /** A client that keeps a few requests in flight for a while, in this process; the servers it measures run in processes of their own. */
 import { Agent, request } from 'node:http';
+import { Agent as SecureAgent, request as secureRequest } from 'node:https';
 
 export interface Load {
   readonly url: string;
@@ -7,20 +8,24 @@ export interface Load {
   readonly method?: string;
   /** Path and body of the n-th request, and headers of its own. */
   readonly nth?: (n: number) => { readonly path: string; readonly body?: string; readonly headers?: Record<string, string> };
+  /** What a URL with https is checked against, PEM. */
+  readonly ca?: string;
   readonly concurrency: number;
   readonly seconds: number;
 }
 
 /** One request at a time of those that are in flight. @throws where the answer is not 200 */
 function createClient(load: Omit<Load, 'seconds'>): { one(): Promise<void>; close(): void } {
-  const agent = new Agent({ keepAlive: true, maxSockets: load.concurrency });
-  const { hostname, port, pathname } = new URL(load.url);
+  const { hostname, port, pathname, protocol } = new URL(load.url);
+  const kept = { keepAlive: true, maxSockets: load.concurrency };
+  const agent = protocol === 'https:' ? new SecureAgent({ ...kept, ca: load.ca }) : new Agent(kept);
+  const send = protocol === 'https:' ? secureRequest : request;
   let sent = 0;
   return {
     one: () =>
       new Promise<void>((resolve, reject) => {
         const { path, body, headers } = load.nth?.(sent++) ?? { path: pathname };
-        const call = request({ agent, hostname, port, path, method: load.method ?? 'GET', headers: { ...load.headers, ...headers } }, (response) => {
+        const call = send({ agent, hostname, port, path, method: load.method ?? 'GET', headers: { ...load.headers, ...headers } }, (response) => {
           response.resume();
           response.on('end', () => (response.statusCode === 200 ? resolve() : reject(new Error(`${path} answered ${response.statusCode ?? 0}`))));
         });

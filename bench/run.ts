@@ -13,6 +13,7 @@ import { metadataToken } from './metadata-token.ts';
 import { policyCheck } from './policy-check.ts';
 import { ready } from './ready.ts';
 import { hundredTasks, taskStart } from './task-start.ts';
+import { tls } from './tls.ts';
 import { upstream } from './upstream.ts';
 
 /** One measured ratio. */
@@ -35,6 +36,7 @@ export type Benchmark = () => Promise<readonly Figure[] | string>;
 const BENCHMARKS: Record<string, Benchmark> = {
   'policy-check': policyCheck,
   'get-job-rest': getJobRest,
+  tls,
   'create-job': createJob,
   'get-job-grpc': getJobGrpc,
   authenticate,

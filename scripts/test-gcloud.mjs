@@ -1,6 +1,7 @@
 /**
- * Runs a real `gcloud` against a control plane of its own, through the commands that people use for jobs, and says what passed. Needs a gcloud on the
- * PATH; without one it says so, counts the suite as skipped, and succeeds. Nothing is sent elsewhere: the proxy that gcloud is given is the control plane.
+ * Runs a real `gcloud` against a control plane of its own, through the commands that people use for jobs, and says what passed: once over TLS as `actas gcloud`
+ * does it, with no endpoint overridden, and once in the clear with overrides. Needs a gcloud on the PATH; without one it says so, counts the suite as
+ * skipped, and succeeds. Nothing is sent elsewhere: the proxy that gcloud is given is the control plane.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -17,51 +18,63 @@ if (found.status !== 0) {
   console.log('gcloud is not on the PATH: this suite is skipped.\n0 passed, 0 failed, 1 skipped');
   process.exit(0);
 }
-const dir = mkdtempSync(join(tmpdir(), 'actas-gcloud-'));
-const dataDir = join(dir, 'data');
-const readyFile = join(dir, 'ready.json');
-const server = spawn(node, [join(root, 'bin', 'actas.js'), 'up', '--driver=fake', '--port=0', `--data-dir=${dataDir}`, `--ready-file=${readyFile}`, '--log-level=warn'], {
-  stdio: ['ignore', 'ignore', 'inherit'],
-});
+let dir = '';
 let failed = 0;
 let passed = 0;
-try {
-  const env = await environment();
-  for (const [name, args, expected, fails] of await steps()) {
-    const run = spawnSync('gcloud', args, { encoding: 'utf8', env, timeout: 120_000 });
-    const text = `${run.stdout}${run.stderr}`;
-    const good = (run.status === 0) !== (fails === true) && expected.test(text);
-    if (good) passed += 1;
-    else failed += 1;
-    console.log(`${good ? 'ok  ' : 'FAIL'} gcloud ${args.join(' ')}${good ? '' : `\n  exit ${run.status}, wanted ${name} (${expected.source}):\n${text.replace(/^/gm, '    ')}`}`);
-    if (args.includes('--format=export')) writeFileSync(join(dir, 'job.yaml'), run.stdout.replace('taskCount: 3', 'taskCount: 2'));
-  }
-} finally {
-  server.kill('SIGTERM');
-  await new Promise((resolve) => server.once('exit', resolve));
-  rmSync(dir, { recursive: true, force: true });
-}
+for (const way of ['tls', 'clear']) await suite(way);
 console.log(`gcloud ${found.stdout.trim()}`);
 console.log(`${passed} passed, ${failed} failed`);
 process.exit(failed === 0 ? 0 : 1);
 
-async function environment() {
+/** @param {string} way `tls`: through `actas gcloud`; `clear`: with overrides */
+async function suite(way) {
+  console.log(way === 'tls' ? 'Over TLS, no endpoint overridden (actas gcloud):' : 'In the clear, with overrides:');
+  dir = mkdtempSync(join(tmpdir(), 'actas-gcloud-'));
+  const dataDir = join(dir, 'data');
+  const readyFile = join(dir, 'ready.json');
+  const actas = join(root, 'bin', 'actas.js');
+  const server = spawn(node, [actas, 'up', '--driver=fake', '--port=0', `--data-dir=${dataDir}`, `--ready-file=${readyFile}`, '--log-level=warn'], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  try {
+    const env = await environment(server, dataDir, readyFile, way);
+    const [command, ...before] = way === 'tls' ? [node, actas, 'gcloud', `--data-dir=${dataDir}`] : ['gcloud'];
+    for (const [name, args, expected, fails] of await steps()) {
+      const run = spawnSync(command, [...before, ...args], { encoding: 'utf8', env, timeout: 120_000 });
+      const text = `${run.stdout}${run.stderr}`;
+      const good = (run.status === 0) !== (fails === true) && expected.test(text);
+      if (good) passed += 1;
+      else failed += 1;
+      console.log(
+        `${good ? 'ok  ' : 'FAIL'} gcloud ${args.join(' ')}${good ? '' : `\n  exit ${run.status}, wanted ${name} (${expected.source}):\n${text.replace(/^/gm, '    ')}`}`,
+      );
+      if (args.includes('--format=export')) writeFileSync(join(dir, 'job.yaml'), run.stdout.replace('taskCount: 3', 'taskCount: 2'));
+    }
+  } finally {
+    server.kill('SIGTERM');
+    await new Promise((resolve) => server.once('exit', resolve));
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+/** What both have in common keeps gcloud from asking. */
+async function environment(server, dataDir, readyFile, way) {
   for (let i = 0; !existsSync(readyFile); i += 1) {
     if (i > 240 || server.exitCode !== null) throw new Error('the control plane did not start');
     await delay(250);
   }
+  const quiet = { ...process.env, CLOUDSDK_CORE_DISABLE_PROMPTS: '1', CLOUDSDK_CORE_SHOULD_PROMPT_TO_ENABLE_API: 'false' };
+  if (way === 'tls') return quiet;
   const { hostname, port } = new URL(JSON.parse(readFileSync(readyFile, 'utf8')).url);
   const overrides = APIS.map((api) => [`CLOUDSDK_API_ENDPOINT_OVERRIDES_${api.toUpperCase()}`, `http://${api}.googleapis.com/`]);
   return {
-    ...process.env,
+    ...quiet,
     ...Object.fromEntries(overrides),
     CLOUDSDK_CONFIG: join(dir, 'gcloud'),
     CLOUDSDK_CORE_PROJECT: 'demo',
     CLOUDSDK_RUN_REGION: 'us-central1',
-    CLOUDSDK_CORE_DISABLE_PROMPTS: '1',
     CLOUDSDK_CORE_DISABLE_USAGE_REPORTING: '1',
     CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK: '1',
-    CLOUDSDK_CORE_SHOULD_PROMPT_TO_ENABLE_API: 'false',
     CLOUDSDK_PROXY_TYPE: 'http',
     CLOUDSDK_PROXY_ADDRESS: hostname,
     CLOUDSDK_PROXY_PORT: port,
