@@ -62,29 +62,38 @@ export async function listen(options: { host: string; port: number; handler: Han
   const unread = new Set<net.Socket>();
 
   let proxy: Proxy | undefined;
-  let tls: ((socket: net.Socket) => void) | undefined;
+  /** Came by CONNECT. Each layer more would cost a handshake and what is held for it, as often as a client likes. */
+  const entered = new WeakSet<Duplex>();
+  const enter = (socket: Duplex): void => {
+    entered.add(socket);
+    // What node's server hands over is the socket that it was given.
+    peek(socket as net.Socket);
+  };
+  const tlsEnds = new Map<boolean, (socket: net.Socket) => void>();
   const viaProxy = async (request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
     // It may go before it is served; without a listener that would be an uncaught error.
     socket.on('error', () => socket.destroy());
     try {
       proxy ??= await options.door.proxy();
-      // What node's server hands over is the socket that it was given.
-      proxy.connect(request, socket, head, (inside) => peek(inside as net.Socket));
+      proxy.connect(request, socket, head, entered.has(socket) ? undefined : enter);
     } catch (error) {
       options.door.failed(error);
       socket.destroy();
     }
   };
-  const openTls = async (): Promise<(socket: net.Socket) => void> => {
+  const openTls = async (isEntered: boolean): Promise<(socket: net.Socket) => void> => {
     const [{ createTlsEnd }, certificates] = await Promise.all([import('./tls.ts'), options.door.certificates()]);
     return createTlsEnd(certificates, (socket) => {
       socket.on('error', () => socket.destroy());
+      if (isEntered) entered.add(socket);
       (socket.alpnProtocol === 'h2' ? http2.get() : http1.get()).emit('connection', socket);
     });
   };
   const viaTls = async (socket: net.Socket): Promise<void> => {
     try {
-      tls ??= await openTls();
+      const isEntered = entered.has(socket);
+      const tls = tlsEnds.get(isEntered) ?? (await openTls(isEntered));
+      tlsEnds.set(isEntered, tls);
       if (!socket.destroyed) tls(socket);
     } catch (error) {
       options.door.failed(error);

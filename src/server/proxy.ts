@@ -27,8 +27,8 @@ export interface ProxyDeps {
 }
 
 export interface Proxy {
-  /** @param enter takes a connection whose client believes that it speaks to the host it named */
-  connect(request: IncomingMessage, socket: Duplex, head: Buffer, enter: (socket: Duplex) => void): void;
+  /** @param enter takes a connection whose client believes that it speaks to the host it named; undefined where it came that way already */
+  connect(request: IncomingMessage, socket: Duplex, head: Buffer, enter: ((socket: Duplex) => void) | undefined): void;
   /** Cuts every tunnel. */
   close(): void;
 }
@@ -36,6 +36,8 @@ export interface Proxy {
 const MAX_TUNNELS = 256;
 const IDLE_MS = 600_000;
 const DIAL_TIMEOUT_MS = 10_000;
+/** For a client to read why it was refused. */
+const FAREWELL_MS = 1000;
 const LOOPBACK = new Set(['localhost', '127.0.0.1', '::1']);
 
 class Refused extends Error {
@@ -71,6 +73,7 @@ export function createProxy(deps: ProxyDeps): Proxy {
       const target = /^(\[[0-9a-f:.]+\]|[^:/@\s[\]]+):(\d{1,5})$/i.exec(request.url ?? '');
       const name = target?.[1]?.toLowerCase().replace(/^\[|\]$|\.$/g, '');
       const port = Number(target?.[2]);
+      if (enter === undefined) return refuse(socket, 403, 'CONNECT within CONNECT is not taken.');
       if (name !== undefined && isOurs(name, port)) {
         socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
         if (head.length > 0) socket.unshift(head);
@@ -129,6 +132,9 @@ function join(client: Duplex, server: Socket, head: Buffer): Promise<void> {
 /** In the envelope of an API's error: some clients show it. */
 function refuse(socket: Duplex, status: number, message: string): void {
   if (socket.destroyed) return;
+  // No server watches over it any more. Unread it would not even notice that its client has gone.
+  const timer = setTimeout(() => socket.destroy(), FAREWELL_MS);
+  socket.once('close', () => clearTimeout(timer)).resume();
   const words: Record<number, string> = { 400: 'Bad Request', 403: 'Forbidden', 502: 'Bad Gateway', 503: 'Service Unavailable' };
   const body = JSON.stringify({ error: { code: status, message, status: status === 403 ? 'PERMISSION_DENIED' : status === 400 ? 'INVALID_ARGUMENT' : 'UNAVAILABLE' } });
   socket.end(

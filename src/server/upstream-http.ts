@@ -1,5 +1,5 @@
 /** Passes a REST call on: bodies stream both ways, never held; a caller that goes away ends the call, an upstream that is not there is 503. */
-import http, { type ClientRequest, type IncomingMessage, type ServerResponse } from 'node:http';
+import http, { type ClientRequest, type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream';
 import { type ApiError, cancelled, deadlineExceeded, isApiError, STATUS, type StatusName, unavailable } from '../errors.ts';
 import type { ForeignRequest } from './unserved.ts';
@@ -28,7 +28,8 @@ export function createHttpForwarder(upstream: Upstream): HttpForwarder {
     forward(asked, body, signal) {
       const { request, response } = asked;
       const headers = headersToSend(request.headers, upstream.headers);
-      if (body !== undefined) headers['content-length'] = String(body.length);
+      const isPiped = body === undefined && hasBody(request);
+      frame(headers, isPiped, body);
       const options = {
         method: request.method,
         agent,
@@ -51,11 +52,11 @@ export function createHttpForwarder(upstream: Upstream): HttpForwarder {
           });
           out.once('error', (error: NodeJS.ErrnoException) => {
             // A connection that was kept may have been closed by the other side a moment ago; nothing of this call has arrived then.
-            if (!isRetry && out.reusedSocket && error.code === 'ECONNRESET' && /^(?:GET|HEAD)$/.test(request.method ?? '')) begin(true);
+            if (!isRetry && !isPiped && out.reusedSocket && error.code === 'ECONNRESET' && /^(?:GET|HEAD)$/.test(request.method ?? '')) begin(true);
             else reject(problem(error, upstream, signal));
           });
           if (body !== undefined) out.end(body);
-          else if (hasBody(request)) request.pipe(out);
+          else if (isPiped) request.pipe(out);
           else out.end();
         };
         begin(false);
@@ -79,6 +80,16 @@ function passBack(answer: IncomingMessage, response: ServerResponse, located: (l
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   response.writeHead(answer.statusCode ?? 502);
   pipeline(answer, response, done);
+}
+
+/**
+ * How long the body is must be said of the one that is sent. A length without its body takes the next request on the connection for it, and a body without
+ * a length, as node sends that of GET and DELETE unless it is told, is read as the next request, which nobody has judged.
+ */
+function frame(headers: OutgoingHttpHeaders, isPiped: boolean, body: Buffer | undefined): void {
+  if (body !== undefined) headers['content-length'] = String(body.length);
+  else if (!isPiped) delete headers['content-length'];
+  else if (headers['content-length'] === undefined) headers['transfer-encoding'] = 'chunked';
 }
 
 function hasBody(request: IncomingMessage): boolean {
