@@ -154,6 +154,18 @@ describe('jobs', () => {
     });
   });
 
+  test.each(['ALLOW', 'DENY'])('of action %s, a text too long to match refuses', async (actionType) => {
+    const condition = "resource.spec.template.spec.template.spec.containers.exists(c, c.env.exists(e, e.value.matches('^(a?b?){200}$')))";
+    await within({ condition, actionType }, async (id) => {
+      const job = (value: string) => ({ template: { template: { containers: [{ image: 'example.com/i', env: [{ name: 'E', value }] }] } } });
+      const { status, json, text } = await server.call('POST', `${JOBS}?jobId=long-${actionType.toLowerCase()}`, job('ab'.repeat(15_000)));
+      expect(status, text).toBe(400);
+      expect(json.error.message).toContain(id);
+      expect(json.error.message).toContain('the text is too long for this pattern');
+      expect((await server.call('GET', `${JOBS}/long-${actionType.toLowerCase()}`)).status).toBe(404);
+    });
+  });
+
   test('a condition that would take too long is ended, and refuses', async () => {
     const env = Array.from({ length: 60 }, (_, i) => ({ name: `E${i}`, value: 'x' }));
     const list = 'resource.spec.template.spec.template.spec.containers[0].env';

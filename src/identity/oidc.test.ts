@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from 'jose';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, test } from 'vitest';
 import { createOidcVerifier, faultOfJwks, type OidcVerifier } from './oidc.ts';
-import { createPublicFetch, isPublicAddress } from './public-fetch.ts';
+import { createPublicFetch, createPublicLookup, isPublicAddress } from './public-fetch.ts';
 
 let now = 1_800_000_000_000_000;
 const clock = { now: () => now };
@@ -131,6 +131,21 @@ describe('fetching what a caller named', () => {
     '2002:7f00:1::',
     '64:ff9b::1',
   ])('%s is not public', (address) => expect(isPublicAddress(address)).toBe(false));
+  test('a name that changes its address leads to what was looked at, or nowhere', async () => {
+    const answers = [['93.184.215.14'], ['127.0.0.1'], ['93.184.215.14', '10.0.0.1'], ['::ffff:169.254.169.254']];
+    const lookup = createPublicLookup((_name, _options, done) =>
+      done(
+        null,
+        (answers.shift() ?? []).map((address) => ({ address, family: address.includes(':') ? 6 : 4 })),
+      ),
+    );
+    const asked = (all: boolean) => new Promise((resolve) => lookup('rebound.example', { all }, (error, found) => resolve(error === null ? found : error.message)));
+    expect(await asked(true)).toEqual([{ address: '93.184.215.14', family: 4 }]);
+    expect(await asked(true)).toContain('leads to 127.0.0.1, which is not a public address');
+    expect(await asked(false)).toContain('leads to 10.0.0.1');
+    expect(await asked(false)).toContain('leads to ::ffff:169.254.169.254');
+  });
+
   test.each(['8.8.8.8', '142.250.1.1', '2a00:1450:4001::1'])('%s is public', (address) => expect(isPublicAddress(address)).toBe(true));
 
   test.each([

@@ -3,7 +3,7 @@
  * becoming the caller's hand inside our own network: https alone, no redirect, no address that is not public (looked at when the name has
  * been resolved, so that a name which changes its address is no way in), a deadline, and a limit of size.
  */
-import { lookup as lookupName } from 'node:dns';
+import { type LookupAddress, type LookupAllOptions, lookup as lookupName } from 'node:dns';
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
@@ -54,14 +54,18 @@ export function isPublicAddress(address: string): boolean {
   return version === 6 && GLOBAL_V6.check(address, 'ipv6') && !NOT_PUBLIC.check(address, 'ipv6');
 }
 
-const lookupPublic: LookupFunction = (hostname, options, callback) => {
-  lookupName(hostname, { ...options, all: true }, (error, addresses) => {
-    if (error !== null) return callback(error, []);
-    const hidden = addresses.find(({ address }) => !isPublicAddress(address));
-    if (hidden !== undefined) return callback(new FetchError(`${hostname} leads to ${hidden.address}, which is not a public address`), []);
-    callback(null, options.all === true ? addresses : (addresses[0]?.address ?? ''), addresses[0]?.family);
-  });
-};
+/** @param resolve tells all addresses of a name @returns one for connections, which go to nothing but the addresses that were looked at */
+export function createPublicLookup(resolve: (name: string, options: LookupAllOptions, done: (error: Error | null, addresses: LookupAddress[]) => void) => void): LookupFunction {
+  return (hostname, options, callback) => {
+    resolve(hostname, { ...options, all: true }, (error, addresses) => {
+      if (error !== null) return callback(error, []);
+      const hidden = addresses.find(({ address }) => !isPublicAddress(address));
+      if (hidden !== undefined) return callback(new FetchError(`${hostname} leads to ${hidden.address}, which is not a public address`), []);
+      callback(null, options.all === true ? addresses : (addresses[0]?.address ?? ''), addresses[0]?.family);
+    });
+  };
+}
+const lookupPublic = createPublicLookup(lookupName);
 
 /**
  * @param isTrusted whether the configuration names this origin (`https://idp.internal:8443`): then its address may be private, and http will do

@@ -13,14 +13,21 @@ export interface Peer {
 const FORWARDED = ['x-forwarded-for', 'forwarded', 'via'] as const;
 const LOOPBACK = /^(?:127\.\d+\.\d+\.\d+|::1)$/;
 
+/** Whether another proxy says that it stands for somebody. */
+export function isForwarded(headers: IncomingHttpHeaders | undefined): boolean {
+  return FORWARDED.some((name) => headers?.[name] !== undefined);
+}
+
 /** @param ownPort the port that the server's own listener has, once it is bound */
 export function createPeers(ownPort: () => number | undefined) {
   return (request: Pick<IncomingMessage, 'socket'> & { readonly headers?: IncomingHttpHeaders }): Peer => {
     // A proxy on this machine stands for callers who may be anywhere.
-    const isForwarded = FORWARDED.some((name) => request.headers?.[name] !== undefined);
     const { remoteAddress, localAddress, localPort } = request.socket;
     const isLoopback = (address: string | undefined) => LOOPBACK.test(plain(address));
-    return { address: plain(remoteAddress), isLocal: !isForwarded && isLoopback(remoteAddress) && isLoopback(localAddress) && localPort !== undefined && localPort === ownPort() };
+    return {
+      address: plain(remoteAddress),
+      isLocal: !isForwarded(request.headers) && isLoopback(remoteAddress) && isLoopback(localAddress) && localPort !== undefined && localPort === ownPort(),
+    };
   };
 }
 export type PeerOf = ReturnType<typeof createPeers>;

@@ -10,7 +10,7 @@ import type { Duplex } from 'node:stream';
 import { isElsewhereAtGoogle, isGoogleName, matchesName } from '../identity/front-names.ts';
 import { isPublicAddress } from '../identity/public-fetch.ts';
 import type { Log } from '../services/service.ts';
-import type { PeerOf } from './peer.ts';
+import { isForwarded, type PeerOf } from './peer.ts';
 
 export interface ProxyDeps {
   /** Under which this server may be addressed, without ports. */
@@ -73,6 +73,8 @@ export function createProxy(deps: ProxyDeps): Proxy {
       const target = /^(\[[0-9a-f:.]+\]|[^:/@\s[\]]+):(\d{1,5})$/i.exec(request.url ?? '');
       const name = target?.[1]?.toLowerCase().replace(/^\[|\]$|\.$/g, '');
       const port = Number(target?.[2]);
+      // What comes through it says nothing of the other proxy, and would be taken for a program of this machine's.
+      if (isForwarded(request.headers)) return refuse(socket, 403, 'CONNECT that another proxy hands on is not taken.');
       if (enter === undefined) return refuse(socket, 403, 'CONNECT within CONNECT is not taken.');
       if (name !== undefined && isOurs(name, port)) {
         socket.write('HTTP/1.1 200 Connection established\r\n\r\n');

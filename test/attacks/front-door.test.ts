@@ -133,6 +133,14 @@ describe('CONNECT', () => {
     }
   });
 
+  test.each(['Via: 1.1 other', 'X-Forwarded-For: 192.0.2.1', 'Forwarded: for=192.0.2.1'])(
+    'that another proxy hands on (%s) makes nobody a program of this machine',
+    async (more) => {
+      const answer = await send(`CONNECT run.googleapis.com:443 HTTP/1.1\r\nHost: run.googleapis.com\r\n${more}\r\n\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+      expect(answer.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 403']);
+    },
+  );
+
   test('a refused connection is given up, whether its client closes it or not', async () => {
     const sockets = await Promise.all(
       Array.from({ length: 50 }, async () => {
