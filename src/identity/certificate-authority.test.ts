@@ -32,6 +32,12 @@ test('the key is for its owner alone, also where somebody opened it up, and the 
   expect(readFileSync(join(directory, 'ca.pem'), 'utf8')).not.toContain('PRIVATE');
 });
 
+test('what it signs after a restart is signed in its name', () => {
+  const directory = fresh();
+  const ca = new X509Certificate(open(directory).certificate);
+  expect(open(directory).certificateOf('run.googleapis.com').checkIssued(ca)).toBe(true);
+});
+
 test('certificates are for the name that is asked for, of names that are ours', () => {
   const authority = open(fresh(), ['actas.corp.example', '*.actas.corp.example', '10.1.2.3', '0.0.0.0', 'bad name', '']);
   const ca = new X509Certificate(authority.certificate);

@@ -121,7 +121,9 @@ function readAuthority({ directory, now, replaced }: AuthorityOptions, constrain
     replaced(why);
     return undefined;
   }
-  return { pem, key, name: found.subject.replace(/^CN=/, ''), notBefore: Date.parse(found.validFrom) };
+  // Node writes it as RFC 2253 does, with a backslash before the comma; certificates below it have the name as it is.
+  const name = found.subject.replace(/^CN=/, '').replace(/\\(.)/g, '$1');
+  return { pem, key, name, notBefore: Date.parse(found.validFrom) };
 }
 
 function makeAuthority({ directory, now, write }: AuthorityOptions, constraints: Buffer): Authority {
