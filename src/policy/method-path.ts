@@ -42,6 +42,8 @@ export function compilePattern(template: string, { hasVerbs, free }: { readonly 
     variables,
     firstSegment: /^\/([^/{]+)/.exec(template)?.[1],
     match(path) {
+      // Where these stand as they are, one program reads a step in the tree, or the path's end, and another a part of a name (URL Standard, section 4.4).
+      if (/[\\#]/.test(path)) return undefined;
       const found = expression.exec(path);
       if (found === null) return undefined;
       const values = new Map<string, readonly string[]>();
@@ -80,5 +82,5 @@ function decode(raw: string, isFree: boolean): string | undefined {
 
 /** No segment that a program could take for a step in a tree, no control characters. */
 export function isPlain(name: string): boolean {
-  return !/\p{Cc}/u.test(name) && !name.split('/').some((segment) => segment === '.' || segment === '..');
+  return !/\p{Cc}/u.test(name) && !name.split(/[/\\]/).some((segment) => segment === '.' || segment === '..');
 }

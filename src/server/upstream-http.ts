@@ -50,6 +50,10 @@ export function createHttpForwarder(upstream: Upstream): HttpForwarder {
               (error) => (error === null || error === undefined ? resolve(statusOf(answer.statusCode ?? 0)) : reject(problem(error, upstream, signal))),
             );
           });
+          out.once('upgrade', (_answer, socket) => {
+            socket.destroy();
+            reject(unreachable(upstream, new Error('it changed to another protocol, which nobody asked for')));
+          });
           out.once('error', (error: NodeJS.ErrnoException) => {
             // A connection that was kept may have been closed by the other side a moment ago; nothing of this call has arrived then.
             if (!isRetry && !isPiped && out.reusedSocket && error.code === 'ECONNRESET' && /^(?:GET|HEAD)$/.test(request.method ?? '')) begin(true);

@@ -20,7 +20,8 @@ beforeAll(async () => {
   // It answers before it has read a body, as many do.
   upstream = createServer((incoming, answer) => {
     seen.push(`${incoming.method} ${incoming.url}`);
-    answer.end('{}');
+    if (incoming.url?.endsWith('/switch') === true) incoming.socket.end('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n');
+    else answer.end('{}');
   }).listen(0, '127.0.0.1');
   await once(upstream, 'listening');
   // It listens on an address.
@@ -91,6 +92,22 @@ describe('a body in which another request stands', () => {
     await call({});
     session.close();
     expect(seen).toEqual([`${verb} ${ALLOWED}`, `${verb} ${ALLOWED}`, `${verb} ${ALLOWED}`]);
+  });
+});
+
+describe('a path that the upstream could read in another way', () => {
+  test.each(['data\\..\\secret/o/a', 'data/o/a\\..\\b', 'data/o/a%5C..%5Cb', 'data/o/secret#/public', 'data/o/..%2fb', 'data/../secret/o/a', 'data%2Fo/o/a'])(
+    '%s goes nowhere',
+    async (path) => {
+      const answer = await send(`GET /storage/v1/b/${path} HTTP/1.1\r\nHost: storage.googleapis.com\r\nAuthorization: Bearer ${token}\r\n\r\n`);
+      expect(answer).toMatch(/^HTTP\/1\.1 501 /);
+      expect(seen).toEqual([]);
+    },
+  );
+
+  test('an upstream that changes the protocol is an upstream that is not there', async () => {
+    const answer = await send(`GET /storage/v1/b/data/o/switch HTTP/1.1\r\nHost: storage.googleapis.com\r\nAuthorization: Bearer ${token}\r\n\r\n`);
+    expect(answer).toMatch(/^HTTP\/1\.1 503 /);
   });
 });
 
