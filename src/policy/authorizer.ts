@@ -6,7 +6,7 @@
  * It must not know stores, calls or wordings.
  */
 import type { Micros } from '../timestamp.ts';
-import { type Caller, numbersOf, readCaller, rolesHeld } from './caller.ts';
+import { type Caller, holdsAny, numbersOf, readCaller } from './caller.ts';
 import type { RoleCatalogue } from './catalogue.ts';
 import { CelFailure } from './cel/value.ts';
 import { type AllowEntry, bindingHolds, type CompiledAllow, Compiler, denialApplies } from './compiled-policy.ts';
@@ -158,11 +158,6 @@ function findDenial(chain: Chain, numbers: readonly number[], question: Question
 /** In policies with more entries a caller's names are not looked up one by one each time. */
 const LONG_POLICY = 64;
 
-function intersects(a: Uint32Array, b: Uint32Array): boolean {
-  for (let word = 0; word < a.length; word++) if (((a[word] ?? 0) & (b[word] ?? 0)) !== 0) return true;
-  return false;
-}
-
 function hasAny(set: ReadonlySet<number>, numbers: readonly number[]): boolean {
   for (const number of numbers) if (set.has(number)) return true;
   return false;
@@ -213,8 +208,9 @@ function goThrough(search: Search, { entries, roles, members }: CompiledAllow, r
 }
 
 /** The caller's names one by one in the index of a long policy, if it binds a role to any of them that may do. */
-function lookUp(search: Search, { entries, index }: CompiledAllow, resource: string, place: number, candidates: Uint32Array): Decision | undefined {
-  if (!intersects(rolesHeld(search.caller, place, index), candidates)) return undefined;
+function lookUp(search: Search, allow: CompiledAllow, resource: string, place: number, candidates: Uint32Array): Decision | undefined {
+  if (!holdsAny(search.caller, place, allow, candidates)) return undefined;
+  const { entries, index } = allow;
   const { items, labels } = index;
   for (const number of search.caller.numbers) {
     let at = index.find(number);

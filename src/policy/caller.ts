@@ -4,11 +4,15 @@ import { membersThatName, normalMember } from './member.ts';
 import { addToFilter, createMemberFilter, type MemberFilter, type MemberIndex, type MemberNumbers } from './member-index.ts';
 import type { PolicySource } from './source.ts';
 
+/** Of long policies that were asked about: the roles that they bind to any of the caller's names. One block of memory, which a decision goes through. */
 interface HeldRoles {
-  readonly index: MemberIndex;
-  /** How many names the caller had. */
-  readonly names: number;
-  readonly roles: Uint32Array;
+  /** Of 32 bits each, for one policy. */
+  readonly words: number;
+  /** By place: the stamp of the policy, and how many names the caller had; 0 where there is none. */
+  readonly stamps: Int32Array;
+  readonly names: Int32Array;
+  /** By place, then by role number. */
+  readonly bits: Int32Array;
 }
 
 /** A caller's names, the most particular first. */
@@ -22,8 +26,8 @@ export interface Caller {
   /** Numbers of those forms that stand in a policy that was read. */
   numbers: number[];
   readonly filter: MemberFilter;
-  /** Of long policies that were asked about: the roles that they bind to any of the caller's names, as bits by role number. */
-  readonly held: (HeldRoles | undefined)[];
+  /** Made when the first long policy is asked about. */
+  held: HeldRoles | undefined;
   /** How many numbers had been given when `numbers` was made. */
   numbered: number;
 }
@@ -35,7 +39,7 @@ const MAX_GROUPS = 10_000;
 export async function readCaller(source: PolicySource, member: string, sets: readonly string[]): Promise<Caller> {
   const own = membersThatName(member);
   const [normal] = own;
-  if (normal === undefined) return { member, forms: [], names: new Set(), paths: new Map(), numbers: [], filter: createMemberFilter(), held: [], numbered: 0 };
+  if (normal === undefined) return { member, forms: [], names: new Set(), paths: new Map(), numbers: [], filter: createMemberFilter(), held: undefined, numbered: 0 };
   const given = sets.map(normalMember);
   const paths = new Map<string, readonly string[]>();
   const queue = [normal, ...given];
@@ -53,7 +57,7 @@ export async function readCaller(source: PolicySource, member: string, sets: rea
   const isOfCustomer = normal.startsWith('user:') || normal.startsWith('group:');
   const [first, ...everybody] = own;
   const forms = [...new Set([...(first === undefined ? [] : [first]), ...given, ...paths.keys(), ...everybody, ...(isOfCustomer ? [ANY_CUSTOMER] : [])])];
-  return { member: normal, forms, names: new Set(forms), paths, numbers: [], filter: createMemberFilter(), held: [], numbered: 0 };
+  return { member: normal, forms, names: new Set(forms), paths, numbers: [], filter: createMemberFilter(), held: undefined, numbered: 0 };
 }
 
 function canBeInGroups(member: string): boolean {
@@ -81,25 +85,41 @@ export function numbersOf(caller: Caller, all: MemberNumbers): readonly number[]
 const HELD_PLACES = 64;
 
 /**
- * The roles that a policy binds to the caller, whatever their conditions, as bits.
+ * Whether a policy binds one of some roles to the caller, whatever the condition.
  * @param place of what carries the policy: the same as long as it is known, and near to those of its ancestors
- * @param index of its allow policy, labelled with role numbers
+ * @param policy with its index labelled with role numbers
+ * @param roles bits by role number
  */
-export function rolesHeld(caller: Caller, place: number, index: MemberIndex): Uint32Array {
+export function holdsAny(caller: Caller, place: number, policy: { readonly stamp: number; readonly index: MemberIndex }, roles: Uint32Array): boolean {
+  const { index, stamp } = policy;
+  const words = index.labelWords;
+  let { held } = caller;
+  if (held === undefined || held.words < words) {
+    held = { words, stamps: new Int32Array(HELD_PLACES), names: new Int32Array(HELD_PLACES), bits: new Int32Array(HELD_PLACES * words) };
+    caller.held = held;
+  }
   const slot = place % HELD_PLACES;
-  const known = caller.held[slot];
+  const { bits } = held;
+  const begin = slot * held.words;
   // A caller's names are only ever added to, so their number tells whether it has them all.
-  if (known !== undefined && known.index === index && known.names === caller.numbers.length) return known.roles;
-  const roles = new Uint32Array(index.labelWords);
+  if (held.stamps[slot] !== stamp || held.names[slot] !== caller.numbers.length) {
+    held.stamps[slot] = stamp;
+    held.names[slot] = caller.numbers.length;
+    gather(caller, index, bits, begin);
+  }
+  for (let word = 0; word < words; word++) if (((bits[begin + word] ?? 0) & (roles[word] ?? 0)) !== 0) return true;
+  return false;
+}
+
+function gather(caller: Caller, index: MemberIndex, bits: Int32Array, begin: number): void {
+  bits.fill(0, begin, begin + index.labelWords);
   for (const number of caller.numbers) {
     let at = index.find(number);
     if (at < 0) continue;
     for (; (index.items[at] ?? -1) >= 0; at++) {
       const role = index.labels[at] ?? 0;
-      roles[role >>> 5] = (roles[role >>> 5] ?? 0) | (1 << (role & 31));
+      const word = begin + (role >>> 5);
+      bits[word] = (bits[word] ?? 0) | (1 << (role & 31));
     }
   }
-  while (caller.held.length <= slot) caller.held.push(undefined);
-  caller.held[slot] = { index, names: caller.numbers.length, roles };
-  return roles;
 }

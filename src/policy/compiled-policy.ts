@@ -30,6 +30,8 @@ export interface AllowEntry {
 }
 
 export interface CompiledAllow {
+  /** Tells it from every other policy that was compiled. */
+  readonly stamp: number;
   /** As it was read. */
   readonly policy: Policy;
   readonly bindings: readonly CompiledBinding[];
@@ -97,6 +99,7 @@ const MAX_EXPRESSIONS = 10_000;
 export class Compiler {
   readonly #numbers: MemberNumbers;
   #conditions = new Map<string, Condition | CelIssue>();
+  #stamps = 0;
 
   constructor(numbers: MemberNumbers) {
     this.#numbers = numbers;
@@ -130,7 +133,8 @@ export class Compiler {
         entries.push({ binding: compiled, member, granted: undefined });
       }
     }
-    return { policy, bindings, entries, members: Int32Array.from(members), roles: Int32Array.from(labels), index: new MemberIndex(members, labels) };
+    this.#stamps += 1;
+    return { stamp: this.#stamps, policy, bindings, entries, members: Int32Array.from(members), roles: Int32Array.from(labels), index: new MemberIndex(members, labels) };
   }
 
   /** @param resource that the policies are attached to */
