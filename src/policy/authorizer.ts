@@ -193,8 +193,10 @@ function findGrant(state: State, chain: Chain, caller: Caller, question: Questio
   return { allowed: false, unevaluatedRoles: unevaluated, ...(failed === undefined ? {} : { failedConditions: failed }) };
 }
 
-/** Every entry of a short policy in its turn: whether its role may do, which it mostly may not, whether it may be the caller's, and then whether it is. */
-function goThrough(search: Search, { entries, roles, members }: CompiledAllow, resource: string, candidates: Uint32Array): Decision | undefined {
+/** Every entry of a short policy in its turn, if any of its roles may do: whether its own may, whether it may be the caller's, and then whether it is. */
+function goThrough(search: Search, allow: CompiledAllow, resource: string, candidates: Uint32Array): Decision | undefined {
+  if (!meets(allow.named, candidates)) return undefined;
+  const { entries, roles, members } = allow;
   const { numbers, filter } = search.caller;
   for (let position = 0; position < roles.length; position++) {
     const role = roles[position] ?? 0;
@@ -205,6 +207,12 @@ function goThrough(search: Search, { entries, roles, members }: CompiledAllow, r
     if (granted !== undefined) return granted;
   }
   return undefined;
+}
+
+/** Whether two sets of role numbers have one in common. */
+function meets(named: Int32Array, candidates: Uint32Array): boolean {
+  for (let word = 0; word < named.length; word++) if (((named[word] ?? 0) & (candidates[word] ?? 0)) !== 0) return true;
+  return false;
 }
 
 /** The caller's names one by one in the index of a long policy, if it binds a role to any of them that may do. */

@@ -39,6 +39,8 @@ export interface CompiledAllow {
   /** Beside each entry the number of its member, and of its role. */
   readonly members: Int32Array;
   readonly roles: Int32Array;
+  /** A bit for each role number that is among `roles`. */
+  readonly named: Int32Array;
   /** Of entries, each labelled with the number of its role. */
   readonly index: MemberIndex;
 }
@@ -134,7 +136,16 @@ export class Compiler {
       }
     }
     this.#stamps += 1;
-    return { stamp: this.#stamps, policy, bindings, entries, members: Int32Array.from(members), roles: Int32Array.from(labels), index: new MemberIndex(members, labels) };
+    return {
+      stamp: this.#stamps,
+      policy,
+      bindings,
+      entries,
+      members: Int32Array.from(members),
+      roles: Int32Array.from(labels),
+      named: roleBits(labels),
+      index: new MemberIndex(members, labels),
+    };
   }
 
   /** @param resource that the policies are attached to */
@@ -167,6 +178,12 @@ export class Compiler {
     const members = principals.map((principal) => memberOfPrincipal(principal, areExceptions)).filter((member) => member !== undefined);
     return new Set(members.map((member) => this.#numbers.number(member)));
   }
+}
+
+function roleBits(roles: readonly number[]): Int32Array {
+  const bits = new Int32Array((roles.reduce((most, role) => Math.max(most, role), 0) >>> 5) + 1);
+  for (const role of roles) bits[role >>> 5] = (bits[role >>> 5] ?? 0) | (1 << (role & 31));
+  return bits;
 }
 
 /** Whether a binding's condition holds: true where it has none, and otherwise false or why it could not be evaluated. */
