@@ -143,11 +143,14 @@ export async function insertJob(db: Db, row: JobRow): Promise<void> {
 const COLUMNS = ['uid', 'name', 'project_id', 'location', 'body', 'generation', 'reconciling', 'operation', 'create_time', 'delete_time'] as const;
 const insertRow = prepare(COLUMNS, (db, row) => db.insertInto('jobs').values(row));
 
-/** Replaces the whole row of this uid. */
+/** Replaces what can change of the row of this uid: its names and its time of creation cannot, and an index is written for each column that is set. */
 export async function updateJob(db: Db, row: JobRow): Promise<void> {
-  await updateRow(db, row);
+  await (row.delete_time === null ? updateRow : updateDeletedRow)(db, row);
 }
-const updateRow = prepare(COLUMNS, (db, { uid, ...rest }) => db.updateTable('jobs').set(rest).where('uid', '=', uid));
+const CHANGING = ['uid', 'body', 'generation', 'reconciling', 'operation'] as const;
+const updateRow = prepare(CHANGING, (db, { uid, ...rest }) => db.updateTable('jobs').set(rest).where('uid', '=', uid));
+/** A job that was deleted never comes back, so the column is only ever set once. */
+const updateDeletedRow = prepare([...CHANGING, 'delete_time'], (db, { uid, ...rest }) => db.updateTable('jobs').set(rest).where('uid', '=', uid));
 
 function afterCursor<O>(query: SelectQueryBuilder<Database, 'jobs', O>, after: NewestFirstCursor): SelectQueryBuilder<Database, 'jobs', O> {
   return query.where((e) => e.or([e('create_time', '<', after.createTime), e.and([e('create_time', '=', after.createTime), e('uid', '>', after.uid)])]));

@@ -24,9 +24,9 @@ export function operationFromRow(row: Pick<OperationRow, 'body'>): Operation {
   return fromBinary(OperationSchema, row.body);
 }
 
-/** @param how `metadata` replaces that of the beginning; `result` is the response or the error */
+/** @param how `metadata` replaces that of the beginning; `result` is the response or the error: with the name that is all there is to an operation */
 export function completeOperation(row: OperationRow, how: { readonly metadata: Any; readonly result: Operation['result'] }): OperationRow {
-  const operation = create(OperationSchema, { ...operationFromRow(row), done: true, metadata: how.metadata, result: how.result });
+  const operation = create(OperationSchema, { name: row.name, done: true, metadata: how.metadata, result: how.result });
   return { ...row, done: 1, body: toBinary(OperationSchema, operation) };
 }
 
@@ -68,11 +68,11 @@ export async function insertOperation(db: Db, row: OperationRow): Promise<void> 
 const COLUMNS = ['name', 'project_id', 'location', 'body', 'done', 'target', 'create_time'] as const;
 const insertRow = prepare(COLUMNS, (db, row) => db.insertInto('operations').values(row));
 
-/** Replaces the row of this name; where a caller has deleted it, nothing happens. */
+/** Replaces what can change of the row of this name; where a caller has deleted it, nothing happens. */
 export async function updateOperation(db: Db, row: OperationRow): Promise<void> {
   await updateRow(db, row);
 }
-const updateRow = prepare(COLUMNS, (db, { name, ...rest }) => db.updateTable('operations').set(rest).where('name', '=', name));
+const updateRow = prepare(['name', 'body', 'done'], (db, { name, ...rest }) => db.updateTable('operations').set(rest).where('name', '=', name));
 
 /** @returns whether there was one */
 export async function deleteOperation(db: Db, name: string): Promise<boolean> {

@@ -1,5 +1,5 @@
 /** Long-running operations at their beginning, and those that never get beyond it (`validate_only`). */
-import { randomUUID } from 'node:crypto';
+import { randomUUIDv7 } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
 import { type Any, anyPack } from '@bufbuild/protobuf/wkt';
 import { type Execution, ExecutionSchema } from '../../gen/google/cloud/run/v2/execution_pb.js';
@@ -10,8 +10,9 @@ import { jobMetadata } from '../../store/jobs.ts';
 import { insertOperation, operationToRow } from '../../store/operations.ts';
 import type { Micros } from '../../timestamp.ts';
 
+/** Ids grow with time, here as in the uids of what is made: an index then takes them at its end, and a commit of many writes few pages. */
 export function newOperationName(target: string): string {
-  return `${target.split('/', 4).join('/')}/operations/${randomUUID()}`;
+  return `${target.split('/', 4).join('/')}/operations/${randomUUIDv7()}`;
 }
 
 /**

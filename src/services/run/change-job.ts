@@ -1,5 +1,5 @@
 /** Changes of a job's definition: create, update, delete. Each is one transaction that leaves the job reconciling; the loop takes it from there. */
-import { randomUUID } from 'node:crypto';
+import { randomUUIDv7 } from 'node:crypto';
 import { clone, create, equals } from '@bufbuild/protobuf';
 import { type ApiError, alreadyExists, failedPrecondition, resourceExhausted } from '../../errors.ts';
 import { type Condition, Condition_State, ConditionSchema } from '../../gen/google/cloud/run/v2/condition_pb.js';
@@ -67,7 +67,7 @@ export function createJob(deps: RunDeps): Unary<typeof CreateJobRequestSchema, t
       const project = await requirePlace(store.read, parts);
       validateToken(request.job, request.jobId, 'CreateJobRequest');
       const desired = desiredJob(request.job, 'CreateJobRequest', defaultServiceAccountEmail(project.number));
-      await checkDeploy(desired.task, project, storeFacts(deps, call.principal), call);
+      await checkDeploy(desired.task, project, storeFacts(deps, call.principal, project), call);
       const name = `projects/${project.project_id}/locations/${parts.locations}/jobs/${request.jobId}`;
       await checkConstraints(deps, { job: desired.job, name, method: 'CREATE' }, project, call.principal);
       const operation = newOperationName(name);
@@ -95,7 +95,7 @@ export function updateJobMethod(deps: RunDeps): Unary<typeof UpdateJobRequestSch
       const project = await requirePlace(store.read, parts);
       validateToken(request.job, parts.jobs, 'UpdateJobRequest');
       const desired = desiredJob(request.job, 'UpdateJobRequest', defaultServiceAccountEmail(project.number));
-      await checkDeploy(desired.task, project, storeFacts(deps, call.principal), call);
+      await checkDeploy(desired.task, project, storeFacts(deps, call.principal, project), call);
       const name = `projects/${project.project_id}/locations/${parts.locations}/jobs/${parts.jobs}`;
       if (deps.constraints !== undefined) {
         const method = request.allowMissing && (await findJob(store.read, name)) === undefined ? 'CREATE' : 'UPDATE';
@@ -171,7 +171,7 @@ function newJob(desired: Job, name: string, call: Call): Job {
   return create(JobSchema, {
     ...desired,
     name,
-    uid: randomUUID(),
+    uid: randomUUIDv7(),
     generation: 1n,
     createTime: toTimestamp(now),
     updateTime: toTimestamp(now),

@@ -1,5 +1,5 @@
 /** From a job to one execution of it: the overrides of a run applied, and all rows made. Pure but for the uids. */
-import { randomInt, randomUUID } from 'node:crypto';
+import { randomInt, randomUUIDv7 } from 'node:crypto';
 import { clone, create } from '@bufbuild/protobuf';
 import { invalidArgument } from '../../errors.ts';
 import { Condition_State, ConditionSchema } from '../../gen/google/cloud/run/v2/condition_pb.js';
@@ -59,7 +59,7 @@ export function newExecution(
   const condition = (type: string, message = '') => create(ConditionSchema, { type, state: Condition_State.CONDITION_PENDING, message, lastTransitionTime: createTime });
   return create(ExecutionSchema, {
     name,
-    uid: randomUUID(),
+    uid: randomUUIDv7(),
     creator,
     generation: 1n,
     labels: { ...job.template?.labels },
@@ -112,7 +112,7 @@ function* namesOfTasks(execution: Execution, now: Micros) {
   const etagOf = etagsAt(now);
   for (let index = 0; index < execution.taskCount; index++) {
     const name = taskName(execution.name, index);
-    yield { name, uid: randomUUID(), etag: etagOf(name) };
+    yield { name, uid: randomUUIDv7(), etag: etagOf(name) };
   }
 }
 
