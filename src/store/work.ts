@@ -65,31 +65,31 @@ export interface Claim {
  */
 export async function listClaimableExecutions(db: Db, { owner, now, limit }: Claim): Promise<ExecutionRow[]> {
   // `0` follows `/` in byte order: between them lies exactly what begins with `INSTANCE/`.
-  const [from, to] = [`${owner.instance}/`, `${owner.instance}0`];
-  const free = db
+  const wish = { holder: leaseOwnerName(owner), now, from: `${owner.instance}/`, to: `${owner.instance}0` };
+  const ending = await selectEndingFree(db, { ...wish, limit: MAX_ENDING });
+  return limit <= ending.length ? [...ending] : [...ending, ...(await selectOtherFree(db, { ...wish, limit: limit - ending.length }))];
+}
+const FREE = ['holder', 'now', 'from', 'to'] as const;
+const selectFree = (db: Db, { holder, now, from, to }: Record<(typeof FREE)[number], never>) =>
+  db
     .selectFrom('executions')
     .selectAll()
     .where('phase', '<>', sql.lit('done'))
     .where((e) =>
       e.or([
         e('lease_owner', 'is', null),
-        e.and([e('lease_owner', '<>', leaseOwnerName(owner)), e.or([e('lease_expire_time', '<=', now), e.and([e('lease_owner', '>=', from), e('lease_owner', '<', to)])])]),
+        e.and([e('lease_owner', '<>', holder), e.or([e('lease_expire_time', '<=', now), e.and([e('lease_owner', '>=', from), e('lease_owner', '<', to)])])]),
       ]),
-    );
-  const ending = await free
+    )
+    .orderBy('create_time');
+const selectEndingFree = prepare<ExecutionRow, (typeof FREE)[number] | 'limit'>([...FREE, 'limit'], (db, values) =>
+  selectFree(db, values)
     .where((e) => e.or([e('cancel_requested', '=', 1), e('delete_requested', '=', 1)]))
-    .orderBy('create_time')
-    .limit(MAX_ENDING)
-    .execute();
-  if (limit <= ending.length) return ending;
-  const rest = await free
-    .where('cancel_requested', '=', 0)
-    .where('delete_requested', '=', 0)
-    .orderBy('create_time')
-    .limit(limit - ending.length)
-    .execute();
-  return [...ending, ...rest];
-}
+    .limit(values.limit),
+);
+const selectOtherFree = prepare<ExecutionRow, (typeof FREE)[number] | 'limit'>([...FREE, 'limit'], (db, values) =>
+  selectFree(db, values).where('cancel_requested', '=', 0).where('delete_requested', '=', 0).limit(values.limit),
+);
 const MAX_ENDING = 100;
 
 /** Takes what `listClaimableExecutions` finds. @returns the rows as they were before, so that the caller sees who held them */

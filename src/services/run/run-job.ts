@@ -41,7 +41,7 @@ export function runJob(deps: RunDeps): Unary<typeof RunJobRequestSchema, typeof 
       refuseUnrunnable(job, request.etag);
       // Whoever changes the account meanwhile is asked the same.
       const project = await requirePlace(store.read, parseJobName(name, 'name'));
-      await askInOrder(runAccountQuestions(job.template?.template?.serviceAccount ?? '', project, storeFacts(deps, call.principal)), call);
+      await askInOrder(runAccountQuestions(job.template?.template?.serviceAccount ?? '', project, storeFacts(deps, call.principal, project)), call);
       if (!request.validateOnly) return store.write((tx) => start(tx, name, request, deps, call));
       return doneOperation(
         newOperationName(name),
