@@ -8,6 +8,7 @@ import { join } from 'node:path';
 
 import { createDriver } from './compose/driver.ts';
 import { createFrontDoor } from './compose/front-door.ts';
+import { announceGoogleAccounts, leadsHere } from './compose/google.ts';
 import { createLazyFront } from './compose/lazy-front.ts';
 import { measureRunner } from './compose/measure-runner.ts';
 import { isNewStore, readSeed } from './compose/read-seed.ts';
@@ -115,9 +116,9 @@ async function build(config: Config, log: Log, givenDriver: Driver | undefined, 
     isLeased: (address) => leases.isLeased(address),
   };
   late.listener = await listen({ host: config.host, port: config.port, handler: front.handler, door });
-  const url = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${late.listener.port}`;
   undo.push(() => late.listener?.close(SHUTDOWN_GRACE_MS));
-
+  announceGoogleAccounts(config, process.env, (proxy) => leadsHere(proxy, names, late.listener?.port), log);
+  const url = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${late.listener.port}`;
   let forTasks: { apiUrl?: string | undefined; metadataPort?: number | undefined } = {};
   late.runner = createRunner({
     store,
