@@ -8,7 +8,6 @@ import { join } from 'node:path';
 
 import { createDriver } from './compose/driver.ts';
 import { createFrontDoor } from './compose/front-door.ts';
-import { announceGoogleAccounts, leadsHere } from './compose/google.ts';
 import { createLazyFront } from './compose/lazy-front.ts';
 import { measureRunner } from './compose/measure-runner.ts';
 import { isNewStore, readSeed } from './compose/read-seed.ts';
@@ -117,7 +116,10 @@ async function build(config: Config, log: Log, givenDriver: Driver | undefined, 
   };
   late.listener = await listen({ host: config.host, port: config.port, handler: front.handler, door });
   undo.push(() => late.listener?.close(SHUTDOWN_GRACE_MS));
-  announceGoogleAccounts(config, process.env, (proxy) => leadsHere(proxy, names, late.listener?.port), log);
+  if (Object.keys(config.identities).length > 0) {
+    const { announceGoogleAccounts } = await import('./compose/google.ts');
+    await announceGoogleAccounts({ config, env: process.env, names, ownPort: late.listener.port, store, log });
+  }
   const url = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${late.listener.port}`;
   let forTasks: { apiUrl?: string | undefined; metadataPort?: number | undefined } = {};
   late.runner = createRunner({

@@ -2,10 +2,12 @@
  * `identity: google`: a task here gets the tokens of a real account, from a second control plane that stands for Google. The caller's own credentials
  * are a user's, as gcloud keeps them; the metadata server is asked from the address, or by the host name, of a leased task.
  */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { promisify } from 'node:util';
 import { createRemoteJWKSet, jwtVerify } from 'jose';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { AttemptSpec } from '../src/runner/driver.ts';
@@ -108,6 +110,8 @@ const refused = ({ status, body }: Reply) => ({ status, body: body.replaceAll('&
 
 test('the start says loudly which account acts as which', () => {
   expect(logged.join('\n')).toContain(`tasks of ${RUNNER} act as the real ${REAL} at Google, in project real-project`);
+  // When it started, there was none of that name.
+  expect(logged.join('\n')).toContain(`there is no service account ${RUNNER} here, or not yet`);
 });
 
 test('without a grant at Google there is no token at all, but what Google said and the command that mends it', async () => {
@@ -295,9 +299,26 @@ describe('where the caller’s own credentials are not good', () => {
 test('a start whose calls would come back to a control plane of actas is refused, with words', async () => {
   vi.stubEnv('ACTAS_URL', google.url);
   vi.stubEnv('HTTPS_PROXY', `${google.url}/`);
-  await expect(startTestServer({ identities: identities() })).rejects.toThrow(`HTTPS_PROXY is ${google.url}/, which is another control plane of actas`);
+  await expect(startTestServer({ identities: identities() }, {}, join(directory, 'refused'))).rejects.toThrow(
+    `HTTPS_PROXY is ${google.url}/, which is another control plane of actas`,
+  );
   // Who maps no account makes no such calls.
   await (await startTestServer()).close();
+  vi.unstubAllEnvs();
+  await expect(startTestServer({ identities: identities({ ca: '/nowhere/ca.pem' }) }, {}, join(directory, 'refused'))).rejects.toThrow(
+    `identities: ${RUNNER}: ca is "/nowhere/ca.pem": there is no such file.`,
+  );
+});
+
+test('a detached start says it where it was typed, not in its log alone', async () => {
+  const dataDir = join(directory, 'detached');
+  mkdirSync(dataDir);
+  writeFileSync(join(dataDir, 'config.yaml'), `identities:\n  ${RUNNER}: { identity: google, account: ${REAL} }\n  ${PLAIN}: { identity: local, account: ${REAL} }\n`);
+  const actas = (...words: string[]) => promisify(execFile)(process.execPath, [join(import.meta.dirname, '..', 'bin', 'actas.js'), ...words, `--data-dir=${dataDir}`]);
+  const { stderr } = await actas('up', '--driver=fake', '--port=0', '--detach');
+  await actas('stop');
+  expect(stderr).toContain(`WARNING: tasks of ${RUNNER} act as the real ${REAL} at Google`);
+  expect(stderr).not.toContain(PLAIN);
 });
 
 function auditOf(server: TestServer, method: string) {

@@ -1,6 +1,10 @@
-/** What a start says and refuses where service accounts act as real ones of Google Cloud. Few starts have any, but all load this. */
+/** What a start says and refuses where service accounts act as real ones of Google Cloud. */
+import { existsSync } from 'node:fs';
 import type { Config } from '../config.ts';
+import { describeGoogleAccounts } from '../identity/google-account.ts';
 import type { Log } from '../services/service.ts';
+import type { Store } from '../store/database.ts';
+import { findServiceAccount } from '../store/service-accounts.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -12,17 +16,29 @@ export function leadsHere(url: string, names: ReadonlySet<string>, ownPort: numb
   return Number(port || (protocol === 'https:' ? 443 : 80)) === ownPort && (['127.0.0.1', 'localhost', '::1'].includes(host) || names.has(host));
 }
 
+export interface GoogleStart {
+  readonly config: Config;
+  readonly env: Env;
+  /** Under which this server may be addressed. */
+  readonly names: ReadonlySet<string>;
+  readonly ownPort: number;
+  readonly store: Store;
+  readonly log: Log;
+}
+
 /**
  * Loud, for what such a task does is real.
  * @throws Error with a sentence, where calls for their tokens would not reach Google
  */
-export function announceGoogleAccounts(config: Config, env: Env, isOwn: (url: string) => boolean, log: Log): void {
-  if (Object.keys(config.identities).length > 0) refuseProxyToActas(env, isOwn);
-  for (const [email, { account, project, endpoint }] of Object.entries(config.identities))
-    log.warn(
-      { serviceAccount: email, account, project, endpoint },
-      `tasks of ${email} act as the real ${account} at Google, in project ${project}: what they change there is changed`,
-    );
+export async function announceGoogleAccounts({ config: { identities }, env, names, ownPort, store, log }: GoogleStart): Promise<void> {
+  refuseProxyToActas(env, (url) => leadsHere(url, names, ownPort));
+  for (const [email, { ca }] of Object.entries(identities))
+    if (ca !== undefined && !existsSync(ca)) throw new Error(`identities: ${email}: ca is ${JSON.stringify(ca)}: there is no such file.`);
+  for (const { email, sentence } of describeGoogleAccounts(identities)) {
+    log.warn({ serviceAccount: email, endpoint: identities[email]?.endpoint }, sentence);
+    // A slip in the address would leave tasks with local tokens, and nobody would know why.
+    if ((await findServiceAccount(store.read, email)) === undefined) log.warn({ serviceAccount: email }, `identities: there is no service account ${email} here, or not yet`);
+  }
 }
 
 /** `actas env` leads whatever its shell starts to a control plane of actas. */

@@ -32,6 +32,14 @@ export function findGoogleAccount(accounts: GoogleAccounts, email: string): Goog
   return Object.hasOwn(accounts, email) ? accounts[email] : undefined;
 }
 
+/** For people, a sentence for each: what such a task does is real. */
+export function describeGoogleAccounts(accounts: GoogleAccounts): readonly { readonly email: string; readonly sentence: string }[] {
+  return Object.entries(accounts).map(([email, { account, project }]) => ({
+    email,
+    sentence: `tasks of ${email} act as the real ${account} at Google, in project ${project}: what they change there is changed`,
+  }));
+}
+
 /**
  * One entry of the configuration's `identities`.
  * @param refuse throws, with what would do

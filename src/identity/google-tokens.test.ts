@@ -60,6 +60,13 @@ test('a hundred who ask at once ask Google once, for each set of scopes; another
   expect(asked.map(({ body }) => body['scope'])).toEqual([['a', 'b'], ['a'], ['a']]);
 });
 
+test('a hundred who are refused at once asked Google once', async () => {
+  answer = () => error(403, 'PERMISSION_DENIED', 'No.');
+  const found = await Promise.allSettled(Array.from({ length: 100 }, () => get()));
+  expect(found.filter(({ status }) => status === 'rejected')).toHaveLength(100);
+  expect(asked).toHaveLength(1);
+});
+
 test('an ID token goes by its audience, and is renewed as well', async () => {
   const id = (audience: string) => tokens.idToken(HERE, REAL, audience);
   const [first, again] = await Promise.all([id('https://a.example'), id('https://a.example')]);
