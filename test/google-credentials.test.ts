@@ -2,7 +2,10 @@
  * `identity: google` at Google's own names, over TLS, by each kind of Application Default Credentials: a second control plane stands for Google behind a
  * proxy, as it does for any unmodified client (`actas env`). Nothing here names an endpoint.
  */
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
@@ -101,12 +104,16 @@ const KINDS: readonly (readonly [kind: string, member: string, credentials: () =
   ],
 ];
 
-test.each(KINDS)('%s: no token before the grant of the remedy, and then that of the real account', async (kind, member, credentials) => {
+function signIn(credentials: object): void {
   const file = join(directory, 'adc.json');
-  writeFileSync(file, JSON.stringify(credentials()));
+  writeFileSync(file, JSON.stringify(credentials));
   vi.stubEnv('GOOGLE_APPLICATION_CREDENTIALS', file);
-  const setPolicy = (email: string, members: string[]) =>
-    ok(google.call('POST', `${IAM}/projects/demo/serviceAccounts/${email}:setIamPolicy`, { policy: { bindings: [{ role: 'roles/iam.serviceAccountTokenCreator', members }] } }));
+}
+const setPolicy = (email: string, members: string[]) =>
+  ok(google.call('POST', `${IAM}/projects/demo/serviceAccounts/${email}:setIamPolicy`, { policy: { bindings: [{ role: 'roles/iam.serviceAccountTokenCreator', members }] } }));
+
+test.each(KINDS)('%s: no token before the grant of the remedy, and then that of the real account', async (kind, member, credentials) => {
+  signIn(credentials());
   await setPolicy(ROBOT, [DEV]);
   await setPolicy(REAL, ['user:somebody@example.com']);
   const tokens = createGoogleTokens({ findCaller: createFindGoogleCaller(() => false), clock: systemClock });
@@ -125,6 +132,8 @@ test.each(KINDS)('%s: no token before the grant of the remedy, and then that of 
 });
 
 test('an authority of its own is all that is trusted at an endpoint', async () => {
+  signIn(user());
+  await setPolicy(REAL, [DEV]);
   const file = join(directory, 'other.pem');
   writeFileSync(file, getCACertificates('bundled')[0] ?? '');
   const tokens = createGoogleTokens({ findCaller: createFindGoogleCaller(() => false), clock: systemClock });
@@ -132,6 +141,25 @@ test('an authority of its own is all that is trusted at an endpoint', async () =
   const get = (ca: string) => tokens.accessToken('runner@here.iam.gserviceaccount.com', realAccount({ endpoint, ca }), SCOPES, []);
   await expect(get(file)).rejects.toMatchObject({ status: 'UNAVAILABLE', message: expect.stringContaining('does not answer') });
   expect((await get(join(google.dataDir, 'ca.pem'))).expiresInSeconds).toBeGreaterThan(3500);
+});
+
+test('an endpoint that says nothing, and a token endpoint that says nothing, end with words', async () => {
+  const silent = createServer(() => undefined).listen(0, '127.0.0.1');
+  try {
+    await once(silent, 'listening');
+    // A listening TCP server's address is an object.
+    const url = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`;
+    signIn(user());
+    vi.stubEnv('NO_PROXY', '127.0.0.1');
+    const tokens = createGoogleTokens({ findCaller: createFindGoogleCaller(() => false, 4000), clock: systemClock });
+    const get = () => tokens.accessToken('runner@here.iam.gserviceaccount.com', realAccount({ endpoint: url }), SCOPES, []);
+    await expect(get()).rejects.toMatchObject({ status: 'UNAVAILABLE', message: expect.stringContaining('does not answer') });
+    signIn({ ...user(), token_uri: url });
+    await expect(get()).rejects.toMatchObject({ status: 'UNAVAILABLE', message: expect.stringMatching(/give no token within 4 s|Nothing answers/) });
+  } finally {
+    silent.closeAllConnections();
+    silent.close();
+  }
 });
 
 function realAccount(more: object = {}): GoogleAccount {

@@ -27,19 +27,18 @@ export interface GoogleAnswer {
 export type FindGoogleCaller = () => Promise<GoogleCaller>;
 
 const CLOUD_PLATFORM = 'https://www.googleapis.com/auth/cloud-platform';
-const TIMEOUT_MS = 15_000;
 const MAX_ANSWER_BYTES = 256 * 1024;
 const SIGN_IN = 'gcloud auth application-default login';
 
-/** @param isOwn whether a URL leads to this control plane itself @returns rejects with FAILED_PRECONDITION or UNAVAILABLE, in words for who runs it */
-export function createFindGoogleCaller(isOwn: (url: string) => boolean): FindGoogleCaller {
-  return () => within(TIMEOUT_MS, 'Google', findCaller(isOwn));
+/** @param isOwn whether a URL leads to this control plane itself @param timeoutMs of each step @returns rejects with FAILED_PRECONDITION or UNAVAILABLE, in words for who runs it */
+export function createFindGoogleCaller(isOwn: (url: string) => boolean, timeoutMs = 15_000): FindGoogleCaller {
+  return () => within(timeoutMs, findCaller(isOwn, timeoutMs));
 }
 
-async function findCaller(isOwn: (url: string) => boolean): Promise<GoogleCaller> {
+async function findCaller(isOwn: (url: string) => boolean, timeout: number): Promise<GoogleCaller> {
   const { GoogleAuth, UserRefreshClient } = await import('google-auth-library');
   // The library's own log lines have tokens in them. The project is asked for nothing, and looking for one would start gcloud.
-  const clientOptions = { useAuthRequestParameters: false, transporterOptions: { timeout: TIMEOUT_MS } };
+  const clientOptions = { useAuthRequestParameters: false, transporterOptions: { timeout } };
   const auth = new GoogleAuth({ scopes: [CLOUD_PLATFORM], projectId: 'none', clientOptions });
   let client: AuthClient;
   try {
@@ -63,7 +62,7 @@ async function findCaller(isOwn: (url: string) => boolean): Promise<GoogleCaller
       endpoints: { oauth2TokenUrl: file['token_uri'] },
       ...(client.quotaProjectId === undefined ? {} : { quotaProjectId: client.quotaProjectId }),
     });
-  return callerOf(client, await tokenOf(client), await memberOf(auth, file));
+  return callerOf(client, await tokenOf(client), await memberOf(auth, file), timeout);
 }
 
 async function tokenOf(client: AuthClient): Promise<string> {
@@ -80,28 +79,25 @@ async function tokenOf(client: AuthClient): Promise<string> {
   return token;
 }
 
-function callerOf(client: AuthClient, token: string, member: string): GoogleCaller {
+function callerOf(client: AuthClient, token: string, member: string, timeout: number): GoogleCaller {
   return {
     member,
     token,
     async post(url, body, ca) {
+      const request = {
+        url,
+        method: 'POST',
+        data: body,
+        responseType: 'json',
+        timeout,
+        redirect: 'error',
+        size: MAX_ANSWER_BYTES,
+        retry: false,
+        validateStatus: () => true,
+      } as const;
       try {
-        const { status, data } = await within(
-          TIMEOUT_MS,
-          url,
-          client.request<unknown>({
-            url,
-            method: 'POST',
-            data: body,
-            responseType: 'json',
-            timeout: TIMEOUT_MS,
-            redirect: 'error',
-            size: MAX_ANSWER_BYTES,
-            retry: false,
-            validateStatus: () => true,
-            ...(ca === undefined ? {} : { agent: new Agent({ ca: readFileSync(ca) }) }),
-          }),
-        );
+        const agent = ca === undefined ? {} : { agent: new Agent({ ca: readFileSync(ca) }) };
+        const { status, data } = await client.request<unknown>({ ...request, ...agent });
         return { status, data };
       } catch (error) {
         throw unavailable(`${url} does not answer: ${wordsOf(error)}`);
@@ -112,8 +108,13 @@ function callerOf(client: AuthClient, token: string, member: string): GoogleCall
 
 async function memberOf(auth: GoogleAuth, file: Readonly<Record<string, string>>): Promise<string> {
   if (file['type'] === 'authorized_user') return `user:${file['account'] || 'YOUR_ADDRESS'}`;
-  const { client_email: email } = await auth.getCredentials();
-  return email === undefined ? 'MEMBER' : `serviceAccount:${email}`;
+  try {
+    const { client_email: email } = await auth.getCredentials();
+    return email === undefined ? 'MEMBER' : `serviceAccount:${email}`;
+  } catch {
+    // The machine's metadata server gave a token, and does not say whose: that is wanted for a sentence alone.
+    return 'MEMBER';
+  }
 }
 
 /** The texts of a credentials file, those of the credentials inside it too. */
@@ -146,10 +147,11 @@ function statusOf(error: unknown): number | undefined {
   return typeof status === 'number' ? status : undefined;
 }
 
-async function within<T>(ms: number, what: string, work: Promise<T>): Promise<T> {
+/** Some ways to credentials (a metadata server, a program) have no deadline of their own. */
+async function within<T>(ms: number, work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(unavailable(`${what} does not answer within ${ms / 1000} s.`)), ms).unref();
+    timer = setTimeout(() => reject(unavailable(`The Application Default Credentials of this control plane give no token within ${ms / 1000} s.`)), ms).unref();
   });
   try {
     return await Promise.race([work, late]);

@@ -15,7 +15,7 @@ export interface Credentials {
   readonly google: GoogleTokens;
   /** False for an account that is disabled or gone: it gets no new tokens. */
   isActive(email: string): Promise<boolean>;
-  /** Whether the service agent of a project may make tokens of this kind for the account, now. Asked for each that is made, not for those handed out again. */
+  /** Whether the service agent of a project may make tokens of this kind for the account, now. Asked for each that is made, not for local ones that are handed out again. */
   canMint(account: string, project: { readonly id: string; readonly number: string }, kind: 'access' | 'id'): Promise<boolean>;
   /** A token of a real account was handed out, or refused. */
   onGoogleToken(handout: GoogleHandout): void;
