@@ -6,8 +6,11 @@ import { join } from 'node:path';
 import { rolldown } from 'rolldown';
 
 const out = process.argv[2] ?? 'dist';
-/** Libraries that stay outside: the engine's client, which tries native parts that we do not want, and is loaded for Docker alone. */
-const EXTERNAL = ['dockerode'];
+/**
+ * Libraries that stay outside: the engine's client, which tries native parts that we do not want, and is loaded for Docker alone; and Google's
+ * credentials, loaded where service accounts act as real ones.
+ */
+const EXTERNAL = ['dockerode', 'google-auth-library'];
 
 /**
  * Node's own modules, taken through `process.getBuiltinModule`: an `import` of one reads all that it exports, and `node:http` exports

@@ -5,6 +5,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { type GoogleAccount, readGoogleAccount } from './identity/google-account.ts';
 import { parsePrincipal } from './identity/principal.ts';
 
 /** How one setting is read. By hand and without a library: every command waits for this file. */
@@ -150,6 +151,16 @@ function readUpstream(host: string, given: unknown): UpstreamSetting {
   return { url, headers: headers as Record<string, string>, ...(project === undefined ? {} : { project }), ...(methods === undefined ? {} : { methods }) };
 }
 
+/** Of the file alone: real credentials are not handed out by a variable that was left over. An account with `identity: local` is as one without an entry. */
+const identities: Setting<Readonly<Record<string, GoogleAccount>>> = {
+  fallback: {},
+  read(value) {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) refuse('must be a mapping of service accounts in the configuration file');
+    const entries = Object.entries(value).map(([email, given]: [string, unknown]) => [email.toLowerCase(), readGoogleAccount(email, given, refuse)] as const);
+    return Object.fromEntries(entries.flatMap(([email, setting]) => (setting === undefined ? [] : [[email, setting]])));
+  },
+};
+
 const SETTINGS = {
   dataDir: text(''),
   host: text('127.0.0.1'),
@@ -194,6 +205,8 @@ const SETTINGS = {
   relayImage: text(undefined),
   /** Host of an API -> who serves it instead. */
   upstreams,
+  /** Service account here -> the real one of Google Cloud that it acts as. */
+  identities,
 } as const;
 export type ConfigKey = keyof typeof SETTINGS;
 export type Config = { readonly [K in ConfigKey]: (typeof SETTINGS)[K] extends Setting<infer T> ? T : never };
@@ -240,7 +253,8 @@ export function loadConfig(flags: Readonly<Record<string, unknown>>, env: Readon
   const problems = Object.keys(merged)
     .filter((key) => !(key in SETTINGS))
     .map((key) => `${file}: ${key}: no such setting. Known: ${Object.keys(SETTINGS).join(', ')}`);
-  const problem = (key: string, what: string) => problems.push(`${source(key)}: ${key}${key === 'upstreams' ? '' : ` is ${JSON.stringify(merged[key])}`}: ${what}`);
+  const problem = (key: string, what: string) =>
+    problems.push(`${source(key)}: ${key}${key === 'upstreams' || key === 'identities' ? '' : ` is ${JSON.stringify(merged[key])}`}: ${what}`);
   const values = Object.entries(SETTINGS).map(([key, { fallback, read }]): [string, unknown] => {
     if (merged[key] === undefined) return [key, fallback];
     try {

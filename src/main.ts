@@ -115,9 +115,12 @@ async function build(config: Config, log: Log, givenDriver: Driver | undefined, 
     isLeased: (address) => leases.isLeased(address),
   };
   late.listener = await listen({ host: config.host, port: config.port, handler: front.handler, door });
-  const url = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${late.listener.port}`;
   undo.push(() => late.listener?.close(SHUTDOWN_GRACE_MS));
-
+  if (Object.keys(config.identities).length > 0) {
+    const { announceGoogleAccounts } = await import('./compose/google.ts');
+    await announceGoogleAccounts({ config, env: process.env, names, ownPort: late.listener.port, store, log });
+  }
+  const url = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${late.listener.port}`;
   let forTasks: { apiUrl?: string | undefined; metadataPort?: number | undefined } = {};
   late.runner = createRunner({
     store,

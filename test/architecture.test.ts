@@ -22,6 +22,8 @@ const ARROWS: Record<string, readonly string[]> = {
     'server/status-file.ts',
     // Which names are Google's.
     'identity/front-names.ts',
+    // Which accounts act as real ones.
+    'identity/google-account.ts',
     'offline',
     'policy',
     'seed/seed.ts',

@@ -1,15 +1,16 @@
 /** End to end with real containers: what a task can learn, reach and not reach. */
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Docker from 'dockerode';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { describeWithEngine } from './harness/engine.ts';
 import { buildImage, nodeImage, shellImage } from './harness/image.ts';
-import { startTestServer, type TestServer } from './harness/server.ts';
+import { OWNER, startTestServer, type TestServer } from './harness/server.ts';
 import { until } from './harness/until.ts';
 
+const REAL = 'real-account@demo.iam.gserviceaccount.com';
 const API = '/run.googleapis.com/v2/projects/demo/locations/us-central1';
 
 /** For containers that a test makes by itself: a Podman that may not raise limits starts none without. */
@@ -20,6 +21,8 @@ const Ulimits = [
 
 describeWithEngine('containers', (dockerHost) => {
   let server: TestServer;
+  /** Stands for Google. */
+  let google: TestServer;
   let shell: string;
   let node: string;
   const docker = new Docker({ socketPath: dockerHost.replace('unix://', '') });
@@ -28,10 +31,15 @@ describeWithEngine('containers', (dockerHost) => {
     process.env['DOCKER_HOST'] = dockerHost;
     shell = await shellImage(docker);
     node = await nodeImage(docker, ['google-auth-library']);
-    server = await startTestServer({ driver: 'docker', killOnStop: true });
-    for (const accountId of ['alpha-account', 'beta-account']) await server.call('POST', '/iam.googleapis.com/v1/projects/demo/serviceAccounts', { accountId });
+    google = await startTestServer();
+    const identities = { [account('gamma')]: { identity: 'google', account: REAL, project: 'data-project', endpoint: `${google.url}/iamcredentials.googleapis.com` } };
+    server = await startTestServer({ driver: 'docker', killOnStop: true, identities });
+    for (const accountId of ['alpha-account', 'beta-account', 'gamma-account']) await server.call('POST', '/iam.googleapis.com/v1/projects/demo/serviceAccounts', { accountId });
   });
-  afterAll(() => server.close());
+  afterAll(async () => {
+    await server.close();
+    await google.close();
+  });
 
   const account = (name: string) => `${name}-account@demo.iam.gserviceaccount.com`;
 
@@ -87,6 +95,27 @@ describeWithEngine('containers', (dockerHost) => {
     expect(said).toMatchObject({ project: 'demo', me: `serviceAccount:${account('alpha')}`, job: 200 });
     expect(said['denied']).toContain('iam.serviceAccounts.list');
     expect(said.claims).toMatchObject({ iss: 'https://accounts.google.com', aud: 'https://audience.example', email: account('alpha'), email_verified: true });
+  });
+
+  test('an account that acts as a real one: the official auth library gets its token, its address and its project', async () => {
+    await google.call('POST', '/iam.googleapis.com/v1/projects/demo/serviceAccounts', { accountId: 'real-account' });
+    const { json } = await google.call('POST', '/actas/v1/tokens:issue', { principal: OWNER, withRefreshToken: true });
+    const file = join(google.dataDir, 'adc.json');
+    const credentials = { type: 'authorized_user', client_id: 'actas', client_secret: 'notasecret', refresh_token: json.refreshToken };
+    writeFileSync(file, JSON.stringify({ ...credentials, token_uri: `${google.url}/oauth2.googleapis.com/token` }));
+    process.env['GOOGLE_APPLICATION_CREDENTIALS'] = file;
+    const policy = { bindings: [{ role: 'roles/iam.serviceAccountTokenCreator', members: [OWNER] }] };
+    await google.call('POST', `/iam.googleapis.com/v1/projects/demo/serviceAccounts/${REAL}:setIamPolicy`, { policy });
+    const script = `import { GoogleAuth } from 'google-auth-library';
+      const auth = new GoogleAuth({ scopes: 'https://www.googleapis.com/auth/cloud-platform' });
+      const { token } = await (await auth.getClient()).getAccessToken();
+      console.log(JSON.stringify({ token, project: await auth.getProjectId(), email: (await auth.getCredentials()).client_email, api: process.env.ACTAS_API }));`;
+    await createJob('real', { serviceAccount: account('gamma'), containers: [{ image: node, command: ['node'], args: ['--input-type=module', '-e', script] }] });
+    const { token, ...said }: { token: string } = JSON.parse((await output('real')).join(''));
+    expect(said).toEqual({ project: 'data-project', email: REAL, api: expect.stringContaining('http') });
+    const who = async (where: TestServer) => (await fetch(`${where.url}/actas/v1/status`, { headers: { authorization: `Bearer ${token}` } })).json();
+    expect(await who(google)).toMatchObject({ principal: `serviceAccount:${REAL}` });
+    expect(await who(server)).toMatchObject({ error: { code: 401 } });
   });
 
   test('a running task is given new tokens as long as the service agent may make them; one that it has lives on', async () => {

@@ -1,11 +1,12 @@
 /** What holds for every request before any API is reached: names, origins, bodies, representations. */
 import { request as httpRequest } from 'node:http';
-import { connect } from 'node:http2';
+import { connect, constants } from 'node:http2';
 import { connect as tcpConnect } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestServer, type TestServer } from './harness/server.ts';
+import { until } from './harness/until.ts';
 
 let server: TestServer;
 beforeAll(async () => {
@@ -246,6 +247,35 @@ describe('bodies and representations', () => {
     });
     session.close();
     expect(JSON.parse(text)).toBeTypeOf('object');
+  });
+
+  test('who hangs up ends the call, over HTTP/1.1 and over HTTP/2', async () => {
+    const call = (path: string, body: object) => raw({ method: 'POST', path, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+    const template = { containers: [{ image: 'busybox', env: [{ name: 'FAKE_DURATION_MS', value: '60000' }] }] };
+    const { name } = JSON.parse((await call(`${JOBS}?jobId=long`, { template: { template }, startExecutionToken: 'a' })).text);
+    await call(`/v2/${name}:wait`, {});
+    const { name: operation } = JSON.parse((await call(`${JOBS}/long:run`, {})).text);
+    const cancelled = async () =>
+      Number(
+        /actas_requests_total\{method="google.longrunning.Operations.WaitOperation",status="CANCELLED",door="rest"\} (\d+)/.exec((await raw({ path: '/metrics' })).text)?.[1] ?? 0,
+      );
+    const headers = { authorization: `Bearer ${server.ownerToken}`, 'content-type': 'application/json' };
+
+    const first = httpRequest(`${server.url}/v2/${operation}:wait`, { method: 'POST', headers });
+    first.on('error', () => undefined).end('{}');
+    await until('the metrics answer after it', async () => (await cancelled()) === 0);
+    first.destroy();
+    await until('the call over HTTP/1.1 has ended', async () => (await cancelled()) === 1);
+
+    const session = connect(server.url);
+    const second = session.request({ ':method': 'POST', ':path': `/v2/${operation}:wait`, ...headers });
+    second.on('error', () => undefined).end('{}');
+    // What is asked later on the same connection has arrived later.
+    const later = session.request({ ':path': '/healthz' });
+    await new Promise((resolve) => later.once('close', resolve).resume());
+    second.close(constants.NGHTTP2_CANCEL);
+    expect(await until('the call over HTTP/2 has ended', async () => (await cancelled()) >= 2 && cancelled())).toBe(2);
+    session.close();
   });
 });
 

@@ -18,7 +18,6 @@ const SESSIONS = [
   'gcloud-mockiam.serviceaccount.crud',
   'gcloud-mockiam.policy.crud',
   'gcloud-mockiam.serviceaccountkey.crud',
-
   'notebooks.v1beta1.',
   'notebooks.v1alpha1.notebooksexecution',
 ];

@@ -3,6 +3,7 @@ import { closeSync, fstatSync, mkdirSync, openSync, readFileSync } from 'node:fs
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { type Config, ConfigError, loadConfig } from '../config.ts';
+import { describeGoogleAccounts } from '../identity/google-account.ts';
 import { UP_FLAGS } from './up-flags.ts';
 
 const DETACH_PATIENCE_MS = 60_000;
@@ -98,6 +99,7 @@ async function detach(config: Config): Promise<void> {
     if (found?.pid === child.pid) {
       child.unref();
       console.error(`actas serves on ${found?.url ?? ''} (pid ${child.pid ?? 0}). Log: ${logFile}. Stop it with: actas stop`);
+      for (const { sentence } of describeGoogleAccounts(config.identities)) console.error(`WARNING: ${sentence}`);
       return;
     }
     if (performance.now() > deadline) {

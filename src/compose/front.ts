@@ -4,6 +4,8 @@
  */
 
 import type { Config } from '../config.ts';
+import { createFindGoogleCaller } from '../identity/application-default.ts';
+import { createGoogleTokens } from '../identity/google-tokens.ts';
 import type { Tokens } from '../identity/tokens.ts';
 import { createMetadataServer, type MetadataServer } from '../metadata/server.ts';
 import type { LeaseTable } from '../runner/lease-table.ts';
@@ -17,8 +19,11 @@ import type { StatusFacts } from '../services/control/control.ts';
 import type { Api, Log } from '../services/service.ts';
 import type { Store } from '../store/database.ts';
 import type { LogStore } from '../store/log-store.ts';
+import { systemClock } from '../timestamp.ts';
 import { refuseWideAnonymity } from './anonymity.ts';
 import { dispatchDeps } from './dispatch.ts';
+import { leadsHere } from './google.ts';
+import { googleAudit } from './google-audit.ts';
 import { createIdentity, taskLookup } from './identity.ts';
 import { createMintPermission } from './minting.ts';
 import { createPolicy } from './policy.ts';
@@ -68,11 +73,13 @@ export function createFront(parts: FrontParts): Front {
   };
   const apis = createApis({ store, logs, catalogue, authorizer, orgPolicies, identity, limits, issuesTokens: config.issueTokens }, () => parts.status());
   const metadata = createMetadataServer({
-    lookup: taskLookup(store, leases, identity.accounts),
+    lookup: taskLookup(store, leases, identity.accounts, config.identities),
     tokens: identity.tokens,
     idTokens: identity.idTokens,
     isActive: async (email) => (await identity.accounts.get(email)).active,
     canMint: createMintPermission({ store, authorizer, orgPolicies }),
+    google: createGoogleTokens({ findCaller: createFindGoogleCaller((url) => leadsHere(url, names, parts.ownPort())), clock: systemClock }),
+    onGoogleToken: googleAudit(logs, systemClock),
     log,
   });
   const handler = createApiDoor({

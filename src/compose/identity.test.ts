@@ -42,6 +42,7 @@ test('a task is who its address says, or its random host name; the address of an
     store,
     leases,
     createAccountStatuses(async () => ({ active: true, uniqueId: '1' })),
+    {},
   );
   const who = async (remoteAddress: string, host?: string) => (await find({ remoteAddress, host }))?.attemptId;
   expect(await who('172.20.0.5')).toBe('first');

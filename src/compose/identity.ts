@@ -5,6 +5,7 @@ import { createAccountKeys } from '../identity/account-keys.ts';
 import { type AccountStatuses, createAccountStatuses } from '../identity/account-status.ts';
 import { createAssertions } from '../identity/assertion.ts';
 import { createAuthenticator } from '../identity/authenticator.ts';
+import { findGoogleAccount, type GoogleAccounts } from '../identity/google-account.ts';
 import { createIdTokens } from '../identity/id-tokens.ts';
 import { createOidcVerifier, type OidcVerifier } from '../identity/oidc.ts';
 import { createOidcCallers, type OidcCallers } from '../identity/oidc-callers.ts';
@@ -71,7 +72,7 @@ function isLoopback(host: string): boolean {
 }
 
 /** The task behind a connection to the metadata server: by its leased address, or by its random host name. */
-export function taskLookup(store: Store, leases: LeaseTable, accounts: AccountStatuses) {
+export function taskLookup(store: Store, leases: LeaseTable, accounts: AccountStatuses, google: GoogleAccounts) {
   return async (connection: { readonly remoteAddress: string; readonly host: string | undefined }): Promise<TaskIdentity | undefined> => {
     const host = connection.host?.replace(/:\d+$/, '') ?? '';
     // A host name that was asked for is known to one task alone; an address is known to everybody, and counts only where the connection is from.
@@ -79,6 +80,7 @@ export function taskLookup(store: Store, leases: LeaseTable, accounts: AccountSt
     if (lease === undefined) return undefined;
     const project = await findProject(store.read, lease.projectId);
     const account = await accounts.get(lease.serviceAccount);
+    const real = findGoogleAccount(google, lease.serviceAccount);
     return {
       attemptId: lease.attemptId,
       serviceAccount: { email: lease.serviceAccount, uniqueId: account.uniqueId ?? '' },
@@ -86,6 +88,7 @@ export function taskLookup(store: Store, leases: LeaseTable, accounts: AccountSt
       projectNumber: project?.number ?? '',
       location: lease.location,
       instanceId: lease.attemptId,
+      ...(real === undefined ? {} : { google: real }),
     };
   };
 }

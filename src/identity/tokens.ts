@@ -8,8 +8,9 @@
  * Must not know: HTTP, policies, what a service account is beyond its e-mail.
  */
 import { hash, randomBytes } from 'node:crypto';
-import { failedPrecondition, invalidArgument, resourceExhausted } from '../errors.ts';
+import { failedPrecondition, invalidArgument } from '../errors.ts';
 import { type Clock, MICROS_PER_MILLI, MICROS_PER_SECOND, type Micros } from '../timestamp.ts';
+import { createIssuedTokens, type Issued } from './issued-tokens.ts';
 
 /** What of a token is kept. */
 export interface TokenRow {
@@ -125,21 +126,15 @@ const UNIQUE_ID = `${OWN_SCOPE}unique-id:`;
 const PROVIDER = `${OWN_SCOPE}provider:`;
 const SET = `${OWN_SCOPE}set:`;
 const MAX_SCOPES = 32;
+const MAX_SCOPE_SETS = 64;
 const LIFETIME_MS = 3_600_000;
-/** Clients treat a token as stale from 3 min 45 s before its end (Java) or 4 minutes (Python): what we hand out must last longer. */
-const RENEW_BEFORE = 5 * 60 * MICROS_PER_SECOND;
 /** How long a verified token may be answered from memory, so that another process on the same store can revoke. */
 const RECHECK_AFTER = 60 * MICROS_PER_SECOND;
 const KEEP_EXPIRED = 24 * 3600 * MICROS_PER_SECOND;
-const MAX_SCOPE_SETS = 64;
 
 interface Cached {
   readonly verified: VerifiedToken;
   readonly readTime: Micros;
-}
-interface Issued {
-  readonly token: string;
-  readonly expireTime: Micros;
 }
 
 /** @param options.cacheSize verified tokens kept in memory, 10,000 by default; the least recently used go first */
@@ -147,8 +142,7 @@ export function createTokens(options: { readonly store: TokenStore; readonly clo
   const { store, clock } = options;
   const cacheSize = options.cacheSize ?? 10_000;
   const cache = new Map<string, Cached>();
-  /** By account, then by scopes. A promise, so that a thousand tasks that start together share one mint. */
-  const issued = new Map<string, Map<string, Promise<Issued>>>();
+  const issued = createIssuedTokens(clock, MAX_SCOPE_SETS);
 
   const remember = (key: string, row: Omit<TokenRow, 'hash'>): VerifiedToken => {
     const verified = toVerified(row);
@@ -209,28 +203,7 @@ export function createTokens(options: { readonly store: TokenStore; readonly clo
     async forServiceAccount(email, scopes, uniqueId, authority) {
       const wanted = [...new Set(checkScopes(scopes))].sort();
       const account = `${email} ${uniqueId ?? ''} ${authority?.id ?? ''}`;
-      const key = wanted.join(' ');
-      const ofAccount = issued.get(account) ?? new Map<string, Promise<Issued>>();
-      issued.set(account, ofAccount);
-      const isFresh = (entry: Issued): boolean => entry.expireTime - clock.now() > RENEW_BEFORE;
-      let pending = ofAccount.get(key);
-      let current = await pending;
-      if (current === undefined || !isFresh(current)) {
-        // Somebody who waited with us may have renewed it meanwhile.
-        if (ofAccount.get(key) === pending) {
-          if (pending === undefined && ofAccount.size >= MAX_SCOPE_SETS) await dropStale(ofAccount, isFresh);
-          if (!ofAccount.has(key) && ofAccount.size >= MAX_SCOPE_SETS) throw resourceExhausted(`More than ${MAX_SCOPE_SETS} sets of scopes are in use for ${email}.`);
-          const renewed = issue(email, wanted, uniqueId, authority);
-          renewed.catch(() => {
-            if (ofAccount.get(key) === renewed) ofAccount.delete(key);
-          });
-          ofAccount.set(key, renewed);
-        }
-        pending = ofAccount.get(key);
-        current = await pending;
-      }
-      if (current === undefined) throw resourceExhausted('The token was revoked while it was being made. Retry.');
-      return { token: current.token, expiresInSeconds: Math.floor((current.expireTime - clock.now()) / MICROS_PER_SECOND) };
+      return issued.get(account, wanted.join(' '), () => issue(email, wanted, uniqueId, authority), `sets of scopes are in use for ${email}`);
     },
     async mintRefreshToken(member, scopes) {
       const token = REFRESH_PREFIX + randomBytes(32).toString('base64url');
@@ -247,34 +220,24 @@ export function createTokens(options: { readonly store: TokenStore; readonly clo
       await store.delete(hash);
       cache.delete(hash.toString('base64'));
       for (const [key, { verified }] of cache) if (verified.grant !== null && hash.equals(verified.grant)) cache.delete(key);
-      for (const ofAccount of issued.values()) for (const [key, pending] of ofAccount) if ((await pending.catch(() => undefined))?.token === token) ofAccount.delete(key);
+      await issued.drop(token);
       return isKnown;
     },
     invalidate() {
       cache.clear();
     },
     async deleteExpired() {
-      for (const [account, ofAccount] of issued) {
-        await dropStale(ofAccount, (entry) => entry.expireTime > clock.now());
-        if (ofAccount.size === 0) issued.delete(account);
-      }
+      await issued.dropEnded();
       return store.deleteExpired(clock.now() - KEEP_EXPIRED);
     },
   };
 }
 
-/** Splits what a query or a body names into scopes and refuses what is none. */
-function checkScopes(scopes: readonly string[]): readonly string[] {
+/** Refuses what is no scope. @throws INVALID_ARGUMENT */
+export function checkScopes(scopes: readonly string[]): readonly string[] {
   if (scopes.length === 0 || scopes.length > MAX_SCOPES) throw invalidArgument('scope', `between 1 and ${MAX_SCOPES} scopes are needed, but there are ${scopes.length}.`);
   for (const scope of scopes) if (!SCOPE.test(scope) || scope.startsWith(OWN_SCOPE)) throw invalidArgument('scope', `${JSON.stringify(scope.slice(0, 300))} is not a scope.`);
   return scopes;
-}
-
-async function dropStale(ofAccount: Map<string, Promise<Issued>>, isFresh: (entry: Issued) => boolean): Promise<void> {
-  for (const [key, pending] of ofAccount) {
-    const entry = await pending.catch(() => undefined);
-    if ((entry === undefined || !isFresh(entry)) && ofAccount.get(key) === pending) ofAccount.delete(key);
-  }
 }
 
 /** What a token keeps beside what it is for. */

@@ -62,6 +62,9 @@ beforeAll(async () => {
       asked.push(`${account} ${project.id} ${project.number} ${kind}`);
       return Promise.resolve(!unmintable.has(project.id));
     },
+    // No task here acts as a real account: test/google-identity.test.ts has those.
+    google: { accessToken: () => Promise.reject(new Error('not here')), idToken: () => Promise.reject(new Error('not here')) },
+    onGoogleToken: () => undefined,
     log: { debug: log, info: log, warn: log, error: log },
     onRequest: (request) => counted.push(request),
   });

@@ -2,6 +2,7 @@
  * What the metadata server of a task shows: a tree of directories and values, and how each is written as text or JSON.
  * The entries are those that were seen on Cloud Run (a live execution), with `universe/` as Compute Engine has it.
  */
+import type { GoogleAccount } from '../identity/google-account.ts';
 import { CLOUD_PLATFORM_SCOPE } from '../identity/tokens.ts';
 
 /** Who a task is. Instance ids are those of its log entries. */
@@ -12,6 +13,8 @@ export interface TaskIdentity {
   readonly projectNumber: string;
   readonly location: string;
   readonly instanceId: string;
+  /** The real account that it acts as, where the configuration maps one. */
+  readonly google?: GoogleAccount;
 }
 
 export type Value = string | number | readonly string[];
@@ -33,17 +36,26 @@ export function isMade(node: Node): node is Made {
   return typeof node === 'object' && 'made' in node;
 }
 
-/** The whole tree below `/`. */
+/**
+ * The whole tree below `/`. A task that acts as a real account sees that one and its project, for that is what client libraries put into the names of
+ * what they call; where it runs is still here.
+ * Deviation: where `identity: google` is configured without the real project's number, there is no `numeric-project-id`, and region and zone have the project's id in its place.
+ */
 export function metadataTree(task: TaskIdentity): Directory {
-  const account = directory({ aliases: ['default'], email: task.serviceAccount.email, identity: { made: 'identity' }, scopes: DEFAULT_SCOPES, token: { made: 'token' } });
+  const { google } = task;
+  const email = google?.account ?? task.serviceAccount.email;
+  const scopes = google?.scopes ?? DEFAULT_SCOPES;
+  const project = google?.project ?? task.projectId;
+  const number = google === undefined ? task.projectNumber : google.projectNumber;
+  const account = directory({ aliases: ['default'], email, identity: { made: 'identity' }, scopes, token: { made: 'token' } });
   const v1 = directory({
     instance: directory({
       id: task.instanceId,
-      region: `projects/${task.projectNumber}/regions/${task.location}`,
-      'service-accounts': directory({ [task.serviceAccount.email]: account, default: account }),
-      zone: `projects/${task.projectNumber}/zones/${task.location}-1`,
+      region: `projects/${number ?? project}/regions/${task.location}`,
+      'service-accounts': directory({ [email]: account, default: account }),
+      zone: `projects/${number ?? project}/zones/${task.location}-1`,
     }),
-    project: directory({ 'numeric-project-id': Number(task.projectNumber), 'project-id': task.projectId }),
+    project: directory({ ...(number === undefined ? {} : { 'numeric-project-id': Number(number) }), 'project-id': project }),
     universe: directory({ 'universe-domain': 'googleapis.com' }),
   });
   return directory({ computeMetadata: directory({ v1 }) });

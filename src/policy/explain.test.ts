@@ -100,6 +100,29 @@ describe('why', () => {
     expect(changes.map(({ gives }) => gives)).toEqual([4, 4]);
   });
 
+  test('what a change gives is counted in custom roles as in predefined ones, and once where a group has several', async () => {
+    const custom = { role: 'projects/demo/roles/custom', members: ['group:inner@example.com'] };
+    const user = { role: 'roles/iam.serviceAccountUser', members: ['group:inner@example.com'] };
+    const late = { ...custom, members: ['user:viewer@example.com'], condition: { title: 'never', expression: 'false' } };
+    const more = ['a.b.c', 'a.b.d', 'a.b.e', 'a.b.f', 'a.b.g', 'a.b.h'];
+    const { explain: ask } = createAuthorizer({
+      source: {
+        ...source,
+        policy: async (resource) => create(PolicySchema, { bindings: resource === ACCOUNT ? [custom, user, late] : [] }),
+        role: async (name) => (name === custom.role ? { permissions: [ACT_AS, ...more], active: true } : undefined),
+      },
+      catalogue: loadCatalogue(),
+    });
+    const { changes } = await ask({ member: 'user:viewer@example.com', permission: ACT_AS, resource: ACCOUNT });
+    // roles/iam.serviceAccountUser has four others.
+    expect(changes.map(({ kind, gives }) => [kind, gives])).toEqual([
+      ['addBinding', 4],
+      ['changeCondition', 6],
+      ['addToGroup', 10],
+      ['addToGroup', 10],
+    ]);
+  });
+
   test('a condition that is false', async () => {
     const { outcome, resources, changes } = await explain('user:late@example.com');
     expect(outcome).toBe('noGrant');

@@ -11,7 +11,7 @@ import type { BindingExplanation, Change, ConditionExplanation, DenyRuleExplanat
 import { normalMember } from './member.ts';
 import type { Chain } from './policy-graph.ts';
 import { remedyFor } from './remedy.ts';
-import { roleHolds } from './role-set.ts';
+import { type CompiledRole, countPermissions, roleHolds } from './role-set.ts';
 
 /** What an explanation is made of: the same that the decision was made on. */
 export interface Explained {
@@ -117,13 +117,13 @@ function grantChanges(resources: readonly ResourceExplanation[], explained: Expl
   const remedy = remedyFor({ ...question, member: caller.member }, catalogue);
   if (!remedy.command.startsWith('#')) {
     const role = /--role=(?<role>\S+)/.exec(remedy.command)?.groups?.['role'] ?? '';
-    changes.push({ kind: 'addBinding', sentence: remedy.sentence, command: remedy.command, gives: othersIn(catalogue.role(role)?.permissions) });
+    changes.push({ kind: 'addBinding', sentence: remedy.sentence, command: remedy.command, gives: Math.max(0, (catalogue.role(role)?.permissions.size ?? 1) - 1) });
   }
   const email = /^(?:user|serviceAccount):(?<email>[^\s'"$`\\]+)$/.exec(caller.member)?.groups?.['email'];
   for (const { resource, bindings } of resources) {
     for (const binding of bindings) {
       if (binding.holdsPermission !== true) continue;
-      const gives = othersIn(catalogue.role(binding.role)?.permissions);
+      const gives = othersOf(explained, ({ name }) => name === binding.role);
       if (binding.match !== undefined && binding.condition !== undefined && !binding.grants)
         changes.push({
           kind: 'changeCondition',
@@ -137,7 +137,7 @@ function grantChanges(resources: readonly ResourceExplanation[], explained: Expl
             kind: 'addToGroup',
             sentence: `${group} holds ${binding.role} on ${resource}. Add the caller to it.`,
             command: `actas groups memberships add --group-email=${group.slice('group:'.length)} --member-email=${email}`,
-            gives: permissionsOfGroup(group, explained) - 1,
+            gives: othersOf(explained, (_role, members) => members.some((member) => normalMember(member) === normalMember(group))),
           });
     }
   }
@@ -167,16 +167,8 @@ function principalOf(member: string): string | undefined {
   return member.startsWith('principal://') ? member : undefined;
 }
 
-/** Everything that a group holds along this chain. */
-function permissionsOfGroup(group: string, { chain, catalogue }: Explained): number {
-  const permissions = new Set<string>();
-  for (const { allow } of chain.nodes)
-    for (const { role, members } of allow?.bindings ?? [])
-      if (members.some((member) => normalMember(member) === normalMember(group)))
-        for (const permission of catalogue.role(role.name)?.permissions ?? []) permissions.add(permission);
-  return Math.max(1, permissions.size);
-}
-
-function othersIn(permissions: ReadonlySet<string> | undefined): number {
-  return Math.max(0, (permissions?.size ?? 1) - 1);
+/** Permissions beside the one that is asked about, in the roles of those bindings along this chain: custom and imported ones as they are stored. */
+function othersOf({ chain }: Explained, isMeant: (role: CompiledRole, members: readonly string[]) => boolean): number {
+  const bindings = chain.nodes.flatMap(({ allow }) => allow?.bindings ?? []);
+  return Math.max(0, countPermissions(bindings.filter(({ role, members }) => isMeant(role, members)).map(({ role }) => role)) - 1);
 }

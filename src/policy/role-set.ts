@@ -71,6 +71,14 @@ export function createRoleSet(catalogue: RoleCatalogue): RoleSet {
   };
 }
 
+/** How many permissions roles of one set hold together, as far as they are known. */
+export function countPermissions(roles: readonly CompiledRole[]): number {
+  let count = 0;
+  for (let word = Math.max(0, ...roles.map(({ bits }) => bits.length)) - 1; word >= 0; word--)
+    for (let left = roles.reduce((all, { bits }) => all | (bits[word] ?? 0), 0); left !== 0; left &= left - 1) count++;
+  return count;
+}
+
 /** Whether a role holds a permission; undefined where that is not known. @param number of the permission, from the same RoleSet */
 export function roleHolds(role: CompiledRole, permission: string, number: number): boolean | undefined {
   if (number >= 0 && ((role.bits[number >>> 5] ?? 0) & (1 << (number & 31))) !== 0) return true;

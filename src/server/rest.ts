@@ -13,6 +13,7 @@ import { toRpcStatus } from '../rpc-status.ts';
 import type { AnyService, Api, Log } from '../services/service.ts';
 import type { ApiMethod, ApiMethods } from './api-methods.ts';
 import type { Dispatch, Transport } from './dispatch.ts';
+import { hangUpSignal } from './hang-up.ts';
 import { checkJson } from './json-check.ts';
 import { createJsonText, type JsonText, jsonBytes } from './json-text.ts';
 import { isForm, oauthAnswer, oauthParameters } from './oauth.ts';
@@ -50,15 +51,12 @@ export function createRestDoor(apis: readonly Api[], methods: ApiMethods, dispat
   return {
     async handle(request, response, target) {
       const warnings: string[] = [];
-      const abort = new AbortController();
-      // Only a caller that goes away early: aborting costs more than the rest of a short answer.
-      response.once('close', () => response.writableFinished || abort.abort());
       const transport: Transport = {
         door: 'rest',
         authorization: request.headers.authorization,
         peer: peerOf(request),
         userAgent: request.headers['user-agent'],
-        signal: abort.signal,
+        signal: hangUpSignal(request, response),
         warn: (message) => warnings.push(message),
       };
       let parameters: SystemParameters = { prettyPrint: true, enumsAsNumbers: false, fields: undefined };

@@ -4,6 +4,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { unservedHost } from '../errors.ts';
 import { type Dispatch, NO_METHOD, type Transport } from './dispatch.ts';
+import { hangUpSignal } from './hang-up.ts';
 import type { PeerOf } from './peer.ts';
 
 /** A request for a host that no API here has. */
@@ -40,16 +41,12 @@ export function createUnservedDoor(dispatch: Pick<Dispatch, 'foreign'>, peerOf: 
 
 /** What dispatch wants to know of a request that no service here answers. */
 export function foreignTransport(request: IncomingMessage, response: ServerResponse, door: 'rest' | 'grpc', peerOf: PeerOf): Transport {
-  const abort = new AbortController();
-  response.once('close', () => response.writableFinished || abort.abort());
-  // Over HTTP/2 a response that was cut off counts as finished; there the request knows.
-  if (request.httpVersionMajor === 2) request.once('aborted', () => abort.abort());
   return {
     door,
     authorization: request.headers.authorization,
     peer: peerOf(request),
     userAgent: request.headers['user-agent'],
-    signal: abort.signal,
+    signal: hangUpSignal(request, response),
     // Nobody warns of anything before an answer that is not ours.
     warn: () => undefined,
   };
