@@ -5,8 +5,9 @@
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { parseSeed, SeedError } from '../seed/seed.ts';
+import { exported, policy, stateOfExport } from './export-state.ts';
 import { StateError, stateOfSeed } from './seed-state.ts';
-import { emptyState, type PolicyState, stateResource } from './state.ts';
+import { emptyState, type PolicyState } from './state.ts';
 import { type Plan, planSchema, stateOfTerraform, stateSchema, statesOfPlan } from './terraform.ts';
 
 /** What a file holds. */
@@ -24,23 +25,6 @@ export function readSeedState(text: string, file: string): PolicyState {
     throw error;
   }
 }
-
-const condition = z.looseObject({ title: z.string().default(''), description: z.string().optional(), expression: z.string() });
-const policy = z.looseObject({ bindings: z.array(z.looseObject({ role: z.string(), members: z.array(z.string()).default([]), condition: condition.optional() })).default([]) });
-const exported = z
-  .looseObject({
-    resource: z.unknown().optional(),
-    name: z.string().optional(),
-    policy: policy.optional(),
-    iamPolicy: policy.optional(),
-    iam_policy: policy.optional(),
-    ancestors: z.array(z.string()).optional(),
-  })
-  .transform(({ resource, name, policy: searched, iamPolicy, iam_policy: snake, ancestors }) => ({
-    name: typeof resource === 'string' ? resource : name,
-    policy: searched ?? iamPolicy ?? snake,
-    ancestors: ancestors ?? [],
-  }));
 
 /** @param notes collects what could not be read, one sentence each @throws StateError where the file is none of them */
 export function readDocument(text: string, file: string, notes: string[]): Document {
@@ -109,18 +93,4 @@ function check<S extends z.ZodType>(schema: S, value: unknown, file: string): z.
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   throw new StateError(`${file}: ${issue?.path.map(String).join('.') ?? 'the file'}: ${issue?.message ?? 'is malformed'}.`);
-}
-
-function stateOfExport(entries: readonly z.output<typeof exported>[], file: string, notes: string[]): PolicyState {
-  const state = emptyState();
-  for (const [place, { name = '', policy: held, ancestors }] of entries.entries()) {
-    const [own, above] = ancestors;
-    if (own?.startsWith('projects/') === true) state.projects.set(own.slice('projects/'.length), { number: own.slice('projects/'.length), parent: above ?? null });
-    for (const [at, ancestor] of ancestors.entries())
-      if (ancestor.startsWith('folders/')) state.folders.set(ancestor.slice('folders/'.length), { parent: ancestors[at + 1] ?? '' });
-    const resource = stateResource(state, name);
-    if (resource === undefined) notes.push(`${file}: [${place}] is about ${JSON.stringify(name)}, whose policies are not known here, and is left out.`);
-    else state.policies.set(resource, [...(state.policies.get(resource) ?? []), ...(held?.bindings ?? [])]);
-  }
-  return state;
 }
