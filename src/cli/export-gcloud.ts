@@ -4,7 +4,7 @@ import { isGivenByGoogle, type JsonRecord, type NodePolicy, nameOf, type Snapsho
 import { toYaml } from './format.ts';
 import type { Role } from './iam/roles.ts';
 import type { Binding } from './policy.ts';
-import { isRecord } from './projection.ts';
+import { isRecord, type Json } from './projection.ts';
 import { exportedJob } from './run/export.ts';
 import { quoteShell } from './session.ts';
 
@@ -59,8 +59,16 @@ function roleCommand({ name = '', title, description, stage = 'ALPHA', includedP
 async function jobCommand(job: JsonRecord, region: string, number: string, flag: string): Promise<string> {
   const exported = exportedJob(job);
   const metadata = isRecord(exported['metadata']) ? without(exported['metadata'], ['namespace']) : {};
-  const yaml = (await toYaml({ ...exported, metadata })).replace(new RegExp(`^ *serviceAccountName: ${number}-compute@.*\n`, 'm'), '');
+  const yaml = await toYaml({ ...exported, metadata, spec: withoutAccount(exported['spec'], `${number}-compute@developer.gserviceaccount.com`) });
   return `gcloud run jobs replace /dev/stdin ${flag} --region=${region} <<'YAML'\n${yaml}YAML`;
+}
+
+/** @param spec of a job of v1: spec.template.spec.template.spec has the account */
+function withoutAccount(spec: Json | undefined, account: string): Json {
+  if (!isRecord(spec)) return {};
+  if (spec['serviceAccountName'] === account) return without(spec, ['serviceAccountName']);
+  const inner = Object.entries(spec).map(([key, value]) => [key, (key === 'template' || key === 'spec') && isRecord(value) ? withoutAccount(value, account) : value]);
+  return Object.fromEntries(inner);
 }
 
 async function policyCommands({ resource, bindings }: NodePolicy, id: string, number: string): Promise<string[]> {
