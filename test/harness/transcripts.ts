@@ -1,4 +1,7 @@
 /** What recorded exchanges with Google Cloud need, to be replayed here. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
 /** One session was recorded in another organization than the rest, on a project of it that had a tag already. */
 export const TWO_ORGANIZATIONS = `
@@ -21,4 +24,12 @@ const PLACEHOLDER = ['$', '{otherOrganizationID}'].join('');
 /** @param session lines of exchanges */
 export function inOtherOrganization(session: string): string {
   return session.replaceAll(UNREPLACED, PLACEHOLDER);
+}
+
+/** A seed as a file, and the way to remove it. */
+export function writeSeed(seed: object): { readonly file: string; remove(): void } {
+  const directory = mkdtempSync(join(tmpdir(), 'transcripts-'));
+  const file = join(directory, 'seed.json');
+  writeFileSync(file, JSON.stringify(seed));
+  return { file, remove: () => rmSync(directory, { recursive: true }) };
 }
