@@ -1,5 +1,6 @@
 /** A project as a shell script of gcloud commands. Run again it changes nothing that is so already. The project itself must be there. */
 
+import { option, orElse, poolCommands, tagCommands } from './export-gcloud-parts.ts';
 import { isGivenByGoogle, type JsonRecord, type NodePolicy, nameOf, type Snapshot, without } from './export-read.ts';
 import { toYaml } from './format.ts';
 import type { Role } from './iam/roles.ts';
@@ -30,6 +31,7 @@ export async function gcloudScriptOf(snapshot: Snapshot, jobs: readonly { readon
     if (account.disabled === true) lines.push(`gcloud iam service-accounts disable ${email} ${flag}`);
   }
   for (const role of snapshot.roles) lines.push('', roleCommand(role, flag));
+  lines.push(...tagCommands(snapshot), ...poolCommands(snapshot, flag));
   for (const { region, job } of jobs) lines.push('', await jobCommand(job, region, number, flag));
   for (const policy of snapshot.policies) lines.push(...(await policyCommands(policy, id, number)));
   for (const policy of snapshot.denyPolicies) {
@@ -39,14 +41,6 @@ export async function gcloudScriptOf(snapshot: Snapshot, jobs: readonly { readon
   }
   for (const policy of snapshot.orgPolicies) lines.push('', "gcloud org-policies set-policy /dev/stdin <<'YAML'", (await toYaml(policy)).trimEnd(), 'YAML');
   return `${lines.join('\n')}\n`;
-}
-
-function option(name: string, text: string | undefined): string[] {
-  return text === undefined || text === '' ? [] : [`--${name}=${quoteShell(text)}`];
-}
-
-function orElse(question: string, command: string): string {
-  return `${question} >/dev/null 2>&1 ||\n  ${command}`;
 }
 
 function roleCommand({ name = '', title, description, stage = 'ALPHA', includedPermissions = [] }: Role, flag: string): string {

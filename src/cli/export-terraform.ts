@@ -2,6 +2,7 @@
 
 import { attribute, block, hclBlock, type Item, itemsOf, maybe, Raw, type Value } from './export-hcl.ts';
 import { isGivenByGoogle, type JsonRecord, type NodePolicy, nameOf, type Snapshot, without } from './export-read.ts';
+import { poolResources, tagResources } from './export-terraform-parts.ts';
 import type { Role } from './iam/roles.ts';
 import { isList, isRecord, type Json } from './projection.ts';
 
@@ -29,6 +30,8 @@ export function terraformOf(snapshot: Snapshot): string {
       ]),
     ),
     ...snapshot.roles.map((role) => roleResource(role, place)),
+    ...tagResources(snapshot, names),
+    ...poolResources(snapshot, names),
     ...snapshot.jobs.map((job) => jobResource(job, place)),
     ...snapshot.policies.flatMap((policy) => memberResources(policy, place)),
     ...snapshot.denyPolicies.map((policy) => denyResource(policy, place)),

@@ -26,7 +26,7 @@ export interface Item {
   look(api: Api): Promise<Change | undefined>;
 }
 
-async function find<T extends object>(read: Promise<T>): Promise<T | undefined> {
+export async function find<T extends object>(read: Promise<T>): Promise<T | undefined> {
   try {
     return await read;
   } catch (error) {
@@ -36,7 +36,7 @@ async function find<T extends object>(read: Promise<T>): Promise<T | undefined> 
 }
 
 /** Equal as JSON, whatever the order of keys. */
-function isSame(a: unknown, b: unknown): boolean {
+export function isSame(a: unknown, b: unknown): boolean {
   return canonical(a) === canonical(b);
 }
 
@@ -141,7 +141,7 @@ function merged(bindings: readonly Binding[]): Binding[] {
 }
 
 /** Addresses are kept in lower case. */
-function folded(member: string): string {
+export function folded(member: string): string {
   const [type = '', ...rest] = member.split(':');
   return /^(?:user|group|serviceAccount|domain)$/.test(type) ? `${type}:${rest.join(':').toLowerCase()}` : member;
 }

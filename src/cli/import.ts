@@ -12,6 +12,7 @@ import { type CliCommand, defineCommand, onRun, type Shell, withRegion } from '.
 import { readDocuments } from './documents.ts';
 import { CliFailure, failure } from './failure.ts';
 import { accountItem, denyItem, type Item, jobItem, orgPolicyItem, placeItem, policyItem, recordsOf, roleItem, v1JobItem } from './import-changes.ts';
+import { groupItem, poolItems, tagBindingItem, tagKeyItems } from './import-parts.ts';
 import type { Binding } from './policy.ts';
 import { isRecord, type Json } from './projection.ts';
 import { declaredJob } from './run/replace.ts';
@@ -137,8 +138,7 @@ async function localBindings(session: Session<ImportFlags>, bindings: readonly B
 
 function seedItems(session: Session<ImportFlags>, document: Json, place: string, numberOf: (id: string) => Promise<string>): readonly Item[] {
   const seed = checkedSeed(document, place);
-  for (const part of ['groups', 'images'] as const)
-    if (Object.keys(seed[part]).length > 0) session.terminal.warn(`${place}: ${part} are applied at a start alone:  actas up --seed=FILE`);
+  if (Object.keys(seed.images).length > 0) session.terminal.warn(`${place}: images are applied at a start alone:  actas up --seed=FILE`);
   const isOfJob = (resource: string) => /\/jobs\/[^/]+$/.test(resource);
   const plain = (resource: string) => resource.replace(/^\/\/[a-z]+\.googleapis\.com\//, '');
   const policies = seed.policies.map(({ resource, bindings }) => ({ resource: plain(resource), bindings: bindings.map(cleaned) }));
@@ -149,6 +149,10 @@ function seedItems(session: Session<ImportFlags>, document: Json, place: string,
     ...seed.projects.map(({ id }) => placeItem(`projects/${id}`)),
     ...seed.customConstraints.map((constraint) => orgPolicyItem(json(constraint), 'customConstraints')),
     ...seed.serviceAccounts.map((account) => accountItem({ project: account.project, id: account.id, ...json(account) })),
+    ...seed.groups.map((group) => groupItem(group, organizationOf(group, seed.organizations, place))),
+    ...seed.tagKeys.flatMap((key) => tagKeyItems({ ...json(key), values: key.values.map(json) })),
+    ...seed.tagBindings.map(({ resource, tagValue }) => tagBindingItem(resource, tagValue)),
+    ...seed.workloadIdentityPools.flatMap((pool) => poolItems(json(pool))),
     ...seed.roles.map((role) => roleItem(json(role))),
     ...policies.filter(({ resource }) => !isOfJob(resource)).map(({ resource, bindings }) => policyItem(resource, bindings, numberOf)),
     ...seed.jobs.map((job) => jobItem(json(job))),
@@ -157,6 +161,18 @@ function seedItems(session: Session<ImportFlags>, document: Json, place: string,
     ...seed.orgPolicies.map((policy) => orgPolicyItem(json(policy), 'policies')),
     ...seed.denyPolicies.map((policy) => denyItem(json(policy))),
   ];
+}
+
+/** @throws failure where it is not said */
+function organizationOf(
+  group: { readonly email: string; readonly organization?: string | undefined },
+  all: readonly { readonly number: string; readonly displayName: string }[],
+  place: string,
+) {
+  const domain = group.email.slice(group.email.indexOf('@') + 1);
+  const number = group.organization ?? all.find(({ displayName }) => displayName === domain)?.number ?? (all.length === 1 ? all[0]?.number : undefined);
+  if (number === undefined) throw failure(`${place}: which organization group ${group.email} is of, the file does not say.`, 'Write organization: NUMBER in the group.');
+  return `organizations/${number}`;
 }
 
 function cleaned(binding: { readonly role: string; readonly members: string[]; readonly condition?: object | undefined }): Binding {
