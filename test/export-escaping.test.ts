@@ -72,13 +72,18 @@ function snapshotOf(texts: readonly string[]): Snapshot {
     ],
     denyPolicies: [{ name: 'projects/demo/denyPolicies/some', displayName: first, rules: [{ description: third }] }],
     groups: [],
-    tagKeys: [],
-    tagBindings: [],
-    workloadIdentityPools: [],
+    tagKeys: [{ name: 'demo/own', description: first, values: texts.map((each, i) => ({ shortName: `v${i}`, description: each })) }],
+    tagBindings: [{ resource: 'projects/demo', tagValue: 'demo/own/v0' }],
+    workloadIdentityPools: [{ name: 'projects/demo/locations/global/workloadIdentityPools/some', displayName: second, providers: [providerOf(texts)] }],
     customConstraints: [],
     orgPolicies: [{ name: 'projects/demo/policies/gcp.resourceLocations', spec: { rules: [{ values: { allowedValues: [...texts] } }] } }],
     jobs: [{ name: 'projects/demo/locations/us-central1/jobs/some', labels: {}, template: { template: { containers: [{ image: first, args: [...texts], env: envOf(texts) }] } } }],
   };
+}
+
+function providerOf(texts: readonly string[]) {
+  const [first = '', second = ''] = texts;
+  return { id: 'ci', attributeCondition: first, attributeMapping: { 'google.subject': second }, oidc: { issuerUri: 'https://x.example', allowedAudiences: [...texts] } };
 }
 
 function envOf(texts: readonly string[]) {
@@ -125,6 +130,12 @@ function runScript(script: string) {
     }));
 }
 
+/** As gcloud reads a list: by commas, or by the sign that it begins with (`gcloud topic escaping`). */
+function listed(value: string): string[] {
+  const [, sign = ',', rest = value] = /^\^([^^]+)\^([^]*)$/.exec(value) ?? [];
+  return rest.split(sign);
+}
+
 /** As gcloud reads YAML. */
 const read = (yaml: string): unknown => parse(yaml, { version: '1.1' });
 
@@ -147,6 +158,10 @@ test('the gcloud script gives every command its words, and runs none of them', {
       spec: { template: { spec: { template: { spec } } } },
     });
     expect(JSON.stringify(read(job?.stdin ?? ''))).not.toContain('"serviceAccountName":');
+    expect(calls.filter(({ args }) => args.join(' ').includes('tags values create')).map(({ args }) => flag(args, 'description'))).toEqual(texts);
+    const provider = calls.find(({ args }) => args.includes('create-oidc'))?.args ?? [];
+    expect([flag(provider, 'attribute-condition'), listed(flag(provider, 'attribute-mapping'))]).toEqual([texts[0], [`google.subject=${texts[1] ?? ''}`]]);
+    expect(listed(flag(provider, 'allowed-audiences'))).toEqual(texts);
     expect(read(calls.find(({ args }) => args.includes('set-policy'))?.stdin ?? '')).toMatchObject({ spec: { rules: [{ values: { allowedValues: texts } }] } });
     expect(JSON.parse(calls.find(({ args }) => args.includes('policies') && args.includes('create'))?.stdin ?? '')).toMatchObject({ displayName: texts[0] });
   };

@@ -1,5 +1,6 @@
 /** Tags and workload identity pools of a project as gcloud commands. */
-import { type JsonRecord, nameOf, type Snapshot } from './export-read.ts';
+import { isDeepStrictEqual } from 'node:util';
+import { type JsonRecord, nameOf, type Snapshot, textOf } from './export-read.ts';
 import { isList, isRecord, type Json } from './projection.ts';
 import { quoteShell } from './session.ts';
 
@@ -16,8 +17,10 @@ export function orElse(question: string, command: string): string {
 /** What a flag takes as a list. A comma in it is told from those between by another sign (`gcloud topic escaping`). */
 export function listOption(name: string, parts: readonly string[]): string[] {
   if (parts.length === 0) return [];
-  const sign = [',', ';', '|', ':', '#', '~', '@@', '%%%'].find((each) => parts.every((part) => !part.includes(each))) ?? ',';
-  return option(name, `${sign === ',' && !parts[0]?.startsWith('^') ? '' : `^${sign}^`}${parts.join(sign)}`);
+  const tells = (sign: string): boolean => isDeepStrictEqual(parts.join(sign).split(sign), parts);
+  let sign = [',', ';', '|', ':', '#', '~'].find(tells) ?? '@%@';
+  while (!tells(sign)) sign += '%@';
+  return option(name, `${sign === ',' && parts[0]?.startsWith('^') !== true ? '' : `^${sign}^`}${parts.join(sign)}`);
 }
 
 /** A tag of the project's own, and what is bound to it; an organization's tags are bound by their names, not made. */
@@ -27,18 +30,18 @@ export function tagCommands({ tagKeys, tagBindings, projects }: Snapshot): strin
   const lines: string[] = [];
   for (const key of tagKeys.filter((each) => nameOf(each).startsWith(`${id}/`))) {
     const name = nameOf(key);
-    const purposeData = isRecord(key['purposeData']) ? Object.entries(key['purposeData']).map(([each, value]) => `${each}=${String(value)}`) : [];
+    const purposeData = isRecord(key['purposeData']) ? Object.entries(key['purposeData']).map(([each, value]) => `${each}=${textOf(value)}`) : [];
     const flags = [`--parent=projects/${id}`, ...option('description', key['description']), ...option('purpose', key['purpose']), ...listOption('purpose-data', purposeData)];
     lines.push('', orElse(`${tags} keys describe ${quoteShell(name)}`, [tags, 'keys create', quoteShell(name.slice(id.length + 1)), ...flags].join(' ')));
     for (const value of isList(key['values']) ? key['values'].filter(isRecord) : []) {
-      const shortName = String(value['shortName']);
+      const shortName = textOf(value['shortName']);
       const create = [tags, 'values create', quoteShell(shortName), ...option('parent', name), ...option('description', value['description'])].join(' ');
       lines.push(orElse(`${tags} values describe ${quoteShell(`${name}/${shortName}`)}`, create));
     }
   }
   const parent = `--parent="//cloudresourcemanager.googleapis.com/projects/\${NUMBER}"`;
   for (const { tagValue } of tagBindings) {
-    const name = quoteShell(String(tagValue));
+    const name = quoteShell(textOf(tagValue));
     lines.push(
       '',
       orElse(
@@ -61,7 +64,7 @@ export function poolCommands({ workloadIdentityPools }: Snapshot, flag: string):
       '',
       orElse(`${pools} describe ${id} ${at}`, [pools, 'create', id, at, ...textOptions(pool)].join(' ')),
       ...providers.map((provider) => {
-        const name = String(provider['id']);
+        const name = textOf(provider['id']);
         const inPool = `${at} --workload-identity-pool=${id}`;
         return orElse(
           `${pools} providers describe ${name} ${inPool}`,
@@ -78,12 +81,12 @@ function textOptions(record: JsonRecord): string[] {
 
 function oidcOptions({ oidc, attributeMapping, attributeCondition }: JsonRecord): string[] {
   const { issuerUri, allowedAudiences, jwksJson } = isRecord(oidc) ? oidc : {};
-  const mapping = isRecord(attributeMapping) ? Object.entries(attributeMapping).map(([key, value]) => `${key}=${String(value)}`) : [];
+  const mapping = isRecord(attributeMapping) ? Object.entries(attributeMapping).map(([key, value]) => `${key}=${textOf(value)}`) : [];
   return [
     ...option('issuer-uri', issuerUri),
     ...listOption('attribute-mapping', mapping),
     ...option('attribute-condition', attributeCondition),
-    ...listOption('allowed-audiences', isList(allowedAudiences) ? allowedAudiences.map(String) : []),
+    ...listOption('allowed-audiences', isList(allowedAudiences) ? allowedAudiences.map(textOf) : []),
     ...(typeof jwksJson === 'string' && jwksJson !== '' ? [`--jwk-json-path=/dev/stdin <<< ${quoteShell(jwksJson)}`] : []),
   ];
 }

@@ -3,6 +3,7 @@ import { ACTAS, type Api, IAM, RESOURCE_MANAGER } from './api.ts';
 import type { JsonRecord } from './export-read.ts';
 import { isApiFailure } from './failure.ts';
 import { listMembers } from './groups.ts';
+import { isRecord } from './projection.ts';
 
 interface Named {
   readonly name?: string;
@@ -81,9 +82,11 @@ export async function readPools(api: Api, project: string, leaveOut: LeaveOut): 
   );
 }
 
-/** Without what the server writes. */
+/** Without what the server writes, and with the pairs of a map in one order. */
 export function declared(record: JsonRecord): JsonRecord {
-  return Object.fromEntries(Object.entries(record).filter(([key]) => !['name', 'state', 'etag', 'expireTime'].includes(key)));
+  const kept = Object.entries(record).filter(([key]) => !['name', 'state', 'etag', 'expireTime'].includes(key));
+  const ordered = (map: JsonRecord): JsonRecord => Object.fromEntries(Object.entries(map).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+  return Object.fromEntries(kept.map(([key, value]) => [key, key === 'attributeMapping' && isRecord(value) ? ordered(value) : value]));
 }
 
 /** Numbers are given out at random, and differ elsewhere. */

@@ -171,8 +171,9 @@ export function nameOf(record: JsonRecord): string {
   return textOf(record['name']);
 }
 
-function textOf(value: Json | undefined): string {
-  return typeof value === 'string' ? value : '';
+/** A number as its digits; the empty text for anything else. */
+export function textOf(value: Json | undefined): string {
+  return typeof value === 'string' ? value : typeof value === 'number' ? String(value) : '';
 }
 
 export function without(record: JsonRecord, keys: readonly string[]): JsonRecord {

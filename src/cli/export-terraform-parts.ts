@@ -1,6 +1,6 @@
 /** Tags and workload identity pools of a project as HCL for the google provider. */
 import { attribute, hclBlock, itemsOf, maybe, Raw } from './export-hcl.ts';
-import { type JsonRecord, nameOf, type Snapshot, without } from './export-read.ts';
+import { type JsonRecord, nameOf, type Snapshot, textOf, without } from './export-read.ts';
 import { isList, isRecord } from './projection.ts';
 
 type Names = (type: string, wanted: string) => string;
@@ -22,15 +22,15 @@ export function tagResources({ tagKeys, tagBindings, projects }: Snapshot, names
       ]),
     );
     for (const value of isList(key['values']) ? key['values'].filter(isRecord) : []) {
-      const valueLocal = names('google_tags_tag_value', `${shortName}_${String(value['shortName'])}`);
-      values.set(`${nameOf(key)}/${String(value['shortName'])}`, valueLocal);
+      const valueLocal = names('google_tags_tag_value', `${shortName}_${textOf(value['shortName'])}`);
+      values.set(`${nameOf(key)}/${textOf(value['shortName'])}`, valueLocal);
       written.push(hclBlock(`resource "google_tags_tag_value" "${valueLocal}"`, [attribute('parent', new Raw(`google_tags_tag_key.${local}.id`)), ...itemsOf(value)]));
     }
   }
   for (const { resource, tagValue } of tagBindings) {
-    const local = values.get(String(tagValue));
+    const local = values.get(textOf(tagValue));
     if (local === undefined)
-      written.push(`# ${JSON.stringify(tagValue)} is bound to ${String(resource)}: its organization has it, and a google_tags_tag_binding needs its number there.\n`);
+      written.push(`# ${JSON.stringify(tagValue)} is bound to ${textOf(resource)}: its organization has it, and a google_tags_tag_binding needs its number there.\n`);
     else
       written.push(
         hclBlock(`resource "google_tags_tag_binding" "${names('google_tags_tag_binding', local)}"`, [
@@ -51,10 +51,10 @@ export function poolResources({ workloadIdentityPools, projects }: Snapshot, nam
     return [
       hclBlock(`resource "google_iam_workload_identity_pool" "${local}"`, [project, attribute('workload_identity_pool_id', id), ...itemsOf(without(pool, ['name', 'providers']))]),
       ...providers.map((provider) =>
-        hclBlock(`resource "google_iam_workload_identity_pool_provider" "${names('google_iam_workload_identity_pool_provider', `${id}_${String(provider['id'])}`)}"`, [
+        hclBlock(`resource "google_iam_workload_identity_pool_provider" "${names('google_iam_workload_identity_pool_provider', `${id}_${textOf(provider['id'])}`)}"`, [
           project,
           attribute('workload_identity_pool_id', new Raw(`google_iam_workload_identity_pool.${local}.workload_identity_pool_id`)),
-          ...maybe('workload_identity_pool_provider_id', String(provider['id'])),
+          ...maybe('workload_identity_pool_provider_id', textOf(provider['id'])),
           ...itemsOf(without(provider, ['id'])),
         ]),
       ),

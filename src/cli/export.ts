@@ -13,8 +13,8 @@ export function registerExport(program: CliCommand, shell: Shell): void {
   const command = defineCommand(program, 'export', {
     summary: 'write a project as a seed file, Terraform, or gcloud commands',
     description:
-      'Writes a project: service accounts, custom roles, allow, deny and organization policies, and jobs. --format=yaml (the default) is a seed file, with what decides from above: ' +
-      'organization, folders and their policies. --format=terraform is HCL for the google provider, --format=gcloud a shell script; both are for a project that exists. ' +
+      'Writes a project: service accounts, custom roles, allow, deny and organization policies, tags, workload identity pools, and jobs. --format=yaml (the default) is a seed file, with what ' +
+      'decides from above: organization, folders, groups and their policies. --format=terraform is HCL for the google provider, --format=gcloud a shell script; both are for a project that exists. ' +
       'Keys and tokens are never in it; values of environment variables of jobs are.',
     examples: ['actas export > seed.yaml', 'actas export --format=terraform --project=demo > main.tf', 'actas export --format=gcloud > apply.sh'],
   });

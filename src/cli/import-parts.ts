@@ -1,7 +1,7 @@
 /** What `actas import` does for a declared group, tag or workload identity pool: like import-changes.ts, through the API. */
 import { ACTAS, type Api, IAM, type Operation, RESOURCE_MANAGER } from './api.ts';
 import { declared as withoutServers } from './export-parts.ts';
-import { type JsonRecord, nameOf, without } from './export-read.ts';
+import { type JsonRecord, nameOf, textOf, without } from './export-read.ts';
 import { listMembers } from './groups.ts';
 import { find, folded, type Item, isSame } from './import-changes.ts';
 import { isList, isRecord, type Json } from './projection.ts';
@@ -92,7 +92,7 @@ export function tagKeyItems({
   const body: JsonRecord = JSON.parse(JSON.stringify({ ...key, shortName }));
   return [
     tagItem('tagKeys', name, body, async () => parent),
-    ...values.map((value) => tagItem('tagValues', `${name}/${String(value['shortName'])}`, value, async (api) => nameOf((await findTag(api, 'tagKeys', name)) ?? {}))),
+    ...values.map((value) => tagItem('tagValues', `${name}/${textOf(value['shortName'])}`, value, async (api) => nameOf((await findTag(api, 'tagKeys', name)) ?? {}))),
   ];
 }
 
@@ -118,7 +118,7 @@ export function poolItems(pool: JsonRecord): Item[] {
   return [
     federatedItem('workload identity pool', name, without(pool, ['name', 'providers']), 'workloadIdentityPoolId'),
     ...providers.map((provider) =>
-      federatedItem('workload identity pool provider', `${name}/providers/${String(provider['id'])}`, without(provider, ['id']), 'workloadIdentityPoolProviderId'),
+      federatedItem('workload identity pool provider', `${name}/providers/${textOf(provider['id'])}`, without(provider, ['id']), 'workloadIdentityPoolProviderId'),
     ),
   ];
 }

@@ -27,7 +27,7 @@ gcloud resource-manager tags bindings list --parent="//cloudresourcemanager.goog
 gcloud iam workload-identity-pools describe ci-pool --location=global --project=demo >/dev/null 2>&1 ||
   gcloud iam workload-identity-pools create ci-pool --location=global --project=demo --display-name=CI
 gcloud iam workload-identity-pools providers describe ci-oidc --location=global --project=demo --workload-identity-pool=ci-pool >/dev/null 2>&1 ||
-  gcloud iam workload-identity-pools providers create-oidc ci-oidc --location=global --project=demo --workload-identity-pool=ci-pool --issuer-uri=https://issuer.example.com --attribute-mapping=google.subject=assertion.sub,attribute.repo=assertion.repo --attribute-condition='assertion.repo == "x"' --allowed-audiences=me
+  gcloud iam workload-identity-pools providers create-oidc ci-oidc --location=global --project=demo --workload-identity-pool=ci-pool --issuer-uri=https://issuer.example.com --attribute-mapping=attribute.repo=assertion.repo,google.subject=assertion.sub --attribute-condition='assertion.repo == "x"' --allowed-audiences=me
 
 gcloud iam workload-identity-pools describe off-pool --location=global --project=demo >/dev/null 2>&1 ||
   gcloud iam workload-identity-pools create off-pool --location=global --project=demo --disabled

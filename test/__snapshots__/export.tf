@@ -57,8 +57,8 @@ resource "google_iam_workload_identity_pool_provider" "ci_pool_ci_oidc" {
   workload_identity_pool_id          = google_iam_workload_identity_pool.ci_pool.workload_identity_pool_id
   workload_identity_pool_provider_id = "ci-oidc"
   attribute_mapping = {
-    "google.subject" = "assertion.sub"
     "attribute.repo" = "assertion.repo"
+    "google.subject" = "assertion.sub"
   }
   attribute_condition = "assertion.repo == \"x\""
 

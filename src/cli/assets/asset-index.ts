@@ -2,9 +2,9 @@
  * What has to be known of a whole export before anything of it is made: which projects and folders there are, what their numbers and those of accounts stand for, and what
  * is not brought. Of everything else nothing is kept, so that memory follows the number of names and not the length of the export.
  */
-import type { JsonRecord } from '../export-read.ts';
+import { type JsonRecord, textOf } from '../export-read.ts';
 import { isRecord } from '../projection.ts';
-import { type Asset, textOf } from './asset.ts';
+import { type Asset } from './asset.ts';
 
 /** In the order in which they are made: each may need what comes before it, and an organization policy could forbid it. */
 export const PHASES = ['constraints', 'accounts', 'roles', 'policies', 'jobs', 'jobPolicies', 'orgPolicies'] as const;

@@ -1,11 +1,11 @@
 /** What one asset of an export asks for in one phase: the same items as a seed file's, with the names that things have here. */
 import { type Api, RUN } from '../api.ts';
-import type { JsonRecord } from '../export-read.ts';
+import { type JsonRecord, textOf } from '../export-read.ts';
 import { accountItem, type Item, jobItem, orgPolicyItem, policyItem, roleItem, v1JobItem } from '../import-changes.ts';
 import { isRecord } from '../projection.ts';
 import { exportedJob } from '../run/export.ts';
 import { declaredJob } from '../run/replace.ts';
-import { type Asset, listOf, orgPolicyOf, textOf } from './asset.ts';
+import { type Asset, listOf, orgPolicyOf } from './asset.ts';
 import type { AssetIndex, Phase } from './asset-index.ts';
 import { isThere, type Members } from './asset-members.ts';
 import type { Place, Places } from './asset-places.ts';

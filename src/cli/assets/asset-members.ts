@@ -1,10 +1,10 @@
 /** The bindings of an export as they can be set here: numbers of projects and organizations are those of here, and members that are not here are left out by name. */
 import { type Api, IAM } from '../api.ts';
-import type { JsonRecord } from '../export-read.ts';
+import { type JsonRecord, textOf } from '../export-read.ts';
 import { isApiFailure } from '../failure.ts';
 import type { Binding } from '../policy.ts';
 import { isRecord } from '../projection.ts';
-import { listOf, textOf } from './asset.ts';
+import { listOf } from './asset.ts';
 import type { AssetIndex } from './asset-index.ts';
 import type { Places } from './asset-places.ts';
 

@@ -3,7 +3,7 @@
  * one to a line in snake case; a resource's own data is as its API has it in both.
  * Source: google.cloud.asset.v1 Asset and IamPolicySearchResult, https://cloud.google.com/asset-inventory/docs/reference/rpc/google.cloud.asset.v1
  */
-import type { JsonRecord } from '../export-read.ts';
+import { type JsonRecord, textOf } from '../export-read.ts';
 import { isList, isRecord, type Json } from '../projection.ts';
 
 export interface Asset {
@@ -50,10 +50,6 @@ export function readAsset(value: JsonRecord): Asset {
 
 export function listOf(value: Json | undefined): readonly Json[] {
   return value !== undefined && isList(value) ? value : [];
-}
-
-export function textOf(value: Json | undefined): string {
-  return typeof value === 'string' ? value : typeof value === 'number' ? String(value) : '';
 }
 
 function renamed(record: JsonRecord): JsonRecord {
