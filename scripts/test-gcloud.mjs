@@ -89,6 +89,8 @@ async function environment(server, dataDir, readyFile, way) {
     CLOUDSDK_PROXY_TYPE: 'http',
     CLOUDSDK_PROXY_ADDRESS: hostname,
     CLOUDSDK_PROXY_PORT: port,
+    // ID tokens by impersonation go past gcloud's own settings.
+    http_proxy: `http://${hostname}:${port}`,
     CLOUDSDK_AUTH_ACCESS_TOKEN: readFileSync(join(dataDir, 'owner-token'), 'utf8').trim(),
   };
 }

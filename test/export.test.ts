@@ -27,7 +27,16 @@ const RICH = {
         { role: 'roles/run.viewer', members: ['user:temp@example.com'], condition: { title: 'for a while', expression: 'request.time < timestamp("2100-01-01T00:00:00Z")' } },
       ],
     },
-    { resource: `projects/demo/serviceAccounts/${ACCOUNT}`, bindings: [{ role: 'roles/iam.serviceAccountUser', members: ['user:dev@example.com'] }] },
+    {
+      resource: `projects/demo/serviceAccounts/${ACCOUNT}`,
+      bindings: [
+        { role: 'roles/iam.serviceAccountUser', members: ['user:dev@example.com'] },
+        {
+          role: 'roles/iam.workloadIdentityUser',
+          members: ['principalSet://iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/ci-pool/attribute.repo/octo/app'],
+        },
+      ],
+    },
     { resource: 'projects/demo/locations/us-central1/jobs/hello', bindings: [{ role: 'roles/run.invoker', members: ['user:dev@example.com'] }] },
   ],
   groups: [

@@ -1,15 +1,13 @@
 /** A project as a shell script of gcloud commands. Run again it changes nothing that is so already. The project itself must be there. */
 
 import { option, orElse, poolCommands, tagCommands } from './export-gcloud-parts.ts';
-import { isGivenByGoogle, type JsonRecord, type NodePolicy, nameOf, type Snapshot, without } from './export-read.ts';
+import { isGivenByGoogle, type JsonRecord, type NodePolicy, NUMBERED, nameOf, type Snapshot, without } from './export-read.ts';
 import { toYaml } from './format.ts';
 import type { Role } from './iam/roles.ts';
 import type { Binding } from './policy.ts';
 import { isRecord, type Json } from './projection.ts';
 import { exportedJob } from './run/export.ts';
 import { quoteShell } from './session.ts';
-
-const NUMBERED = /^(serviceAccount:(?:service-)?|)(\d+)((?:-compute)?@[\w.-]+)$/;
 
 /** @param jobs the same jobs as in the snapshot, in v1, with the region of each */
 export async function gcloudScriptOf(snapshot: Snapshot, jobs: readonly { readonly region: string; readonly job: JsonRecord }[]): Promise<string> {
@@ -99,5 +97,7 @@ async function bindingCommand(command: string, condition: Binding['condition'], 
 /** Quoted, with the number of this project in the place of another's. */
 function numbered(name: string, number: string): string {
   const parts = NUMBERED.exec(name);
-  return parts?.[2] === number ? `"${parts[1]}\${NUMBER}${parts[3]}"` : quoteShell(name);
+  if (parts?.[2] !== number) return quoteShell(name);
+  const [, before = '', , after = ''] = parts;
+  return `${before === '' ? '' : quoteShell(before)}"\${NUMBER}"${quoteShell(after)}`;
 }

@@ -180,6 +180,9 @@ export function without(record: JsonRecord, keys: readonly string[]): JsonRecord
   return Object.fromEntries(Object.entries(record).filter(([key]) => !keys.includes(key)));
 }
 
+/** Members and addresses that hold the number of a project, and what stands before and behind it: default accounts, service agents, identities of its pools. */
+export const NUMBERED = /^(serviceAccount:(?:service-)?|principal(?:Set)?:\/\/iam\.googleapis\.com\/projects\/|)(\d+)((?:-compute)?@[\w.-]+|\/.+)$/;
+
 /** What Google binds by itself in a project's policy: its default account and its agents. Their addresses have the project's number, which another project's is not. */
 export function isGivenByGoogle(role: string, member: string, number: string): boolean {
   return (

@@ -160,6 +160,7 @@ title: for a while
 YAML
 
 gcloud iam service-accounts add-iam-policy-binding hello-sa@demo.iam.gserviceaccount.com --project=demo --quiet --member=user:dev@example.com --role=roles/iam.serviceAccountUser --condition=None >/dev/null
+gcloud iam service-accounts add-iam-policy-binding hello-sa@demo.iam.gserviceaccount.com --project=demo --quiet --member=principalSet://iam.googleapis.com/projects/"${NUMBER}"/locations/global/workloadIdentityPools/ci-pool/attribute.repo/octo/app --role=roles/iam.workloadIdentityUser --condition=None >/dev/null
 
 gcloud run jobs add-iam-policy-binding hello --region=us-central1 --project=demo --quiet --member=user:dev@example.com --role=roles/run.invoker >/dev/null
 

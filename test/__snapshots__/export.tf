@@ -249,6 +249,12 @@ resource "google_service_account_iam_member" "hello_sa_iam_serviceAccountUser_us
   member             = "user:dev@example.com"
 }
 
+resource "google_service_account_iam_member" "hello_sa_iam_workloadIdentityUser_principalSet_ci_pool_attribute_repo_octo_app" {
+  service_account_id = google_service_account.hello_sa.name
+  role               = "roles/iam.workloadIdentityUser"
+  member             = "principalSet://iam.googleapis.com/projects/${data.google_project.project.number}/locations/global/workloadIdentityPools/ci-pool/attribute.repo/octo/app"
+}
+
 resource "google_cloud_run_v2_job_iam_member" "hello_run_invoker_user_dev" {
   project  = "demo"
   location = "us-central1"
