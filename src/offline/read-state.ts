@@ -29,7 +29,9 @@ export function readSeedState(text: string, file: string): PolicyState {
 /** @param notes collects what could not be read, one sentence each @throws StateError where the file is none of them */
 export function readDocument(text: string, file: string, notes: string[]): Document {
   const value = parseText(text, file);
-  if (Array.isArray(value)) return { kind: 'state', state: stateOfExport(check(z.array(exported), value, file), file, notes) };
+  // An export of one asset is one object.
+  const entries = typeof value === 'object' && value !== null && ('assetType' in value || 'asset_type' in value) ? [value] : value;
+  if (Array.isArray(entries)) return { kind: 'state', state: stateOfExport(check(z.array(exported), entries, file), file, notes) };
   if (typeof value !== 'object' || value === null) throw new StateError(`${file} holds no policies: write a seed, or what get-iam-policy or terraform show -json print.`);
   if ('resource_changes' in value) return { kind: 'plan', plan: check(planSchema, value, file) };
   if ('values' in value && 'terraform_version' in value) return { kind: 'state', state: stateOfTerraform(check(stateSchema, value, file), notes) };
