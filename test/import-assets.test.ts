@@ -82,6 +82,13 @@ const POLICIES = [
     { role: 'organizations/700000000001/roles/none', members: ['user:dev@example.com'] },
   ]),
   policy('cloudresourcemanager.googleapis.com/Folder', `${MANAGER}/folders/800000000001`, [{ role: 'roles/viewer', members: ['group:shop@example.com'] }], ABOVE.slice(2)),
+  // Nothing for who imports it.
+  policy(
+    'cloudresourcemanager.googleapis.com/Organization',
+    `${MANAGER}/organizations/700000000001`,
+    [{ role: 'roles/browser', members: ['user:cfo@example.com'] }],
+    ABOVE.slice(3),
+  ),
   policy('iam.googleapis.com/ServiceAccount', '//iam.googleapis.com/projects/shop-prod/serviceAccounts/111000111', [
     { role: 'roles/iam.serviceAccountUser', members: ['user:dev@example.com'] },
   ]),
@@ -150,6 +157,7 @@ test('a directory of exports from another organization: said first, then made in
   for (const line of made) expect(first.out).toContain(`${line}\n`);
   expect(first.err).toContain('organizations/700000000001 of the export is organizations/111111111111');
   for (const sentence of [
+    'What user:owner@example.com holds on projects, folders and organizations stays.',
     'Left out: 3 x storage.googleapis.com/Bucket: actas has none of these.',
     'Left out: 1 x iam.googleapis.com/ServiceAccountKey: keys stay where they are.',
     'Left out: 1 x a binding of role organizations/700000000001/roles/none: it is not here.',
@@ -176,6 +184,7 @@ test('what was imported is what decides', async () => {
     `serviceAccount: ${SA}`,
     'resource: projects/shop-prod/locations/europe-west1/jobs/nightly',
     'group:shop@example.com',
+    'user:cfo@example.com',
     'projects/shop-prod/policies/iam.disableServiceAccountKeyCreation',
     'projects/shop-prod/policies/iam.disableServiceAccountCreation',
     'in:eu-locations',

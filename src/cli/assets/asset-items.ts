@@ -15,6 +15,8 @@ export interface AssetContext {
   readonly index: AssetIndex;
   readonly places: Places;
   readonly members: Members;
+  /** Who imports: what they hold on projects, folders and the organization stays, or the import would end half way. */
+  readonly caller: string | undefined;
   numberOf(project: string): Promise<string>;
   /** Hears of everything that is left out, every time, in a sentence about its kind. */
   leaveOut(why: string): void;
@@ -97,7 +99,7 @@ async function withAccount(record: JsonRecord, members: Members): Promise<JsonRe
   return Object.fromEntries(await Promise.all(entries));
 }
 
-async function policyItems(asset: Asset, place: Place, { index, members, numberOf, leaveOut }: AssetContext): Promise<readonly Item[]> {
+async function policyItems(asset: Asset, place: Place, { index, members, caller, numberOf, leaveOut }: AssetContext): Promise<readonly Item[]> {
   const [, , kind, key = ''] = asset.path.split('/');
   let resource = place.name;
   if (kind === 'serviceAccounts') {
@@ -109,7 +111,7 @@ async function policyItems(asset: Asset, place: Place, { index, members, numberO
     }
     resource = `${place.name}/serviceAccounts/${here}`;
   }
-  return [policyItem(resource, await members.bindings(asset.bindings ?? []), numberOf)];
+  return [policyItem(resource, await members.bindings(asset.bindings ?? []), numberOf, kind === undefined ? caller : undefined)];
 }
 
 async function jobPolicyItems(asset: Asset, place: Place, { api, index, members, numberOf, leaveOut }: AssetContext): Promise<readonly Item[]> {

@@ -7,7 +7,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import type { Api } from '../api.ts';
+import { ACTAS, type Api } from '../api.ts';
 import { failure } from '../failure.ts';
 import type { Item } from '../import-changes.ts';
 import type { Terminal } from '../terminal.ts';
@@ -72,7 +72,9 @@ export async function importAssets(api: Api, sources: readonly Source[], { proje
   const leftOut = new Map(index.leftOut);
   const leaveOut = (why: string) => void leftOut.set(why, (leftOut.get(why) ?? 0) + 1);
   const places = createPlaces(api, index, project, (text) => terminal.note(text));
-  const context = { api, index, places, numberOf, leaveOut, members: createMembers(api, index, places, leaveOut) };
+  const { principal: caller } = await api.get<{ readonly principal?: string }>(ACTAS, 'status');
+  if (caller !== undefined && index.phases.has('policies')) terminal.note(`What ${caller} holds on projects, folders and organizations stays.`);
+  const context = { api, index, places, caller, numberOf, leaveOut, members: createMembers(api, index, places, leaveOut) };
 
   async function* itemsOfPhase(phase: Phase): AsyncGenerator<Item> {
     if (!index.phases.has(phase)) return;
