@@ -8,6 +8,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { loginSteps, moreSteps, runSteps } from './gcloud/more-steps.mjs';
 import { node, root } from './prepare.mjs';
 
 const APIS = ['run', 'iam', 'cloudresourcemanager', 'logging', 'orgpolicy', 'serviceusage', 'iamcredentials', 'policytroubleshooter'];
@@ -50,11 +51,21 @@ async function suite(way) {
       );
       if (args.includes('--format=export')) writeFileSync(join(dir, 'job.yaml'), run.stdout.replace('taskCount: 3', 'taskCount: 2'));
     }
+    const kept = new Map();
+    count(runSteps(moreSteps(dir), [command, ...before], env, kept));
+    // A token that is given would say who calls, whoever logged in.
+    const alone = way === 'tls' ? [node, actas, 'exec', `--data-dir=${dataDir}`, '--'] : [];
+    count(runSteps(loginSteps(dir), [...alone, 'env', '-u', 'CLOUDSDK_AUTH_ACCESS_TOKEN', 'gcloud'], env, kept));
   } finally {
     server.kill('SIGTERM');
     await new Promise((resolve) => server.once('exit', resolve));
     rmSync(dir, { recursive: true, force: true });
   }
+}
+
+function count(counts) {
+  passed += counts.passed;
+  failed += counts.failed;
 }
 
 /** What both have in common keeps gcloud from asking. */
@@ -78,6 +89,8 @@ async function environment(server, dataDir, readyFile, way) {
     CLOUDSDK_PROXY_TYPE: 'http',
     CLOUDSDK_PROXY_ADDRESS: hostname,
     CLOUDSDK_PROXY_PORT: port,
+    // ID tokens by impersonation go past gcloud's own settings.
+    http_proxy: `http://${hostname}:${port}`,
     CLOUDSDK_AUTH_ACCESS_TOKEN: readFileSync(join(dataDir, 'owner-token'), 'utf8').trim(),
   };
 }

@@ -27,8 +27,45 @@ const RICH = {
         { role: 'roles/run.viewer', members: ['user:temp@example.com'], condition: { title: 'for a while', expression: 'request.time < timestamp("2100-01-01T00:00:00Z")' } },
       ],
     },
-    { resource: `projects/demo/serviceAccounts/${ACCOUNT}`, bindings: [{ role: 'roles/iam.serviceAccountUser', members: ['user:dev@example.com'] }] },
+    {
+      resource: `projects/demo/serviceAccounts/${ACCOUNT}`,
+      bindings: [
+        { role: 'roles/iam.serviceAccountUser', members: ['user:dev@example.com'] },
+        {
+          role: 'roles/iam.workloadIdentityUser',
+          members: ['principalSet://iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/ci-pool/attribute.repo/octo/app'],
+        },
+      ],
+    },
     { resource: 'projects/demo/locations/us-central1/jobs/hello', bindings: [{ role: 'roles/run.invoker', members: ['user:dev@example.com'] }] },
+  ],
+  groups: [
+    { email: 'team@example.com', displayName: 'Team', description: 'All of us', members: ['group:core@example.com', `serviceAccount:${ACCOUNT}`, 'user:dev@example.com'] },
+    { email: 'core@example.com', members: [] },
+  ],
+  tagKeys: [
+    { name: '111111111111/env', description: 'where', values: [{ shortName: 'prod', description: 'in earnest' }, { shortName: 'test' }] },
+    { name: 'demo/own', values: [{ shortName: 'yes' }] },
+  ],
+  tagBindings: [
+    { resource: 'projects/demo', tagValue: '111111111111/env/prod' },
+    { resource: 'projects/demo', tagValue: 'demo/own/yes' },
+    { resource: 'folders/222222222222', tagValue: '111111111111/env/test' },
+  ],
+  workloadIdentityPools: [
+    {
+      name: 'projects/demo/locations/global/workloadIdentityPools/ci-pool',
+      displayName: 'CI',
+      providers: [
+        {
+          id: 'ci-oidc',
+          oidc: { issuerUri: 'https://issuer.example.com', allowedAudiences: ['me'] },
+          attributeMapping: { 'google.subject': 'assertion.sub', 'attribute.repo': 'assertion.repo' },
+          attributeCondition: 'assertion.repo == "x"',
+        },
+      ],
+    },
+    { name: 'projects/demo/locations/global/workloadIdentityPools/off-pool', disabled: true },
   ],
   denyPolicies: [
     {
@@ -75,6 +112,18 @@ const RICH = {
         },
       },
     },
+    {
+      name: 'projects/demo/locations/us-central1/jobs/two',
+      annotations: { 'example.com/note': 'x' },
+      template: {
+        template: {
+          containers: [
+            { name: 'main', image: 'local/image', dependsOn: ['side'], ports: [{ name: 'http1', containerPort: 8080 }] },
+            { name: 'side', image: 'local/side', startupProbe: { tcpSocket: { port: 9090 }, periodSeconds: 5 }, workingDir: '/w' },
+          ],
+        },
+      },
+    },
     { name: 'projects/demo/locations/us-east1/jobs/plain', template: { template: { containers: [{ image: 'local/image' }] } } },
   ],
 };
@@ -102,7 +151,21 @@ const exported = async (of: TestServer, ...flags: string[]) => {
 
 test('the seed form, applied to an empty data directory, gives the same export again', async () => {
   const first = await exported(server);
-  for (const part of ['organizations:', 'folders:', 'serviceAccounts:', 'roles:', 'policies:', 'denyPolicies:', 'orgPolicies:', 'jobs:']) expect(first).toContain(part);
+  for (const part of [
+    'organizations:',
+    'folders:',
+    'serviceAccounts:',
+    'roles:',
+    'policies:',
+    'groups:',
+    'tagKeys:',
+    'tagBindings:',
+    'workloadIdentityPools:',
+    'denyPolicies:',
+    'orgPolicies:',
+    'jobs:',
+  ])
+    expect(first).toContain(part);
   expect(first).not.toMatch(/etag|uid|createTime|privateKey|executionCount|conditions/);
   const other = await startTestServer({ seed: seedFile('again.yaml', first) });
   try {
@@ -110,6 +173,34 @@ test('the seed form, applied to an empty data directory, gives the same export a
     const restarted = await other.restart();
     expect(await exported(restarted)).toBe(first);
     await restarted.close();
+  } finally {
+    await other.close();
+  }
+});
+
+test('the seed form, imported into a control plane that is there, gives the same export again, and a second time changes nothing', async () => {
+  const first = await exported(server);
+  const other = await startTestServer();
+  try {
+    const file = seedFile('imported.yaml', first);
+    const actas = (line: string) => run(line.split(' '), { env: { ACTAS_DATA_DIR: other.dataDir } });
+    const planned = await actas(`import ${file} --dry-run`);
+    expect(planned, planned.err).toMatchObject({ code: 0 });
+    const made = await actas(`import ${file}`);
+    expect(made, made.err).toMatchObject({ code: 0, out: planned.out.replaceAll(/^would /gm, '') });
+    expect(await exported(other)).toBe(first);
+    expect(await actas(`import ${file}`)).toMatchObject({ code: 0, out: '' });
+    // What differs is brought back.
+    await actas('groups memberships delete --group-email=team@example.com --member-email=user:dev@example.com');
+    await actas('groups memberships add --group-email=team@example.com --member-email=user:other@example.com');
+    await actas('iam workload-identity-pools providers update-oidc ci-oidc --workload-identity-pool=ci-pool --location=global --attribute-condition=true');
+    await actas('resource-manager tags bindings delete --tag-value=demo/own/yes --parent=//cloudresourcemanager.googleapis.com/projects/demo');
+    expect((await actas(`import ${file}`)).out.split('\n').filter((line) => line !== '')).toEqual([
+      'update group team@example.com',
+      'bind tag demo/own/yes on projects/demo',
+      'update workload identity pool provider projects/demo/locations/global/workloadIdentityPools/ci-pool/providers/ci-oidc',
+    ]);
+    expect(await exported(other)).toBe(first);
   } finally {
     await other.close();
   }
@@ -171,9 +262,10 @@ describe('gcloud', () => {
     expect(text).not.toContain('123456789012');
   });
 
-  test.skipIf(!hasGcloud())('is run by a real gcloud, twice, on a project that is empty', { timeout: 240_000 }, async () => {
+  test.skipIf(!hasGcloud())('is run by a real gcloud, twice, on a project that is empty', { timeout: 600_000 }, async () => {
     const script = seedFile('apply.sh', await exported(server, '--format=gcloud'));
-    const other = await startTestServer();
+    // Tags of the organization are bound, not made.
+    const other = await startTestServer({ seed: seedFile('organization.json', JSON.stringify({ ...defaultSeed(), tagKeys: RICH.tagKeys.slice(0, 1) })) });
     const config = join(dir, 'gcloud');
     try {
       for (let time = 0; time < 2; time += 1) {

@@ -108,6 +108,25 @@ test('a directory of job YAML', async () => {
   expect(await actas(`import ${join(dir, 'jobs')} --region=us-east1`)).toMatchObject({ code: 0, out: '' });
 });
 
+test('what describe --format=export prints, in directories below and several in one file, comes back as it was', async () => {
+  const [first, second] = await Promise.all(['a-job', 'b-job'].map((name) => actas(`run jobs describe ${name} --region=us-east1 --format=export`)));
+  mkdirSync(join(dir, 'nested', 'us-east1', 'reports'), { recursive: true });
+  mkdirSync(join(dir, 'nested', '.hidden'));
+  write('nested/us-east1/reports/both.yml', `${first?.out}---\n${second?.out}`);
+  write('nested/.hidden/workflow.yaml', 'on: push\n');
+  // Its region is in its labels.
+  expect(await actas(`import ${join(dir, 'nested')}`)).toMatchObject({ code: 0, out: '' });
+  const other = await startTestServer();
+  try {
+    await actas('iam service-accounts create hello-sa', {}, other);
+    const made = await actas(`import ${join(dir, 'nested')}`, {}, other);
+    expect(made, made.err).toMatchObject({ code: 0, out: 'create job a-job in us-east1\ncreate job b-job in us-east1\n' });
+    expect((await actas('run jobs describe a-job --region=us-east1 --format=export', {}, other)).out).toBe(first?.out);
+  } finally {
+    await other.close();
+  }
+});
+
 test.each([
   ['what is none of these', '{"hello": 1}', 'has "hello", which is not known here'],
   ['a fault in the last document', `{"serviceAccounts": [{"project": "demo", "id": "never-sa"}]}\n---\nkind: Service\n`, 'document 2: kind is "Service"'],

@@ -10,6 +10,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { until } from '../src/runner/until.ts';
+import { githubPipeline, runPipeline } from './harness/pipelines.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 const run = promisify(execFile);
@@ -106,6 +107,12 @@ describe('the package', () => {
       server.kill('SIGTERM');
     }
     expect(await ended, output).toBe(0);
+  }, 120_000);
+
+  test('runs the example of a pipeline (examples/ci) from its first command to its last', () => {
+    const { ran, others } = runPipeline(githubPipeline('identity'), actas, env['PATH'] ?? '');
+    expect(ran.filter(({ status }) => status !== 0)).toEqual([]);
+    expect(others).toContain('npm test through the proxy');
   }, 120_000);
 
   test('has types that a strict TypeScript project can use', async () => {

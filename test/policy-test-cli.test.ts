@@ -151,3 +151,19 @@ describe('what is wrong is named', () => {
     expect(await run(['iam', 'test', file('good.yaml', HOLDS), '--seed=/absent.yaml'])).toMatchObject({ code: 1, err: expect.stringContaining('Cannot read /absent.yaml') });
   });
 });
+
+test('an export of Cloud Asset Inventory in the place of a seed', async () => {
+  const above = { ancestors: ['projects/400000000003', 'folders/400000000002', 'organizations/400000000001'] };
+  const email = 'nightly-report@shop-prod.iam.gserviceaccount.com';
+  const account = { name: '//iam.googleapis.com/projects/shop-prod/serviceAccounts/77', asset_type: 'iam.googleapis.com/ServiceAccount', ...above };
+  const assets = [
+    { ...account, resource: { data: { email, uniqueId: '77' } } },
+    { ...account, iam_policy: { bindings: [{ role: 'roles/iam.serviceAccountUser', members: ['user:dev@shop.example'] }] } },
+    { name: '//storage.googleapis.com/b', asset_type: 'storage.googleapis.com/Bucket', iam_policy: { bindings: [] }, ...above },
+  ];
+  const table = `tests: [{ principal: dev@shop.example, permission: iam.serviceAccounts.actAs, resource: ${email}, expect: allowed }, { principal: x@shop.example, permission: iam.serviceAccounts.actAs, resource: ${email}, expect: denied }]`;
+  const words = ['iam', 'test', file('export.test.yaml', table), `--seed=${file('export.jsonl', assets.map((each) => JSON.stringify(each)).join('\n'))}`];
+  const { code, out, err } = await run(words, { env: {} });
+  expect({ code, out }, err).toEqual({ code: 0, out: '2 of 2 expectations hold.\n' });
+  expect(err).toContain('//storage.googleapis.com/b');
+});

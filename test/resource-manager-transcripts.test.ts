@@ -9,34 +9,17 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { startTestServer } from './harness/server.ts';
+import { inOtherOrganization, TWO_ORGANIZATIONS } from './harness/transcripts.ts';
 
 const folder = process.env['ACTAS_TRANSCRIPTS'];
-/** One session was recorded in another organization than the rest, on a project of it that had a tag already. */
-const SEED = `
-organizations:
-  - { number: "111111111111", displayName: example.com }
-  - { number: "999999999999", displayName: other.example }
-folders:
-  - { number: "222222222222", displayName: team, parent: organizations/111111111111 }
-projects:
-  - { id: demo, number: "123456789012", parent: folders/222222222222 }
-  - { id: recorded-elsewhere, number: "938492827514", parent: organizations/999999999999 }
-policies:
-  - { resource: organizations/111111111111, bindings: &owner [{ role: roles/owner, members: ["user:owner@example.com"] }, { role: roles/resourcemanager.projectCreator, members: ["user:owner@example.com"] }] }
-  - { resource: organizations/999999999999, bindings: *owner }
-`;
-/** The recorder put a placeholder for that organization's number everywhere but in namespaced names. */
-const UNREPLACED = '406172723981';
-const PLACEHOLDER = ['$', '{otherOrganizationID}'].join('');
-
 describe.skipIf(folder === undefined)(`recorded exchanges of Resource Manager${folder === undefined ? ' (ACTAS_TRANSCRIPTS names no folder)' : ''}`, () => {
   test('at least 95 of 100 are answered alike', { timeout: 120_000 }, async () => {
     const dir = mkdtempSync(join(tmpdir(), 'transcripts-'));
     const recordings = join(dir, 'recordings');
     cpSync(join(folder ?? '', 'transcripts'), recordings, { recursive: true });
-    for (const name of readdirSync(recordings)) writeFileSync(join(recordings, name), readFileSync(join(recordings, name), 'utf8').replaceAll(UNREPLACED, PLACEHOLDER));
+    for (const name of readdirSync(recordings)) writeFileSync(join(recordings, name), inOtherOrganization(readFileSync(join(recordings, name), 'utf8')));
     const seed = join(dir, 'seed.yaml');
-    writeFileSync(seed, SEED);
+    writeFileSync(seed, TWO_ORGANIZATIONS);
     const server = await startTestServer({ seed });
     try {
       const { stdout } = await promisify(execFile)(

@@ -3,12 +3,13 @@
  * holds them (`transcripts/*.jsonl`) and the program that replays them (`tools/replay-transcripts.mjs`); without it this suite is skipped.
  */
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { startTestServer } from './harness/server.ts';
+import { inOtherOrganization, TWO_ORGANIZATIONS } from './harness/transcripts.ts';
 
 const folder = process.env['ACTAS_TRANSCRIPTS'];
 /** The sessions that this version answers alike, for the services that they are listed under. */
@@ -36,6 +37,7 @@ function withoutMaskedEtags(session: string): string {
     .join('\n');
 }
 const MASKED_ETAG = 'abcdef0123A=';
+const SERVED = 'run,iam,cloudresourcemanager,iamcredentials,orgpolicy,serviceusage,logging,policytroubleshooter';
 
 describe.skipIf(folder === undefined)(`recorded exchanges${folder === undefined ? ' (ACTAS_TRANSCRIPTS names no folder)' : ''}`, () => {
   test('jobs, service accounts and their policies are answered alike', { timeout: 120_000 }, async () => {
@@ -69,6 +71,36 @@ describe.skipIf(folder === undefined)(`recorded exchanges${folder === undefined 
       );
       const [, exact, all] = /^all\s+exact (\d+)\/(\d+)/m.exec(stdout) ?? [];
       expect(Number(all)).toBeGreaterThanOrEqual(96);
+      expect(Number(exact) / Number(all), stdout).toBeGreaterThan(0.95);
+    } finally {
+      await server.close();
+      rmSync(dir, { recursive: true });
+    }
+  });
+
+  test('of all that is served, at least 95 of 100 are answered alike', { timeout: 120_000 }, async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'transcripts-'));
+    const recordings = join(dir, 'recordings');
+    mkdirSync(recordings);
+    for (const name of readdirSync(join(folder ?? '', 'transcripts')).filter((file) => file.endsWith('.jsonl')))
+      writeFileSync(join(recordings, name), inOtherOrganization(withoutMaskedEtags(readFileSync(join(folder ?? '', 'transcripts', name), 'utf8'))));
+    writeFileSync(join(dir, 'seed.yaml'), TWO_ORGANIZATIONS);
+    const server = await startTestServer({ seed: join(dir, 'seed.yaml') });
+    try {
+      const { stdout } = await promisify(execFile)(
+        process.execPath,
+        [join(folder ?? '', 'tools', 'replay-transcripts.mjs'), '--base', server.url, '--token', server.ownerToken, '--dir', recordings, '--only', SERVED, '--verbose'],
+        { maxBuffer: 1 << 26 },
+      );
+      // What differs: gcloud's job, from whose answers the recorder took uid, version and time, and whose image is in no registry (its end may come later than there); and a tag that a project had before.
+      const different = stdout.split('\n').filter((line) => /\.jsonl:\d+ /.test(line));
+      expect(different.filter((line) => !/^gcloud-mockrun\.job\.crud\.jsonl:[1-57] |^tags\.v1beta1\.tagstagbinding\.tagbindingautogen\.jsonl:8 /.test(line))).toEqual([]);
+      const other = stdout.split('\n').filter((line) => /^ +\.(?:metadata|status)/.test(line));
+      expect(
+        other.filter((line) => !/^ +\.metadata\.(?:uid|resourceVersion|creationTimestamp): not in the recording|^ +\.status\.(?:conditions|observedGeneration): want/.test(line)),
+      ).toEqual([]);
+      const [, exact, all] = /^all\s+exact (\d+)\/(\d+)/m.exec(stdout) ?? [];
+      expect(Number(all)).toBeGreaterThanOrEqual(200);
       expect(Number(exact) / Number(all), stdout).toBeGreaterThan(0.95);
     } finally {
       await server.close();

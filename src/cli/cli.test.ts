@@ -273,7 +273,7 @@ describe('allow policies', () => {
       },
     });
     const { code, out, err } = await run(['projects', 'add-iam-policy-binding', 'demo', '--member=user:a@b.c', '--role=roles/viewer'], { env });
-    expect({ code, out }).toEqual({ code: 0, out: 'bindings:\n  - role: roles/viewer\n    members:\n      - user:a@b.c\netag: e9\n' });
+    expect({ code, out }).toEqual({ code: 0, out: 'bindings:\n  - role: roles/viewer\n    members:\n      - user:a@b.c\netag: "e9"\n' });
     expect(err).toContain('Updated IAM policy for project [demo].');
     expect(sent).toEqual(
       ['e1', 'e2'].map((each) => ({

@@ -1,14 +1,13 @@
 /** A project as a shell script of gcloud commands. Run again it changes nothing that is so already. The project itself must be there. */
 
-import { isGivenByGoogle, type JsonRecord, type NodePolicy, nameOf, type Snapshot, without } from './export-read.ts';
+import { option, orElse, poolCommands, tagCommands } from './export-gcloud-parts.ts';
+import { isGivenByGoogle, type JsonRecord, type NodePolicy, NUMBERED, nameOf, type Snapshot, without } from './export-read.ts';
 import { toYaml } from './format.ts';
 import type { Role } from './iam/roles.ts';
 import type { Binding } from './policy.ts';
-import { isRecord } from './projection.ts';
+import { isRecord, type Json } from './projection.ts';
 import { exportedJob } from './run/export.ts';
 import { quoteShell } from './session.ts';
-
-const NUMBERED = /^(serviceAccount:(?:service-)?|)(\d+)((?:-compute)?@[\w.-]+)$/;
 
 /** @param jobs the same jobs as in the snapshot, in v1, with the region of each */
 export async function gcloudScriptOf(snapshot: Snapshot, jobs: readonly { readonly region: string; readonly job: JsonRecord }[]): Promise<string> {
@@ -30,6 +29,7 @@ export async function gcloudScriptOf(snapshot: Snapshot, jobs: readonly { readon
     if (account.disabled === true) lines.push(`gcloud iam service-accounts disable ${email} ${flag}`);
   }
   for (const role of snapshot.roles) lines.push('', roleCommand(role, flag));
+  lines.push(...tagCommands(snapshot), ...poolCommands(snapshot, flag));
   for (const { region, job } of jobs) lines.push('', await jobCommand(job, region, number, flag));
   for (const policy of snapshot.policies) lines.push(...(await policyCommands(policy, id, number)));
   for (const policy of snapshot.denyPolicies) {
@@ -39,14 +39,6 @@ export async function gcloudScriptOf(snapshot: Snapshot, jobs: readonly { readon
   }
   for (const policy of snapshot.orgPolicies) lines.push('', "gcloud org-policies set-policy /dev/stdin <<'YAML'", (await toYaml(policy)).trimEnd(), 'YAML');
   return `${lines.join('\n')}\n`;
-}
-
-function option(name: string, text: string | undefined): string[] {
-  return text === undefined || text === '' ? [] : [`--${name}=${quoteShell(text)}`];
-}
-
-function orElse(question: string, command: string): string {
-  return `${question} >/dev/null 2>&1 ||\n  ${command}`;
 }
 
 function roleCommand({ name = '', title, description, stage = 'ALPHA', includedPermissions = [] }: Role, flag: string): string {
@@ -59,8 +51,16 @@ function roleCommand({ name = '', title, description, stage = 'ALPHA', includedP
 async function jobCommand(job: JsonRecord, region: string, number: string, flag: string): Promise<string> {
   const exported = exportedJob(job);
   const metadata = isRecord(exported['metadata']) ? without(exported['metadata'], ['namespace']) : {};
-  const yaml = (await toYaml({ ...exported, metadata })).replace(new RegExp(`^ *serviceAccountName: ${number}-compute@.*\n`, 'm'), '');
+  const yaml = await toYaml({ ...exported, metadata, spec: withoutAccount(exported['spec'], `${number}-compute@developer.gserviceaccount.com`) });
   return `gcloud run jobs replace /dev/stdin ${flag} --region=${region} <<'YAML'\n${yaml}YAML`;
+}
+
+/** @param spec of a job of v1: spec.template.spec.template.spec has the account */
+function withoutAccount(spec: Json | undefined, account: string): Json {
+  if (!isRecord(spec)) return {};
+  if (spec['serviceAccountName'] === account) return without(spec, ['serviceAccountName']);
+  const inner = Object.entries(spec).map(([key, value]) => [key, (key === 'template' || key === 'spec') && isRecord(value) ? withoutAccount(value, account) : value]);
+  return Object.fromEntries(inner);
 }
 
 async function policyCommands({ resource, bindings }: NodePolicy, id: string, number: string): Promise<string[]> {
@@ -97,5 +97,7 @@ async function bindingCommand(command: string, condition: Binding['condition'], 
 /** Quoted, with the number of this project in the place of another's. */
 function numbered(name: string, number: string): string {
   const parts = NUMBERED.exec(name);
-  return parts?.[2] === number ? `"${parts[1]}\${NUMBER}${parts[3]}"` : quoteShell(name);
+  if (parts?.[2] !== number) return quoteShell(name);
+  const [, before = '', , after = ''] = parts;
+  return `${before === '' ? '' : quoteShell(before)}"\${NUMBER}"${quoteShell(after)}`;
 }

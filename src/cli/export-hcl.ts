@@ -61,7 +61,7 @@ export function quoted(text: string): string {
 }
 
 /** Names of fields that hold a map of texts, where other objects are blocks. */
-const MAPS = new Set(['labels', 'annotations', 'limits', 'parameters']);
+const MAPS = new Set(['labels', 'annotations', 'limits', 'parameters', 'attributeMapping', 'purposeData']);
 
 /** An object of an API as the google provider has it: snake case, an object a block, a list of objects a block each. */
 export function itemsOf(record: { readonly [key: string]: Json }): Item[] {

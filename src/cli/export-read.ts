@@ -1,5 +1,6 @@
 /** Reads a project as it is: what `actas export` writes and `actas import` compares with. Keys and secrets are never asked for. */
 import { type Api, IAM, IAM_V2, ORG_POLICY, RESOURCE_MANAGER, RUN } from './api.ts';
+import { hasTagKeys, type LeaveOut, readGroups, readPools, readTagBindings, readTagKeys } from './export-parts.ts';
 import type { ServiceAccount } from './iam/iam.ts';
 import type { Role } from './iam/roles.ts';
 import type { Binding, Policy } from './policy.ts';
@@ -28,6 +29,10 @@ export interface Snapshot {
   readonly roles: readonly Role[];
   readonly policies: readonly NodePolicy[];
   readonly denyPolicies: readonly JsonRecord[];
+  readonly groups: readonly JsonRecord[];
+  readonly tagKeys: readonly JsonRecord[];
+  readonly tagBindings: readonly JsonRecord[];
+  readonly workloadIdentityPools: readonly JsonRecord[];
   readonly customConstraints: readonly JsonRecord[];
   readonly orgPolicies: readonly JsonRecord[];
   /** v2, without what a server writes. */
@@ -43,7 +48,7 @@ interface Project {
 }
 
 /** @param withAncestors also what decides from above: the policies and roles of folders and organization @throws ApiFailure for what the caller may not read */
-export async function readProject(api: Api, id: string, withAncestors: boolean): Promise<Snapshot> {
+export async function readProject(api: Api, id: string, withAncestors: boolean, leaveOut: LeaveOut): Promise<Snapshot> {
   const project = await api.get<Project>(RESOURCE_MANAGER, `projects/${id}`);
   const number = project.name?.split('/')[1] ?? '';
   const { organizations, folders } = withAncestors ? await readAncestors(api, project.parent) : { organizations: [], folders: [] };
@@ -71,6 +76,10 @@ export async function readProject(api: Api, id: string, withAncestors: boolean):
     roles: await readRoles(api, nodes),
     policies: (await Promise.all(resources.map((resource) => readPolicy(api, resource)))).filter(({ bindings }) => bindings.length > 0),
     denyPolicies: (await Promise.all(nodes.map((node) => readDenyPolicies(api, node)))).flat(),
+    groups: (await Promise.all(nodes.filter(isOrganization).map((node) => readGroups(api, node, leaveOut)))).flat(),
+    tagKeys: (await Promise.all(nodes.filter(hasTagKeys).map((node) => readTagKeys(api, node, leaveOut)))).flat(),
+    tagBindings: (await Promise.all(nodes.map((node) => readTagBindings(api, node, leaveOut)))).flat(),
+    workloadIdentityPools: await readPools(api, project.projectId ?? id, leaveOut),
     customConstraints: (await Promise.all(nodes.filter(isOrganization).map((node) => api.list<JsonRecord>(ORG_POLICY, `${node}/customConstraints`, 'customConstraints'))))
       .flat()
       .map((constraint) => without(constraint, ['updateTime', 'etag'])),
@@ -162,13 +171,17 @@ export function nameOf(record: JsonRecord): string {
   return textOf(record['name']);
 }
 
-function textOf(value: Json | undefined): string {
-  return typeof value === 'string' ? value : '';
+/** A number as its digits; the empty text for anything else. */
+export function textOf(value: Json | undefined): string {
+  return typeof value === 'string' ? value : typeof value === 'number' ? String(value) : '';
 }
 
 export function without(record: JsonRecord, keys: readonly string[]): JsonRecord {
   return Object.fromEntries(Object.entries(record).filter(([key]) => !keys.includes(key)));
 }
+
+/** Members and addresses that hold the number of a project, and what stands before and behind it: default accounts, service agents, identities of its pools. */
+export const NUMBERED = /^(serviceAccount:(?:service-)?|principal(?:Set)?:\/\/iam\.googleapis\.com\/projects\/|)(\d+)((?:-compute)?@[\w.-]+|\/.+)$/;
 
 /** What Google binds by itself in a project's policy: its default account and its agents. Their addresses have the project's number, which another project's is not. */
 export function isGivenByGoogle(role: string, member: string, number: string): boolean {

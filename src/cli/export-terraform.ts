@@ -1,7 +1,8 @@
 /** A project as HCL for the google provider. What Google makes by itself is left out, and its number is asked for where an address holds it. */
 
-import { attribute, block, hclBlock, type Item, itemsOf, maybe, Raw, type Value } from './export-hcl.ts';
-import { isGivenByGoogle, type JsonRecord, type NodePolicy, nameOf, type Snapshot, without } from './export-read.ts';
+import { attribute, block, hclBlock, type Item, itemsOf, maybe, quoted, Raw, type Value } from './export-hcl.ts';
+import { isGivenByGoogle, type JsonRecord, type NodePolicy, NUMBERED, nameOf, type Snapshot, without } from './export-read.ts';
+import { poolResources, tagResources } from './export-terraform-parts.ts';
 import type { Role } from './iam/roles.ts';
 import { isList, isRecord, type Json } from './projection.ts';
 
@@ -29,6 +30,8 @@ export function terraformOf(snapshot: Snapshot): string {
       ]),
     ),
     ...snapshot.roles.map((role) => roleResource(role, place)),
+    ...tagResources(snapshot, names),
+    ...poolResources(snapshot, names),
     ...snapshot.jobs.map((job) => jobResource(job, place)),
     ...snapshot.policies.flatMap((policy) => memberResources(policy, place)),
     ...snapshot.denyPolicies.map((policy) => denyResource(policy, place)),
@@ -99,8 +102,8 @@ function memberValue(member: string, { id, number, accounts }: Place): Value {
   const email = member.slice(member.indexOf(':') + 1);
   const account = member.startsWith('serviceAccount:') ? accounts.get(email) : undefined;
   if (account !== undefined) return new Raw(`google_service_account.${account}.member`);
-  const parts = /^(serviceAccount:(?:service-)?)(\d+)((?:-compute)?@.+)$/.exec(member);
-  if (parts?.[2] === number) return new Raw(`"${parts[1]}\${data.google_project.project.number}${parts[3]}"`);
+  const parts = NUMBERED.exec(member);
+  if (parts?.[2] === number) return new Raw(`"${parts[1]}\${data.google_project.project.number}${quoted(parts[3] ?? '').slice(1, -1)}"`);
   return member.replace(/^(project(?:Owner|Editor|Viewer)):.*$/, `$1:${id}`);
 }
 
@@ -110,7 +113,7 @@ function memberResources({ resource, bindings }: NodePolicy, place: Place): stri
     members.flatMap((member) => {
       if (resource === `projects/${place.id}` && isGivenByGoogle(role, member, place.number)) return [];
       const custom = place.roles.get(role);
-      const name = place.names(holder.type, `${holder.name}_${role.split('/').at(-1) ?? ''}_${member.split('@')[0] ?? ''}`);
+      const name = place.names(holder.type, `${holder.name}_${role.split('/').at(-1) ?? ''}_${shortMember(member)}`);
       return [
         hclBlock(`resource "${holder.type}" "${name}"`, [
           ...holder.items,
@@ -129,6 +132,11 @@ function memberResources({ resource, bindings }: NodePolicy, place: Place): stri
       ];
     }),
   );
+}
+
+/** For a local name: without domain, and of an identity of a pool what stands in the pool. */
+function shortMember(member: string): string {
+  return member.replace(/@.*$/, '').replace(/\/\/iam\.googleapis\.com\/projects\/\d+\/locations\/global\/workloadIdentityPools/, '');
 }
 
 function holderOf(resource: string, place: Place): { readonly type: string; readonly name: string; readonly items: readonly Item[] } {

@@ -7,13 +7,14 @@ import { terraformOf } from './export-terraform.ts';
 import { isApiFailure, usageFailure } from './failure.ts';
 import { runV1 } from './run/export.ts';
 import type { Session } from './session.ts';
+import type { Terminal } from './terminal.ts';
 
 export function registerExport(program: CliCommand, shell: Shell): void {
   const command = defineCommand(program, 'export', {
     summary: 'write a project as a seed file, Terraform, or gcloud commands',
     description:
-      'Writes a project: service accounts, custom roles, allow, deny and organization policies, and jobs. --format=yaml (the default) is a seed file, with what decides from above: ' +
-      'organization, folders and their policies. --format=terraform is HCL for the google provider, --format=gcloud a shell script; both are for a project that exists. ' +
+      'Writes a project: service accounts, custom roles, allow, deny and organization policies, tags, workload identity pools, and jobs. --format=yaml (the default) is a seed file, with what ' +
+      'decides from above: organization, folders, groups and their policies. --format=terraform is HCL for the google provider, --format=gcloud a shell script; both are for a project that exists. ' +
       'Keys and tokens are never in it; values of environment variables of jobs are.',
     examples: ['actas export > seed.yaml', 'actas export --format=terraform --project=demo > main.tf', 'actas export --format=gcloud > apply.sh'],
   });
@@ -23,7 +24,7 @@ export function registerExport(program: CliCommand, shell: Shell): void {
     if (kind !== 'yaml' && kind !== 'terraform' && kind !== 'gcloud') throw usageFailure(`The format ${kind} is not one of export.`, 'Known: yaml, terraform, gcloud.');
     const project = await session.project();
     const api = await session.api();
-    const snapshot = kind === 'yaml' ? await readWithAncestors(session, api, project) : await readProject(api, project, false);
+    const snapshot = kind === 'yaml' ? await readWithAncestors(session, api, project) : await readProject(api, project, false, leaveOut(session.terminal));
     if (kind === 'terraform') return session.terminal.printRaw(terraformOf(snapshot));
     if (kind === 'gcloud') return session.terminal.printRaw(await gcloudScriptOf(snapshot, await readV1Jobs(api, project, snapshot)));
     session.terminal.printRaw(await seedOf(snapshot));
@@ -33,13 +34,17 @@ export function registerExport(program: CliCommand, shell: Shell): void {
 /** Who may read the project need not be allowed to read what is above it. */
 async function readWithAncestors({ terminal }: Session, api: Api, project: string): Promise<Snapshot> {
   try {
-    return await readProject(api, project, true);
+    return await readProject(api, project, true, leaveOut(terminal));
   } catch (error) {
     if (!isApiFailure(error, 'PERMISSION_DENIED')) throw error;
-    const snapshot = await readProject(api, project, false);
+    const snapshot = await readProject(api, project, false, leaveOut(terminal));
     terminal.warn(`What is above the project is left out, for you may not read all of it: ${error.reason}`);
     return snapshot;
   }
+}
+
+function leaveOut(terminal: Terminal): (what: string) => void {
+  return (what) => terminal.warn(`Left out, for you may not read them: ${what}.`);
 }
 
 /** A seed file; what is empty is left out. */

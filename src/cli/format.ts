@@ -89,7 +89,8 @@ function narrowed(item: Json, format: Format): Json {
 
 export async function toYaml(value: Json): Promise<string> {
   const { stringify } = await import('yaml');
-  return stringify(isRecord(value) ? sortKeys(value) : value, { lineWidth: 0 });
+  // gcloud reads YAML 1.1, where the plain texts yes, on and 12:30 are no texts (core/yaml.py of gcloud 528).
+  return stringify(isRecord(value) ? sortKeys(value) : value, { lineWidth: 0, compat: 'yaml-1.1' });
 }
 
 /** gcloud prints YAML with sorted keys; only the top level is sorted here, so that containers keep the API's order. */

@@ -146,7 +146,7 @@ function registerMemberships(group: CliCommand, shell: Shell, prefix: string): v
 }
 
 /** Members are plain text, and come in pages. */
-async function listMembers(api: Api, name: string, transitive: boolean): Promise<string[]> {
+export async function listMembers(api: Api, name: string, transitive: boolean): Promise<string[]> {
   const members: string[] = [];
   let pageToken: string | undefined;
   do {

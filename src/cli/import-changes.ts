@@ -26,7 +26,7 @@ export interface Item {
   look(api: Api): Promise<Change | undefined>;
 }
 
-async function find<T extends object>(read: Promise<T>): Promise<T | undefined> {
+export async function find<T extends object>(read: Promise<T>): Promise<T | undefined> {
   try {
     return await read;
   } catch (error) {
@@ -36,7 +36,7 @@ async function find<T extends object>(read: Promise<T>): Promise<T | undefined> 
 }
 
 /** Equal as JSON, whatever the order of keys. */
-function isSame(a: unknown, b: unknown): boolean {
+export function isSame(a: unknown, b: unknown): boolean {
   return canonical(a) === canonical(b);
 }
 
@@ -109,8 +109,8 @@ export function roleItem({ name = '', ...role }: Role): Item {
   };
 }
 
-/** The declared bindings take the place of the resource's, except what a project's policy has from its beginning. @param numbers of projects here, by id */
-export function policyItem(resource: string, bindings: readonly Binding[], numberOf: (project: string) => Promise<string>): Item {
+/** The declared bindings take the place of the resource's, except what a project's policy has from its beginning. @param numberOf of projects here, by id @param caller whose own bindings stay, where the rest could not be done without them */
+export function policyItem(resource: string, bindings: readonly Binding[], numberOf: (project: string) => Promise<string>, caller?: string): Item {
   return {
     title: `allow policy of ${resource}`,
     async look(api) {
@@ -118,7 +118,7 @@ export function policyItem(resource: string, bindings: readonly Binding[], numbe
       const [kind, id = '', ...more] = resource.split('/');
       const number = kind === 'projects' && more.length === 0 ? await numberOf(id) : '';
       const given = before.flatMap(({ role = '', members = [], condition }) => {
-        const kept = condition === undefined ? members.filter((member) => isGivenByGoogle(role, member, number)) : [];
+        const kept = condition === undefined ? members.filter((member) => member === caller || isGivenByGoogle(role, member, number)) : [];
         return kept.length > 0 ? [{ role, members: kept }] : [];
       });
       const wanted = merged([...bindings, ...given]);
@@ -141,7 +141,7 @@ function merged(bindings: readonly Binding[]): Binding[] {
 }
 
 /** Addresses are kept in lower case. */
-function folded(member: string): string {
+export function folded(member: string): string {
   const [type = '', ...rest] = member.split(':');
   return /^(?:user|group|serviceAccount|domain)$/.test(type) ? `${type}:${rest.join(':').toLowerCase()}` : member;
 }

@@ -41,5 +41,9 @@ export async function seedOnStart(config: Config, seed: Seed | undefined, store:
       const { applySeedDenyPolicy } = await import('./seed-deny-policy.ts');
       await applySeedDenyPolicy(trusted, apis, transport({ denyPolicy: id }), node, id, policy);
     },
+    async services() {
+      const { seedServices } = await import('./seed-services.ts');
+      return seedServices(trusted, apis, transport({ seed: 'tags and pools' }));
+    },
   });
 }

@@ -213,6 +213,31 @@ describe('files', () => {
     const lines = [line('//cloudresourcemanager.googleapis.com/folders/2', 'roles/viewer'), line('//cloudresourcemanager.googleapis.com/projects/10', 'roles/viewer')].join('\n');
     // What is gained on the folder is not told again of the project in it.
     expect(compare('[]', lines).gains).toMatchObject([{ resource: FOLDER }]);
+    // An account by its unique id, a project by its number, and a custom role: told apart by what the export says of them.
+    const described = [
+      {
+        name: '//iam.googleapis.com/projects/shop-prod/serviceAccounts/77',
+        asset_type: 'iam.googleapis.com/ServiceAccount',
+        resource: { data: { email: 'z@shop-prod.iam.gserviceaccount.com', uniqueId: '77' } },
+        ancestors: ['projects/10'],
+      },
+      {
+        name: '//iam.googleapis.com/projects/shop-prod/roles/act',
+        asset_type: 'iam.googleapis.com/Role',
+        resource: { data: { includedPermissions: ['iam.serviceAccounts.actAs'] } },
+        ancestors: ['projects/10'],
+      },
+      {
+        name: '//iam.googleapis.com/projects/shop-prod/serviceAccounts/77',
+        asset_type: 'iam.googleapis.com/ServiceAccount',
+        iam_policy: { bindings: [{ role: 'projects/shop-prod/roles/act', members: ['user:a@x.org'] }] },
+        ancestors: ['projects/10'],
+      },
+    ];
+    expect(compare('[]', described.map((each) => JSON.stringify(each)).join('\n'))).toMatchObject({
+      gains: [{ principal: 'user:a@x.org', kind: 'act', accounts: ['z@shop-prod.iam.gserviceaccount.com'] }],
+      notes: [],
+    });
     expect(compare('[]', JSON.stringify([{ resource: '//storage.googleapis.com/b', policy: { bindings: [] } }])).notes).toEqual([
       expect.stringContaining('whose policies are not known here'),
     ]);

@@ -5,8 +5,9 @@
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { parseSeed, SeedError } from '../seed/seed.ts';
+import { exported, policy, stateOfExport } from './export-state.ts';
 import { StateError, stateOfSeed } from './seed-state.ts';
-import { emptyState, type PolicyState, stateResource } from './state.ts';
+import { emptyState, type PolicyState } from './state.ts';
 import { type Plan, planSchema, stateOfTerraform, stateSchema, statesOfPlan } from './terraform.ts';
 
 /** What a file holds. */
@@ -25,27 +26,12 @@ export function readSeedState(text: string, file: string): PolicyState {
   }
 }
 
-const condition = z.looseObject({ title: z.string().default(''), description: z.string().optional(), expression: z.string() });
-const policy = z.looseObject({ bindings: z.array(z.looseObject({ role: z.string(), members: z.array(z.string()).default([]), condition: condition.optional() })).default([]) });
-const exported = z
-  .looseObject({
-    resource: z.unknown().optional(),
-    name: z.string().optional(),
-    policy: policy.optional(),
-    iamPolicy: policy.optional(),
-    iam_policy: policy.optional(),
-    ancestors: z.array(z.string()).optional(),
-  })
-  .transform(({ resource, name, policy: searched, iamPolicy, iam_policy: snake, ancestors }) => ({
-    name: typeof resource === 'string' ? resource : name,
-    policy: searched ?? iamPolicy ?? snake,
-    ancestors: ancestors ?? [],
-  }));
-
 /** @param notes collects what could not be read, one sentence each @throws StateError where the file is none of them */
 export function readDocument(text: string, file: string, notes: string[]): Document {
   const value = parseText(text, file);
-  if (Array.isArray(value)) return { kind: 'state', state: stateOfExport(check(z.array(exported), value, file), file, notes) };
+  // An export of one asset is one object.
+  const entries = typeof value === 'object' && value !== null && ('assetType' in value || 'asset_type' in value) ? [value] : value;
+  if (Array.isArray(entries)) return { kind: 'state', state: stateOfExport(check(z.array(exported), entries, file), file, notes) };
   if (typeof value !== 'object' || value === null) throw new StateError(`${file} holds no policies: write a seed, or what get-iam-policy or terraform show -json print.`);
   if ('resource_changes' in value) return { kind: 'plan', plan: check(planSchema, value, file) };
   if ('values' in value && 'terraform_version' in value) return { kind: 'state', state: stateOfTerraform(check(stateSchema, value, file), notes) };
@@ -109,18 +95,4 @@ function check<S extends z.ZodType>(schema: S, value: unknown, file: string): z.
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   throw new StateError(`${file}: ${issue?.path.map(String).join('.') ?? 'the file'}: ${issue?.message ?? 'is malformed'}.`);
-}
-
-function stateOfExport(entries: readonly z.output<typeof exported>[], file: string, notes: string[]): PolicyState {
-  const state = emptyState();
-  for (const [place, { name = '', policy: held, ancestors }] of entries.entries()) {
-    const [own, above] = ancestors;
-    if (own?.startsWith('projects/') === true) state.projects.set(own.slice('projects/'.length), { number: own.slice('projects/'.length), parent: above ?? null });
-    for (const [at, ancestor] of ancestors.entries())
-      if (ancestor.startsWith('folders/')) state.folders.set(ancestor.slice('folders/'.length), { parent: ancestors[at + 1] ?? '' });
-    const resource = stateResource(state, name);
-    if (resource === undefined) notes.push(`${file}: [${place}] is about ${JSON.stringify(name)}, whose policies are not known here, and is left out.`);
-    else state.policies.set(resource, [...(state.policies.get(resource) ?? []), ...(held?.bindings ?? [])]);
-  }
-  return state;
 }

@@ -41,6 +41,17 @@ export interface SeedDeps {
   applyJob(name: string, job: JsonObject): Promise<void>;
   /** Likewise. @param node `projects/demo` @param policy google.iam.v2.Policy in JSON, without its name */
   applyDenyPolicy(node: string, id: string, policy: JsonObject): Promise<void>;
+  /** Called for a seed that has tags or pools. */
+  services(): Promise<SeedServices>;
+}
+
+/** Declared things that a service makes, in JSON. */
+export interface SeedServices {
+  /** Creates the key and its values, or brings them to what is declared. */
+  applyTagKey(key: Seed['tagKeys'][number]): Promise<void>;
+  /** @param resource in full */
+  applyTagBinding(resource: string, tagValue: string): Promise<void>;
+  applyPool(pool: Seed['workloadIdentityPools'][number]): Promise<void>;
 }
 
 export interface AppliedSeed {
@@ -53,7 +64,7 @@ export interface AppliedSeed {
 const DIGEST_SETTING = 'seed.digest';
 
 /**
- * Organizations, folders, projects, accounts, groups, custom roles and policies are one transaction: all or nothing. Deny policies, jobs and the jobs' policies follow.
+ * Organizations, folders, projects, accounts, groups, custom roles and policies are one transaction: all or nothing. Deny policies, tags, pools, jobs and the jobs' policies follow.
  * @throws SeedError for what cannot be made so, ApiError from `applyJob`
  */
 export async function applySeed(seed: Seed, deps: SeedDeps, options: { readonly force?: boolean } = {}): Promise<AppliedSeed> {
@@ -80,6 +91,7 @@ export async function applySeed(seed: Seed, deps: SeedDeps, options: { readonly 
     const [node = '', id = ''] = name.split('/denyPolicies/');
     await at(`denyPolicies[${i}]`, () => deps.applyDenyPolicy(node, id, json(policy)));
   }
+  if (seed.tagKeys.length + seed.tagBindings.length + seed.workloadIdentityPools.length > 0) await applyServices(seed, await deps.services());
   for (const { name, ...job } of seed.jobs) {
     await deps.applyJob(name, JSON.parse(JSON.stringify(job)));
   }
@@ -88,6 +100,13 @@ export async function applySeed(seed: Seed, deps: SeedDeps, options: { readonly 
     await updateSetting(tx.db, DIGEST_SETTING, digest);
   });
   return { images: seed.images, applied: true };
+}
+
+async function applyServices(seed: Seed, services: SeedServices): Promise<void> {
+  for (const [i, key] of seed.tagKeys.entries()) await at(`tagKeys[${i}]`, () => services.applyTagKey(key));
+  for (const [i, { resource, tagValue }] of seed.tagBindings.entries())
+    await at(`tagBindings[${i}]`, () => services.applyTagBinding(resource.startsWith('//') ? resource : `//cloudresourcemanager.googleapis.com/${resource}`, tagValue));
+  for (const [i, pool] of seed.workloadIdentityPools.entries()) await at(`workloadIdentityPools[${i}]`, () => services.applyPool(pool));
 }
 
 /** Puts the place in the file before what a domain function has to say. */

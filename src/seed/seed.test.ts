@@ -63,6 +63,7 @@ beforeEach(async () => {
     clock,
     catalogue: loadCatalogue(),
     applyDenyPolicy: async () => undefined,
+    services: () => Promise.reject(new Error('not asked for')),
     async applyJob(name, job) {
       jobs.push([name, job]);
       if ((await findJob(store.read, name)) === undefined)

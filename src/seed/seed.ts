@@ -87,6 +87,34 @@ const schema = z.strictObject({
       }),
     )
     .default([]),
+  tagKeys: z
+    .array(
+      z.strictObject({
+        name: z.string().regex(/^[a-z0-9][a-z0-9-]+\/[^/]+$/, 'must be a namespaced name: 111111111111/env of an organization, demo/env of a project'),
+        description: z.string().max(256).optional(),
+        purpose: z.string().optional(),
+        purposeData: z.record(z.string(), z.string()).optional(),
+        values: z.array(z.strictObject({ shortName: text(63), description: z.string().max(256).optional() })).default([]),
+      }),
+    )
+    .default([]),
+  tagBindings: z
+    .array(
+      z.strictObject({
+        resource: z.string().regex(/^(?:\/\/|(?:projects|folders|organizations)\/[^/]+$)/, 'must be projects/ID, folders/NUMBER, organizations/NUMBER or a full resource name'),
+        tagValue: z.string().regex(/^[^/]+\/[^/]+\/[^/]+$/, 'must be a namespaced name, for example 111111111111/env/prod'),
+      }),
+    )
+    .default([]),
+  /** As IAM v1 takes them, with their name and their providers, each with its id. */
+  workloadIdentityPools: z
+    .array(
+      z.looseObject({
+        name: z.string().regex(/^projects\/[^/]+\/locations\/global\/workloadIdentityPools\/[^/]+$/, 'must be projects/ID/locations/global/workloadIdentityPools/POOL'),
+        providers: z.array(z.looseObject({ id: text(32) })).default([]),
+      }),
+    )
+    .default([]),
   /** As IAM v2 takes them, with the resource that they are attached to in their name. */
   denyPolicies: z
     .array(
@@ -211,6 +239,18 @@ function findRepeated(seed: Seed): string[] {
   once(
     'orgPolicies',
     seed.orgPolicies.map(({ name }) => name),
+  );
+  once(
+    'tagKeys',
+    seed.tagKeys.map(({ name }) => name),
+  );
+  once(
+    'tagBindings',
+    seed.tagBindings.map(({ resource, tagValue }) => `${tagValue} on ${resource}`),
+  );
+  once(
+    'workloadIdentityPools',
+    seed.workloadIdentityPools.map(({ name }) => name),
   );
   once(
     'denyPolicies',

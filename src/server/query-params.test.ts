@@ -11,6 +11,8 @@ function merged(query: string, json: JsonObject = {}, skip?: string): JsonObject
 test.each([
   ['validateOnly=true&allow_missing', { validateOnly: true, allowMissing: true }],
   ['validateOnly=0', { validateOnly: false }],
+  // As Python writes it, and gcloud with it.
+  ['validateOnly=False&allowMissing=True', { validateOnly: false, allowMissing: true }],
   ['validateOnly=maybe', { validateOnly: 'maybe' }],
   ['job.launch_stage=4', { job: { launchStage: 4 } }],
   ['job.launchStage=GA&job.etag=e', { job: { launchStage: 'GA', etag: 'e' } }],

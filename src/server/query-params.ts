@@ -77,7 +77,8 @@ function assign(json: JsonObject, path: readonly DescField[], values: readonly s
 /** Text to what JSON would have held; what does not fit is left as text, and `checkJson` names it. */
 function coerce(field: DescField, value: string): unknown {
   const scalar = field.fieldKind === 'scalar' || (field.fieldKind === 'list' && field.listKind === 'scalar') ? field.scalar : undefined;
-  if (scalar === ScalarType.BOOL) return value === 'true' || value === '' || value === '1' ? true : value === 'false' || value === '0' ? false : value;
+  // gcloud writes False as Python does: `iam roles list` sends showDeleted=False.
+  if (scalar === ScalarType.BOOL) return /^(?:true|True|1|)$/.test(value) ? true : /^(?:false|False|0)$/.test(value) ? false : value;
   const isEnum = field.fieldKind === 'enum' || (field.fieldKind === 'list' && field.listKind === 'enum');
   return isEnum && /^-?\d+$/.test(value) ? Number(value) : value;
 }

@@ -13,6 +13,25 @@ gcloud iam service-accounts disable idle-sa@demo.iam.gserviceaccount.com --proje
 gcloud iam roles describe attach --project=demo >/dev/null 2>&1 ||
   gcloud iam roles create attach --project=demo --quiet --title=Attach --stage=GA --permissions=iam.serviceAccounts.actAs,run.jobs.run
 
+gcloud resource-manager tags keys describe demo/own >/dev/null 2>&1 ||
+  gcloud resource-manager tags keys create own --parent=projects/demo
+gcloud resource-manager tags values describe demo/own/yes >/dev/null 2>&1 ||
+  gcloud resource-manager tags values create yes --parent=demo/own
+
+gcloud resource-manager tags bindings list --parent="//cloudresourcemanager.googleapis.com/projects/${NUMBER}" --effective --filter='NOT inherited:true' --format='value(namespacedTagValue)' | grep -xF -- 111111111111/env/prod >/dev/null 2>&1 ||
+  gcloud resource-manager tags bindings create --tag-value=111111111111/env/prod --parent="//cloudresourcemanager.googleapis.com/projects/${NUMBER}"
+
+gcloud resource-manager tags bindings list --parent="//cloudresourcemanager.googleapis.com/projects/${NUMBER}" --effective --filter='NOT inherited:true' --format='value(namespacedTagValue)' | grep -xF -- demo/own/yes >/dev/null 2>&1 ||
+  gcloud resource-manager tags bindings create --tag-value=demo/own/yes --parent="//cloudresourcemanager.googleapis.com/projects/${NUMBER}"
+
+gcloud iam workload-identity-pools describe ci-pool --location=global --project=demo >/dev/null 2>&1 ||
+  gcloud iam workload-identity-pools create ci-pool --location=global --project=demo --display-name=CI
+gcloud iam workload-identity-pools providers describe ci-oidc --location=global --project=demo --workload-identity-pool=ci-pool >/dev/null 2>&1 ||
+  gcloud iam workload-identity-pools providers create-oidc ci-oidc --location=global --project=demo --workload-identity-pool=ci-pool --issuer-uri=https://issuer.example.com --attribute-mapping=attribute.repo=assertion.repo,google.subject=assertion.sub --attribute-condition='assertion.repo == "x"' --allowed-audiences=me
+
+gcloud iam workload-identity-pools describe off-pool --location=global --project=demo >/dev/null 2>&1 ||
+  gcloud iam workload-identity-pools create off-pool --location=global --project=demo --disabled
+
 gcloud run jobs replace /dev/stdin --project=demo --region=us-central1 <<'YAML'
 apiVersion: run.googleapis.com/v1
 kind: Job
@@ -60,6 +79,52 @@ spec:
           serviceAccountName: hello-sa@demo.iam.gserviceaccount.com
 YAML
 
+gcloud run jobs replace /dev/stdin --project=demo --region=us-central1 <<'YAML'
+apiVersion: run.googleapis.com/v1
+kind: Job
+metadata:
+  name: two
+  labels:
+    cloud.googleapis.com/location: us-central1
+  annotations:
+    example.com/note: x
+spec:
+  template:
+    metadata:
+      annotations:
+        run.googleapis.com/container-dependencies: '{"main":["side"]}'
+        run.googleapis.com/execution-environment: gen2
+    spec:
+      taskCount: 1
+      template:
+        spec:
+          containers:
+            - name: main
+              image: local/image
+              resources:
+                limits:
+                  cpu: 1000m
+                  memory: 512Mi
+              ports:
+                - name: http1
+                  containerPort: 8080
+            - name: side
+              image: local/side
+              resources:
+                limits:
+                  cpu: 1000m
+                  memory: 512Mi
+              workingDir: /w
+              startupProbe:
+                timeoutSeconds: 1
+                periodSeconds: 5
+                failureThreshold: 3
+                tcpSocket:
+                  port: 9090
+          maxRetries: 3
+          timeoutSeconds: "600"
+YAML
+
 gcloud run jobs replace /dev/stdin --project=demo --region=us-east1 <<'YAML'
 apiVersion: run.googleapis.com/v1
 kind: Job
@@ -95,6 +160,7 @@ title: for a while
 YAML
 
 gcloud iam service-accounts add-iam-policy-binding hello-sa@demo.iam.gserviceaccount.com --project=demo --quiet --member=user:dev@example.com --role=roles/iam.serviceAccountUser --condition=None >/dev/null
+gcloud iam service-accounts add-iam-policy-binding hello-sa@demo.iam.gserviceaccount.com --project=demo --quiet --member=principalSet://iam.googleapis.com/projects/"${NUMBER}"/locations/global/workloadIdentityPools/ci-pool/attribute.repo/octo/app --role=roles/iam.workloadIdentityUser --condition=None >/dev/null
 
 gcloud run jobs add-iam-policy-binding hello --region=us-central1 --project=demo --quiet --member=user:dev@example.com --role=roles/run.invoker >/dev/null
 

@@ -29,6 +29,51 @@ resource "google_project_iam_custom_role" "attach" {
   permissions = ["iam.serviceAccounts.actAs", "run.jobs.run"]
 }
 
+resource "google_tags_tag_key" "own" {
+  parent     = "projects/demo"
+  short_name = "own"
+}
+
+resource "google_tags_tag_value" "own_yes" {
+  parent     = google_tags_tag_key.own.id
+  short_name = "yes"
+}
+
+# "111111111111/env/prod" is bound to projects/demo: its organization has it, and a google_tags_tag_binding needs its number there.
+
+resource "google_tags_tag_binding" "own_yes" {
+  parent    = "//cloudresourcemanager.googleapis.com/projects/${data.google_project.project.number}"
+  tag_value = google_tags_tag_value.own_yes.id
+}
+
+resource "google_iam_workload_identity_pool" "ci_pool" {
+  project                   = "demo"
+  workload_identity_pool_id = "ci-pool"
+  display_name              = "CI"
+}
+
+resource "google_iam_workload_identity_pool_provider" "ci_pool_ci_oidc" {
+  project                            = "demo"
+  workload_identity_pool_id          = google_iam_workload_identity_pool.ci_pool.workload_identity_pool_id
+  workload_identity_pool_provider_id = "ci-oidc"
+  attribute_mapping = {
+    "attribute.repo" = "assertion.repo"
+    "google.subject" = "assertion.sub"
+  }
+  attribute_condition = "assertion.repo == \"x\""
+
+  oidc {
+    issuer_uri        = "https://issuer.example.com"
+    allowed_audiences = ["me"]
+  }
+}
+
+resource "google_iam_workload_identity_pool" "off_pool" {
+  project                   = "demo"
+  workload_identity_pool_id = "off-pool"
+  disabled                  = true
+}
+
 resource "google_cloud_run_v2_job" "hello" {
   project  = "demo"
   name     = "hello"
@@ -76,6 +121,66 @@ resource "google_cloud_run_v2_job" "hello" {
         empty_dir {
           medium     = "MEMORY"
           size_limit = "64Mi"
+        }
+      }
+    }
+  }
+}
+
+resource "google_cloud_run_v2_job" "two" {
+  project  = "demo"
+  name     = "two"
+  location = "us-central1"
+  annotations = {
+    "example.com/note" = "x"
+  }
+
+  template {
+    task_count = 1
+
+    template {
+      max_retries           = 3
+      timeout               = "600s"
+      execution_environment = "EXECUTION_ENVIRONMENT_GEN2"
+
+      containers {
+        name       = "main"
+        image      = "local/image"
+        depends_on = ["side"]
+
+        resources {
+          limits = {
+            cpu    = "1000m"
+            memory = "512Mi"
+          }
+        }
+
+        ports {
+          name           = "http1"
+          container_port = 8080
+        }
+      }
+
+      containers {
+        name        = "side"
+        image       = "local/side"
+        working_dir = "/w"
+
+        resources {
+          limits = {
+            cpu    = "1000m"
+            memory = "512Mi"
+          }
+        }
+
+        startup_probe {
+          timeout_seconds   = 1
+          period_seconds    = 5
+          failure_threshold = 3
+
+          tcp_socket {
+            port = 9090
+          }
         }
       }
     }
@@ -142,6 +247,12 @@ resource "google_service_account_iam_member" "hello_sa_iam_serviceAccountUser_us
   service_account_id = google_service_account.hello_sa.name
   role               = "roles/iam.serviceAccountUser"
   member             = "user:dev@example.com"
+}
+
+resource "google_service_account_iam_member" "hello_sa_iam_workloadIdentityUser_principalSet_ci_pool_attribute_repo_octo_app" {
+  service_account_id = google_service_account.hello_sa.name
+  role               = "roles/iam.workloadIdentityUser"
+  member             = "principalSet://iam.googleapis.com/projects/${data.google_project.project.number}/locations/global/workloadIdentityPools/ci-pool/attribute.repo/octo/app"
 }
 
 resource "google_cloud_run_v2_job_iam_member" "hello_run_invoker_user_dev" {

@@ -38,7 +38,7 @@ export function registerPolicyTest(iam: Command, shell: Shell): void {
       examples: ['actas iam test policies.test.yaml', 'actas iam test policies.test.yaml --seed=seed.yaml --junit=report.xml'],
     }),
   )
-    .option('--seed <file>', 'a seed file to test, without any control plane')
+    .option('--seed <file>', 'a seed file to test, or an export of Cloud Asset Inventory, without any control plane')
     .option('--junit <file>', 'write a JUnit report there');
   onRun<TestFlags>(test, shell, async (session, file) => {
     const { ExpectationError, parseExpectations } = await import('../../offline/expectations.ts');
@@ -90,8 +90,13 @@ async function askServer(session: Session<TestFlags>, expectations: readonly Exp
   };
 }
 
+/** A list, or lines, of assets (Cloud Asset Inventory) and not a seed. */
+function isExport(text: string): boolean {
+  return /^\s*(?:\[|\{.*"(?:assetType|asset_type)")/.test(text);
+}
+
 async function askSeed(session: Session<TestFlags>, file: string): Promise<Ask> {
-  const [{ readSeedState }, { StateError }, { explainer }] = await Promise.all([
+  const [{ readDocument, readSeedState }, { StateError }, { explainer }] = await Promise.all([
     import('../../offline/read-state.ts'),
     import('../../offline/seed-state.ts'),
     import('../../offline/explain-state.ts'),
@@ -99,7 +104,10 @@ async function askSeed(session: Session<TestFlags>, file: string): Promise<Ask> 
   const text = await readText(file);
   let state: ReturnType<typeof readSeedState>;
   try {
-    state = readSeedState(text, file);
+    const notes: string[] = [];
+    const document = isExport(text) ? readDocument(text, file, notes) : undefined;
+    state = document?.kind === 'state' ? document.state : readSeedState(text, file);
+    for (const note of notes) session.terminal.warn(note);
   } catch (error) {
     if (error instanceof StateError) throw failure('The seed cannot be tested.', ...error.message.split('\n'));
     throw error;

@@ -1,5 +1,6 @@
 /** Conditions of v2 in the form of v1: True, False or Unknown, and reasons in CamelCase. */
 import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { Timestamp } from '@bufbuild/protobuf/wkt';
 import type { ConditionSchema } from '../../../gen/google/cloud/run/v1/resources_pb.js';
 import { type Condition, Condition_CommonReason, Condition_ExecutionReason, Condition_Severity, Condition_State } from '../../../gen/google/cloud/run/v2/condition_pb.js';
 
@@ -19,13 +20,15 @@ export function conditionToV1({ type, state, message, lastTransitionTime, severi
 
 /**
  * Of a job: `Ready`; while it is looked at also `Retry`, as recorded right after a creation.
- * @param terminal without a type in the first answer to a create
+ * @param terminal without a type in the first answer to a create, and without a time until the job has been looked at, which v1 has all the same (recorded)
+ * @param createTime the time then
  */
-export function jobConditions(terminal: Condition | undefined, isReconciling: boolean): V1Condition[] {
+export function jobConditions(terminal: Condition | undefined, isReconciling: boolean, createTime: Timestamp | undefined): V1Condition[] {
   if (terminal === undefined) return [];
-  const ready = conditionToV1({ ...terminal, type: 'Ready' });
+  const since = terminal.lastTransitionTime ?? createTime;
+  const time = since === undefined ? {} : { lastTransitionTime: since };
+  const ready = { ...conditionToV1({ ...terminal, type: 'Ready' }), ...time };
   if (!isReconciling) return [ready];
-  const time = terminal.lastTransitionTime === undefined ? {} : { lastTransitionTime: terminal.lastTransitionTime };
   return [
     ready,
     { type: 'Retry', status: 'True', severity: 'Info', reason: 'ImmediateRetry', message: 'System will retry after 0:00:00 from lastTransitionTime for attempt 0.', ...time },

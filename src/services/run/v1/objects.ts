@@ -105,7 +105,7 @@ function jobStatus(job: V2Job): MessageInitShape<typeof JobStatusSchema> {
   const { latestCreatedExecution: latest } = job;
   return {
     observedGeneration: Number(job.observedGeneration || 1n),
-    conditions: jobConditions(job.terminalCondition, job.reconciling),
+    conditions: jobConditions(job.terminalCondition, job.reconciling, job.createTime),
     executionCount: job.executionCount,
     ...(latest === undefined || latest.name === '' ? {} : { latestCreatedExecution: referenceOf(latest) }),
   };
