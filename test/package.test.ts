@@ -60,6 +60,7 @@ describe('the package', () => {
       'dist/types/gen/google/cloud/run/v2/job_pb.d.ts',
       'dist/cli/main.js',
       'dist/log-worker.js',
+      'dist/node-proxy.cjs',
       'dist/catalogue/run.txt',
       'dist/THIRD-PARTY-LICENSES.txt',
     ])

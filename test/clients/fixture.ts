@@ -1,0 +1,51 @@
+/** What the programs in the folders here find, and what each of them must say: one story, told by each language over each transport. */
+import type { TestServer } from '../harness/server.ts';
+
+export type Transport = 'grpc' | 'rest';
+export type Language = 'node' | 'python' | 'go' | 'java';
+
+export const ROBOT = 'robot-sa@demo.iam.gserviceaccount.com';
+const ACCOUNTS = '/iam.googleapis.com/v1/projects/demo/serviceAccounts';
+const PROJECT = '/cloudresourcemanager.googleapis.com/v3/projects/demo';
+
+/** An account that the owner may make tokens of, and that may look at jobs and no more. */
+export async function makeRobot(server: TestServer): Promise<void> {
+  await send(server, ACCOUNTS, { accountId: 'robot-sa' });
+  await send(server, `${ACCOUNTS}/${ROBOT}:setIamPolicy`, { policy: { bindings: [{ role: 'roles/iam.serviceAccountTokenCreator', members: ['user:owner@example.com'] }] } });
+  await grantOnProject(server, 'roles/run.viewer', `serviceAccount:${ROBOT}`);
+}
+
+export async function grantOnProject(server: TestServer, role: string, member: string): Promise<void> {
+  const { json: policy } = await server.call('POST', `${PROJECT}:getIamPolicy`, {});
+  await send(server, `${PROJECT}:setIamPolicy`, { policy: { ...policy, bindings: [...(policy.bindings ?? []), { role, members: [member] }] } });
+}
+
+async function send(server: TestServer, path: string, body: object): Promise<void> {
+  const answer = await server.call('POST', path, body);
+  if (answer.status !== 200) throw new Error(`${path}: ${answer.text}`);
+}
+
+/** What a program prints, line by line. */
+export function story(language: Language, transport: Transport): readonly string[] {
+  const job = `projects/demo/locations/us-central1/jobs/${language}-${transport}`;
+  const identity = `identity: https://service.example ${ROBOT}`;
+  // No Resource Manager, Org Policy and IAM in Java: their packages are not to be had in versions that go together.
+  const elsewhere = language === 'java' ? [] : ['project: demo', 'constraints: 0', `account: ${ROBOT}`];
+  return [
+    `created: ${job}`,
+    'listed: true',
+    'ran: 3 of 3',
+    'executions: 1',
+    'tasks: 0 1 2',
+    'policy: roles/run.invoker user:dev@example.com',
+    ...elsewhere,
+    ...(language === 'go' ? [`v1: go-${transport}`] : []),
+    `as the account: ${job}`,
+    'denied: true',
+    'reason: IAM_PERMISSION_DENIED run.jobs.delete',
+    identity,
+    // The library's own way to an ID token, and the API's.
+    ...(language === 'python' || language === 'go' ? [identity] : []),
+    'deleted: true',
+  ];
+}
