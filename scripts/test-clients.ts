@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Language, makeRobot, story, type Transport } from '../test/clients/fixture.ts';
+import { DOCUMENTED, example, furnish, type Language, story, type Transport } from '../test/clients/fixture.ts';
 import { ROOT, runActas } from '../test/harness/run-actas.ts';
 import { startTestServer } from '../test/harness/server.ts';
 
@@ -28,6 +28,8 @@ interface Toolchain {
   install(source: string, cache: string): readonly Command[];
   build(source: string, cache: string): readonly Command[];
   program(source: string, cache: string): readonly string[];
+  /** The documentation's example, once it is written to `file`. */
+  readonly example: { readonly file: string; build?(source: string, cache: string): readonly Command[]; program(cache: string): readonly string[] };
 }
 
 interface Command {
@@ -50,6 +52,7 @@ const TOOLCHAINS: readonly Toolchain[] = [
     ],
     build: () => [],
     program: (source, cache) => [join(cache, 'venv', 'bin', 'python'), join(source, 'client.py')],
+    example: { file: 'example.py', program: (cache) => [join(cache, 'venv', 'bin', 'python'), join(cache, 'example.py')] },
   },
   {
     language: 'go',
@@ -59,6 +62,12 @@ const TOOLCHAINS: readonly Toolchain[] = [
     install: (source, cache) => [{ words: ['go', 'mod', 'download'], cwd: source, env: goEnv(cache) }],
     build: (source, cache) => [{ words: ['go', 'build', '-o', join(cache, 'client'), '.'], cwd: source, env: goEnv(cache) }],
     program: (_source, cache) => [join(cache, 'client')],
+    example: {
+      file: 'example.go',
+      // A program of the same module, of one file that lies elsewhere.
+      build: (source, cache) => [{ words: ['go', 'build', '-o', join(cache, 'example'), join(cache, 'example.go')], cwd: source, env: goEnv(cache) }],
+      program: (cache) => [join(cache, 'example')],
+    },
   },
   {
     language: 'java',
@@ -73,6 +82,7 @@ const TOOLCHAINS: readonly Toolchain[] = [
     ],
     build: (source, cache) => [{ words: ['javac', '-cp', join(cache, 'lib', '*'), '-d', join(cache, 'classes'), 'Client.java'], cwd: source }],
     program: (_source, cache) => ['java', '-cp', `${join(cache, 'classes')}:${join(cache, 'lib', '*')}`, 'Client'],
+    example: { file: 'Jobs.java', program: (cache) => ['java', '-cp', join(cache, 'lib', '*'), join(cache, 'Jobs.java')] },
   },
 ];
 
@@ -82,7 +92,7 @@ const home = mkdtempSync(join(tmpdir(), 'actas-clients-'));
 const wanted = process.argv.slice(2);
 const server = await startTestServer();
 try {
-  await makeRobot(server);
+  await furnish(server);
   for (const toolchain of TOOLCHAINS) if (wanted.length === 0 || wanted.includes(toolchain.language)) await tryLanguage(toolchain);
 } finally {
   await server.close();
@@ -95,7 +105,7 @@ process.exitCode = counts.failed === 0 ? 0 : 1;
 async function tryLanguage(toolchain: Toolchain): Promise<void> {
   const { language, title } = toolchain;
   const source = join(ROOT, 'test', 'clients', language);
-  const all = TRANSPORTS.reduce((sum, transport) => sum + story(language, transport).length, 0);
+  const all = TRANSPORTS.reduce((sum, transport) => sum + story(language, transport).length, 1);
   const missing = Object.entries(toolchain.tools).find(([tool, words]) => spawnSync(tool, words, { stdio: 'ignore' }).status !== 0);
   if (missing !== undefined) return skip(title, all, `${missing[0]} is not on the PATH, or does not run`);
   const cache = cacheOf(toolchain, source);
@@ -106,18 +116,27 @@ async function tryLanguage(toolchain: Toolchain): Promise<void> {
     if (why !== undefined) return skip(title, all, `its packages could not be installed: ${why}`);
     writeFileSync(installed, '');
   }
-  const broken = await firstFailure(toolchain.build(source, cache));
+  writeFileSync(join(cache, toolchain.example.file), example(language));
+  const broken = await firstFailure([...toolchain.build(source, cache), ...(toolchain.example.build?.(source, cache) ?? [])]);
   if (broken !== undefined) {
     counts.failed += all;
     console.log(`FAIL ${title} does not compile: ${broken}`);
     return;
   }
   for (const transport of TRANSPORTS) await tell(toolchain, transport, toolchain.program(source, cache));
+  const { out, err } = await run(toolchain.example.program(cache));
+  const isListed = out.split('\n').includes(DOCUMENTED);
+  counts[isListed ? 'passed' : 'failed'] += 1;
+  console.log(`${isListed ? 'ok  ' : 'FAIL'} ${title}: the example of docs/clients.md${isListed ? '' : `\n${out}${err}`}`);
+}
+
+function run(program: readonly string[]): ReturnType<typeof runActas> {
+  return runActas({ dataDir: server.dataDir, home }, ['exec', '--', ...program], {}, PROGRAM_MS);
 }
 
 /** Runs a program, and holds what it says against the story, line by line. */
 async function tell({ language, title }: Toolchain, transport: Transport, program: readonly string[]): Promise<void> {
-  const { code, out, err } = await runActas({ dataDir: server.dataDir, home }, ['exec', '--', ...program, transport], {}, PROGRAM_MS);
+  const { code, out, err } = await run([...program, transport]);
   const said = out.trim().split('\n');
   const expected = story(language, transport);
   for (const [i, line] of expected.entries()) {

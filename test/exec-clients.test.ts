@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { GOOGLE_DOMAINS } from '../src/identity/front-names.ts';
-import { grantOnProject, makeRobot, ROBOT, story } from './clients/fixture.ts';
+import { DOCUMENTED, example, furnish, grantOnProject, ROBOT, story } from './clients/fixture.ts';
 import { runActas } from './harness/run-actas.ts';
 import { startTestServer, type TestServer } from './harness/server.ts';
 
@@ -42,7 +42,7 @@ beforeAll(async () => {
     .setExpirationTime('5m')
     .sign(key.privateKey);
   server = await startTestServer({ trustedIssuer: [origin] });
-  await makeRobot(server);
+  await furnish(server);
 });
 afterAll(async () => {
   await server.close();
@@ -57,7 +57,8 @@ async function told(program: string, ...args: string[]): Promise<readonly string
   return out.trim().split('\n');
 }
 
-describe('Google’s clients for Node', () => {
+// Each starts several programs that load large libraries.
+describe('Google’s clients for Node', { timeout: 60_000 }, () => {
   test.each(['grpc', 'rest'] as const)('run, iam-credentials, resource-manager, org-policy over %s', async (transport) => {
     expect(await told('client.mjs', transport)).toEqual(story('node', transport));
   });
@@ -131,6 +132,11 @@ async function writeCredentialFiles(): Promise<void> {
   }
 }
 
+test('the example of the documentation', async () => {
+  const { out, err } = await exec(['--input-type=module', '-e', example('node')]);
+  expect(out.split('\n'), err).toContain(DOCUMENTED);
+});
+
 describe('what Node reads first', () => {
   test('leads the agents of programs here, but not past NO_PROXY, and keeps NODE_OPTIONS', async () => {
     const script = `
@@ -156,15 +162,23 @@ describe('what Node reads first', () => {
     expect(title).toBe('given');
   });
 
-  test('says that an old Node’s fetch would go elsewhere, and lets it go nowhere', async () => {
-    const old = join(home, 'old "node".cjs');
-    writeFileSync(old, "Object.defineProperty(process, 'allowedNodeEnvironmentFlags', { value: new Set() });");
-    const urls = [...GOOGLE_DOMAINS.map((domain) => `https://${domain}/`), 'https://run.googleapis.com/', `${origin}/keys`];
-    const script = `for (const url of ${JSON.stringify(urls)}) console.log(await fetch(url).then((answer) => answer.status, (error) => error.message));`;
-    const { out } = await exec(['--input-type=module', '-e', script], { NODE_OPTIONS: `--require="${old.replaceAll('"', '\\"')}"` });
+  test('lets nothing go to Google that cannot be led here, and says so', async () => {
+    const hosts = [...GOOGLE_DOMAINS, 'run.googleapis.com'];
+    const script = `
+      import { connect } from 'node:http2';
+      import { connect as connectTls } from 'node:tls';
+      const shown = (error) => (error.cause ?? error).message;
+      for (const host of ${JSON.stringify(hosts)}) {
+        console.log(await fetch('https://' + host + '/').then((answer) => answer.status, shown));
+        for (const open of [() => connect('https://' + host), () => connectTls(443, host), () => connectTls({ host, port: 443 })]) try { open(); } catch (error) { console.log(shown(error)); }
+      }
+      console.log(await fetch('${origin}/keys').then((answer) => answer.status, shown));
+    `;
+    // As a Node whose fetch takes no proxy.
+    const { out } = await runActas({ dataDir: server.dataDir, home }, ['exec', '--', 'env', 'NODE_USE_ENV_PROXY=0', process.execPath, '--input-type=module', '-e', script]);
     const said = out.trim().split('\n');
-    expect(said).toHaveLength(urls.length);
     expect(said.pop()).toBe('200');
-    for (const line of said) expect(line).toMatch(/takes no proxy, so .* would be the real one/);
+    expect(said).toHaveLength(4 * hosts.length);
+    for (const [i, line] of said.entries()) expect(line).toContain(`This connection to ${hosts[Math.floor(i / 4)]} would go past the proxy`);
   });
 });

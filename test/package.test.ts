@@ -103,6 +103,9 @@ describe('the package', () => {
       expect(await answer.json()).toMatchObject({ project: 'demo', driver: { name: 'fake' } });
       await run(actas, ['run', 'jobs', 'create', 'packed', '--image=any/image'], { cwd: outside, env });
       await run(actas, ['run', 'jobs', 'execute', 'packed', '--wait'], { cwd: outside, env });
+      // A Node that cannot find what it has to read first does not start.
+      const { stdout } = await run(actas, ['exec', '--', 'node', '-p', 'process.env.NODE_OPTIONS'], { cwd: outside, env });
+      expect(stdout).toMatch(/actas\/dist\/node-proxy\.cjs/);
     } finally {
       server.kill('SIGTERM');
     }

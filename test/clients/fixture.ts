@@ -1,4 +1,6 @@
 /** What the programs in the folders here find, and what each of them must say: one story, told by each language over each transport. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { TestServer } from '../harness/server.ts';
 
 export type Transport = 'grpc' | 'rest';
@@ -8,8 +10,13 @@ export const ROBOT = 'robot-sa@demo.iam.gserviceaccount.com';
 const ACCOUNTS = '/iam.googleapis.com/v1/projects/demo/serviceAccounts';
 const PROJECT = '/cloudresourcemanager.googleapis.com/v3/projects/demo';
 
-/** An account that the owner may make tokens of, and that may look at jobs and no more. */
-export async function makeRobot(server: TestServer): Promise<void> {
+/** A job that is there for the examples of the documentation. */
+export const DOCUMENTED = 'projects/demo/locations/us-central1/jobs/documented';
+
+/** An account that the owner may make tokens of, and that may look at jobs and no more; and a job. */
+export async function furnish(server: TestServer): Promise<void> {
+  const [parent, jobId] = DOCUMENTED.split('/jobs/');
+  await send(server, `/run.googleapis.com/v2/${parent}/jobs?jobId=${jobId}`, { template: { template: { containers: [{ image: 'example.com/image' }] } } });
   await send(server, ACCOUNTS, { accountId: 'robot-sa' });
   await send(server, `${ACCOUNTS}/${ROBOT}:setIamPolicy`, { policy: { bindings: [{ role: 'roles/iam.serviceAccountTokenCreator', members: ['user:owner@example.com'] }] } });
   await grantOnProject(server, 'roles/run.viewer', `serviceAccount:${ROBOT}`);
@@ -23,6 +30,16 @@ export async function grantOnProject(server: TestServer, role: string, member: s
 async function send(server: TestServer, path: string, body: object): Promise<void> {
   const answer = await server.call('POST', path, body);
   if (answer.status !== 200) throw new Error(`${path}: ${answer.text}`);
+}
+
+const FENCE: Readonly<Record<Language, string>> = { node: 'js', python: 'python', go: 'go', java: 'java' };
+
+/** The program in docs/clients.md, which lists the jobs. */
+export function example(language: Language): string {
+  const page = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'clients.md'), 'utf8');
+  const [, code] = new RegExp(`^\`\`\`${FENCE[language]}\\n([\\s\\S]*?)^\`\`\`$`, 'm').exec(page) ?? [];
+  if (code === undefined) throw new Error(`docs/clients.md has no example in ${language}`);
+  return code;
 }
 
 /** What a program prints, line by line. */
