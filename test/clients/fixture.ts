@@ -46,8 +46,6 @@ export function example(language: Language): string {
 export function story(language: Language, transport: Transport): readonly string[] {
   const job = `projects/demo/locations/us-central1/jobs/${language}-${transport}`;
   const identity = `identity: https://service.example ${ROBOT}`;
-  // No Resource Manager, Org Policy and IAM in Java: their packages are not to be had in versions that go together.
-  const elsewhere = language === 'java' ? [] : ['project: demo', 'constraints: 0', `account: ${ROBOT}`];
   return [
     `created: ${job}`,
     'listed: true',
@@ -55,8 +53,12 @@ export function story(language: Language, transport: Transport): readonly string
     'executions: 1',
     'tasks: 0 1 2',
     'policy: roles/run.invoker user:dev@example.com',
-    ...elsewhere,
-    ...(language === 'go' ? [`v1: go-${transport}`] : []),
+    'project: demo',
+    'constraints: 0',
+    `account: ${ROBOT}`,
+    // Languages with an older library, which has REST alone.
+    ...(language === 'go' || language === 'python' ? [`v1: ${language}-${transport}`] : []),
+    ...(language === 'python' ? ['async: true'] : []),
     `as the account: ${job}`,
     'denied: true',
     'reason: IAM_PERMISSION_DENIED run.jobs.delete',

@@ -3,6 +3,11 @@ import com.google.auth.oauth2.GoogleCredentials;
 import com.google.auth.oauth2.IdTokenCredentials;
 import com.google.auth.oauth2.IdTokenProvider;
 import com.google.auth.oauth2.ImpersonatedCredentials;
+import com.google.cloud.iam.admin.v1.IAMClient;
+import com.google.cloud.orgpolicy.v2.OrgPolicyClient;
+import com.google.cloud.orgpolicy.v2.OrgPolicySettings;
+import com.google.cloud.resourcemanager.v3.ProjectsClient;
+import com.google.cloud.resourcemanager.v3.ProjectsSettings;
 import com.google.cloud.run.v2.Container;
 import com.google.cloud.run.v2.Execution;
 import com.google.cloud.run.v2.ExecutionTemplate;
@@ -48,6 +53,7 @@ public class Client {
     Client client = new Client(args[0]);
     try (JobsClient jobs = JobsClient.create(client.jobsSettings().build())) {
       client.runAJob(jobs);
+      client.readElsewhere();
       client.beSomebodyElse();
       jobs.deleteJobAsync(client.jobName).get();
       say("deleted", true);
@@ -77,6 +83,21 @@ public class Client {
     jobs.setIamPolicy(SetIamPolicyRequest.newBuilder().setResource(jobName).setPolicy(policy).build());
     Binding binding = jobs.getIamPolicy(GetIamPolicyRequest.newBuilder().setResource(jobName).build()).getBindings(0);
     say("policy", binding.getRole(), binding.getMembers(0));
+  }
+
+  void readElsewhere() throws Exception {
+    ProjectsSettings.Builder ofProjects = rest ? ProjectsSettings.newHttpJsonBuilder() : ProjectsSettings.newBuilder();
+    try (ProjectsClient projects = ProjectsClient.create(ofProjects.build())) {
+      say("project", projects.getProject("projects/demo").getProjectId());
+    }
+    OrgPolicySettings.Builder ofPolicies = rest ? OrgPolicySettings.newHttpJsonBuilder() : OrgPolicySettings.newBuilder();
+    try (OrgPolicyClient policies = OrgPolicyClient.create(ofPolicies.build())) {
+      say("constraints", StreamSupport.stream(policies.listPolicies("projects/demo").iterateAll().spliterator(), false).count());
+    }
+    // This library has no other transport.
+    try (IAMClient accounts = IAMClient.create()) {
+      say("account", accounts.getServiceAccount("projects/-/serviceAccounts/" + ROBOT).getEmail());
+    }
   }
 
   void beSomebodyElse() throws Exception {

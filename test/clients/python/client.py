@@ -1,5 +1,6 @@
 """Google's Python clients as their users write them. argv: the transport, grpc or rest. Says each thing that it saw on a line of its own."""
 
+import asyncio
 import base64
 import json
 import sys
@@ -10,6 +11,7 @@ from google.auth import impersonated_credentials
 from google.auth.transport.requests import Request
 from google.cloud import iam_admin_v1, iam_credentials_v1, orgpolicy_v2, resourcemanager_v3, run_v2
 from google.iam.v1 import iam_policy_pb2, policy_pb2
+from googleapiclient import discovery
 
 TRANSPORT = sys.argv[1]
 PARENT = "projects/demo/locations/us-central1"
@@ -47,6 +49,16 @@ def read_elsewhere():
     # This library has no other transport.
     account = iam_admin_v1.IAMClient().get_service_account(name=f"projects/-/serviceAccounts/{ROBOT}")
     say("account", account.email)
+    # The older library has REST alone, and finds its region in the host's name.
+    regional = {"api_endpoint": "https://us-central1-run.googleapis.com"}
+    job = discovery.build("run", "v1", client_options=regional).namespaces().jobs().get(name=f"namespaces/demo/jobs/python-{TRANSPORT}").execute()
+    say("v1", job["metadata"]["name"])
+    say("async", str(JOB in asyncio.run(list_jobs())).lower())
+
+
+async def list_jobs():
+    jobs = run_v2.JobsAsyncClient()  # gRPC alone
+    return [job.name async for job in await jobs.list_jobs(parent=PARENT)]
 
 
 def be_somebody_else():
