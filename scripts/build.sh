@@ -19,3 +19,4 @@ done
 node_modules/.bin/node scripts/bundle.mjs "$out"
 cp -r src/policy/catalogue "$out/catalogue"
 cp -r src/policy/methods "$out/methods"
+cp src/cli/node-proxy.cjs "$out/node-proxy.cjs"

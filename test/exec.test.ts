@@ -4,10 +4,9 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ACTAS, type Ran, runActas } from './harness/run-actas.ts';
 import { startTestServer, type TestServer } from './harness/server.ts';
 
-const ROOT = join(import.meta.dirname, '..');
-const ACTAS = join(ROOT, 'bin', 'actas.js');
 let server: TestServer;
 const directory = mkdtempSync(join(tmpdir(), 'actas-exec-'));
 beforeAll(async () => {
@@ -19,19 +18,7 @@ afterAll(async () => {
   rmSync(directory, { recursive: true });
 });
 
-interface Ran {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-/** Without the variables of whoever runs the tests. */
-function actas(args: readonly string[], env: Record<string, string> = {}): Promise<Ran> {
-  const own = { PATH: process.env['PATH'] ?? '', HOME: directory, ACTAS_DATA_DIR: server.dataDir, ...env };
-  return new Promise((resolve) => {
-    const child = execFile(process.execPath, [ACTAS, ...args], { env: own, cwd: ROOT, timeout: 60_000 }, (_error, out, err) => resolve({ code: child.exitCode, out, err }));
-  });
-}
+const actas = (args: readonly string[], env: Record<string, string> = {}) => runActas({ dataDir: server.dataDir, home: directory }, args, env);
 const node = (script: string, ...flags: string[]) => actas(['exec', ...flags, '--', process.execPath, '--input-type=module', '-e', script]);
 
 describe('actas exec', () => {

@@ -61,6 +61,7 @@ describe('the package', () => {
       'dist/types/gen/google/cloud/run/v2/job_pb.d.ts',
       'dist/cli/main.js',
       'dist/log-worker.js',
+      'dist/node-proxy.cjs',
       'dist/catalogue/run.txt',
       'dist/THIRD-PARTY-LICENSES.txt',
     ])
@@ -103,6 +104,9 @@ describe('the package', () => {
       expect(await answer.json()).toMatchObject({ project: 'demo', driver: { name: 'fake' } });
       await run(actas, ['run', 'jobs', 'create', 'packed', '--image=any/image'], { cwd: outside, env });
       await run(actas, ['run', 'jobs', 'execute', 'packed', '--wait'], { cwd: outside, env });
+      // A Node that cannot find what it has to read first does not start.
+      const { stdout } = await run(actas, ['exec', '--', 'node', '-p', 'process.env.NODE_OPTIONS'], { cwd: outside, env });
+      expect(stdout).toMatch(/actas\/dist\/node-proxy\.cjs/);
     } finally {
       server.kill('SIGTERM');
     }

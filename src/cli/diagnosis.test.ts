@@ -6,7 +6,7 @@ const url = 'http://127.0.0.1:8787';
 const authority = '-----BEGIN CERTIFICATE-----\nours\n-----END CERTIFICATE-----\n';
 const files: Record<string, string> = { '/ours.pem': `${authority}others`, '/theirs.pem': 'others', '/adc.json': '{"type":"authorized_user","refresh_token":"x"}' };
 const find = (env: Record<string, string>, platform = 'linux') => diagnose({ env, url, authority, platform, read: (file) => files[file] });
-const ours = { HTTPS_PROXY: url, https_proxy: url };
+const ours = { HTTPS_PROXY: url, https_proxy: url, NODE_OPTIONS: '--require="/x/node-proxy.cjs"' };
 
 test('a shell that is set up, and one that says nothing, have nothing wrong', () => {
   expect(find({})).toEqual([]);
@@ -28,6 +28,10 @@ test.each<[Record<string, string>, RegExp, string]>([
   [{ ...ours, GOOGLE_APPLICATION_CREDENTIALS: '/adc.json' }, /are of another place/, 'eval "$(actas env)"'],
 ])('%j', (env, text, remedy) => {
   expect(find(env)).toEqual([{ ok: false, text: expect.stringMatching(text), remedy }]);
+});
+
+test('in a shell that exec did not start, what Node does not lead here is spoken of', () => {
+  expect(find({ ...ours, NODE_OPTIONS: '' })).toEqual([{ ok: true, text: expect.stringContaining("REST fallback of Google's clients"), remedy: 'actas exec -- node PROGRAM' }]);
 });
 
 test('on macOS Go is spoken of', () => {

@@ -21,11 +21,13 @@ export interface Surroundings {
   read(file: string): string | undefined;
 }
 
+/** What `actas exec` has Node programs read first. */
+export const NODE_PROXY_FILE = 'node-proxy.cjs';
 const SET_UP = 'eval "$(actas env)"';
 
 /** @returns what is wrong, in the order in which it should be mended; empty where the shell is set up or says nothing of clients at all */
 export function diagnose(around: Surroundings): Finding[] {
-  return [...proxy(around), ...bundles(around), ...overrides(around), ...credentials(around), ...platform(around)];
+  return [...proxy(around), ...bundles(around), ...overrides(around), ...credentials(around), ...node(around), ...platform(around)];
 }
 
 /** Whether `actas env` was run here, or somebody set a proxy by hand. */
@@ -99,6 +101,16 @@ function* credentials({ env, url, read }: Surroundings): Generator<Finding> {
   if (text === undefined) yield problem(`GOOGLE_APPLICATION_CREDENTIALS names ${file}, which cannot be read.`, SET_UP);
   else if (isSetUp({ env, url }) && !text.includes(url) && /oauth2\.googleapis\.com|"refresh_token"|"private_key"/.test(text))
     yield problem(`GOOGLE_APPLICATION_CREDENTIALS names ${file}, whose credentials are of another place: they are good for nothing here.`, SET_UP);
+}
+
+function* node({ env, url }: Surroundings): Generator<Finding> {
+  const isProxied = [env['HTTPS_PROXY'], env['https_proxy']].some((value) => value?.startsWith(url) === true);
+  if (isProxied && !env['NODE_OPTIONS']?.includes(NODE_PROXY_FILE))
+    yield {
+      ok: true,
+      text: "Node programs whose connections know no proxy (the REST fallback of Google's clients, `fetch` before Node 22.21) reach the real Google from this shell. They come here, or say why not, through:",
+      remedy: 'actas exec -- node PROGRAM',
+    };
 }
 
 function* platform({ env, url, platform: name }: Surroundings): Generator<Finding> {

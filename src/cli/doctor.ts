@@ -54,7 +54,7 @@ async function examine(session: Session): Promise<Finding[]> {
       ...found,
       { ok: true, text: 'This shell leads no clients here; `actas exec`, `gcloud` and `terraform` do so for one command. For the shell:', remedy: 'eval "$(actas env)"' },
     ];
-  return [...findings, ...found, ...(found.length === 0 ? [{ ok: true, text: 'The variables of this shell lead clients here.' }] : [])];
+  return [...findings, ...found, ...(found.every(({ ok }) => ok) ? [{ ok: true, text: 'The variables of this shell lead clients here.' }] : [])];
 }
 
 function unreachable({ message, lines }: CliFailure): Finding {

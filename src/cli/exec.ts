@@ -1,9 +1,11 @@
 /** `actas exec`, `actas gcloud`, `actas terraform`: run a program so that what it says to Google comes here. Nothing that it says to a Google API reaches the real one. */
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { clientEnvironment } from './client-environment.ts';
 import { type CliCommand, type CommandWords, defineCommand, onRun, type Shell, withRegion } from './command.ts';
+import { NODE_PROXY_FILE } from './diagnosis.ts';
 import { CliFailure, usageFailure } from './failure.ts';
 import type { Session } from './session.ts';
 
@@ -50,10 +52,21 @@ function passing(program: Command, nameAndArgs: string, words: CommandWords): Cl
   return command;
 }
 
+/**
+ * Has Node programs read that file first, for what Node's own variables do not lead here. For one command alone: in a shell that outlives this installation every
+ * `node` would fail, as the file would be gone.
+ */
+function nodeOptions(given = ''): string {
+  // The syntax of the variable: double quotes, and a backslash before those and itself (nodejs.org/api/cli.html#node_optionsoptions).
+  const file = fileURLToPath(new URL(NODE_PROXY_FILE, import.meta.url)).replace(/["\\]/g, '\\$&');
+  const word = `--require="${file}"`;
+  return given.includes(word) ? given : `${given} ${word}`.trim();
+}
+
 async function runHere(session: Session, command: string, args: readonly string[], java: boolean): Promise<number> {
   const { set, unset, notes } = await clientEnvironment(session, { mode: 'proxy', java });
   for (const note of notes) session.terminal.warn(note);
-  const env: Record<string, string | undefined> = { ...session.io.env, ...set };
+  const env: Record<string, string | undefined> = { ...session.io.env, ...set, NODE_OPTIONS: nodeOptions(session.io.env['NODE_OPTIONS']) };
   for (const name of unset) delete env[name];
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { stdio: 'inherit', env });

@@ -9,6 +9,7 @@ import type { Log } from '../services/service.ts';
 import type { Addressing } from './address.ts';
 import type { Dispatch } from './dispatch.ts';
 import { type GrpcDoor, sendGrpcError } from './grpc-status.ts';
+import { limitArrival } from './http2-limits.ts';
 import type { Handler } from './listen.ts';
 import type { PeerOf } from './peer.ts';
 import { asApiError, type RestDoor, sendError } from './rest.ts';
@@ -64,6 +65,8 @@ export function createDoor(deps: DoorDeps): Handler {
     const authority = authorityOf(request);
     deps.addressing.checkOrigin(request.headers, authority);
     const target = deps.addressing.resolve(authority, request.url ?? '/');
+    // A gRPC call to an upstream may be a stream, whose client's side is open for as long as it likes: who sends one is known by then.
+    if (target.foreign === undefined || !isGrpc(request)) limitArrival(request);
     if (target.foreign !== undefined) return answerForeign(request, response, { ...target, host: target.foreign });
     if (isGrpc(request)) {
       if (!deps.grpc.serves(target.path)) throw unimplemented(`The method ${target.path.slice(1, 200)}`);

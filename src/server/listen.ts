@@ -3,9 +3,10 @@
  * which. `connect` takes a socket from any listener, so the tasks' bridge is served by the same server.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Http2Session } from 'node:http2';
+import type { Http2Session, ServerHttp2Session } from 'node:http2';
 import * as net from 'node:net';
 import type { Duplex } from 'node:stream';
+import { limitSession, type SessionTimes } from './http2-limits.ts';
 import type { Proxy } from './proxy.ts';
 import type { Certificates } from './tls.ts';
 
@@ -34,9 +35,10 @@ const PREFACE = 'PRI';
 const TLS_HANDSHAKE = 0x16;
 const TLS_MAJOR = 0x03;
 const FIRST_BYTES_TIMEOUT_MS = 10_000;
+const KEEP_ALIVE_MS = 60_000;
 
 /** @throws Error with a sentence where the port is taken or may not be bound */
-export async function listen(options: { host: string; port: number; handler: Handler; door: FrontDoor }): Promise<Listener> {
+export async function listen(options: { host: string; port: number; handler: Handler; door: FrontDoor; sessionTimes?: SessionTimes }): Promise<Listener> {
   const sessions = new Set<Http2Session>();
   // Both are made by the first connection that needs them: loading them is a good part of the program's start.
   const http1 = once(() => {
@@ -51,8 +53,9 @@ export async function listen(options: { host: string; port: number; handler: Han
     const { createServer } = process.getBuiltinModule('node:http2');
     // node's Http2ServerRequest/Response are drop-ins for what our handlers use; the types do not say so.
     const server = createServer({ settings: { maxConcurrentStreams: 256 }, maxSessionMemory: 64 }, options.handler as unknown as Parameters<typeof createServer>[1]);
-    server.on('session', (session) => {
+    server.on('session', (session: ServerHttp2Session) => {
       sessions.add(session);
+      limitSession(session, options.sessionTimes);
       session.once('close', () => sessions.delete(session));
     });
     return server;
@@ -131,7 +134,8 @@ export async function listen(options: { host: string; port: number; handler: Han
     peek(socket);
   };
 
-  const tcp = net.createServer({ pauseOnConnect: false, noDelay: true }, connect);
+  // Other ends that are gone without a word are found out by the system, whatever is spoken.
+  const tcp = net.createServer({ pauseOnConnect: false, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS }, connect);
   await bind(tcp, options).catch((error: NodeJS.ErrnoException) => {
     throw new Error(bindProblem(error, options), { cause: error });
   });

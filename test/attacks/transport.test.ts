@@ -1,6 +1,10 @@
 /** What somebody sends below the level of requests: two readings of one message, connections that never say anything, messages that are much larger than they look. */
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { connect as connectHttp2 } from 'node:http2';
-import { connect, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestServer, type TestServer } from '../harness/server.ts';
@@ -118,6 +122,46 @@ describe('headers that claim to be from elsewhere', () => {
     }
   });
 });
+
+describe('handshakes that take their time', () => {
+  test('a hundred that trickle keep nobody out, and are over in ten seconds and a little', async () => {
+    const hello = await clientHello();
+    const began = performance.now();
+    const slow = Array.from({ length: 100 }, () => {
+      const socket = connect(port, '127.0.0.1');
+      const closed = new Promise<number>((resolve) => socket.once('close', () => resolve(performance.now() - began)));
+      socket.on('error', () => undefined).resume();
+      let sent = 20;
+      socket.write(hello.subarray(0, sent));
+      const trickle = setInterval(() => socket.write(hello.subarray(sent, (sent += 1))), 500);
+      return closed.finally(() => clearInterval(trickle));
+    });
+    const answered = await new Promise<boolean>((resolve) => {
+      const session = connectTls({ port, host: '127.0.0.1', servername: 'run.googleapis.com', ca: readFileSync(join(server.dataDir, 'ca.pem')) }, () =>
+        resolve(session.authorized),
+      );
+      session.on('error', () => resolve(false));
+    });
+    expect(answered).toBe(true);
+    const latest = Math.max(...(await Promise.all(slow)));
+    expect(latest).toBeGreaterThan(9_000);
+    expect(latest).toBeLessThan(20_000);
+  });
+});
+
+/** The first message of a client of TLS, as node sends it. */
+async function clientHello(): Promise<Buffer> {
+  const listener = createServer().listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  // A server that listens on TCP has an address of this form.
+  const client = connectTls({ port: (listener.address() as AddressInfo).port, host: '127.0.0.1', servername: 'run.googleapis.com' });
+  client.on('error', () => undefined);
+  const [socket] = await once(listener, 'connection');
+  const [first] = await once(socket, 'data');
+  client.destroy();
+  listener.close();
+  return first;
+}
 
 describe('more than it looks', () => {
   test('a hundred thousand headers', async () => {
