@@ -3,8 +3,8 @@
 import { isGivenByGoogle, type JsonRecord, type NodePolicy, nameOf, type Snapshot, without } from './export-read.ts';
 import { toYaml } from './format.ts';
 import type { Role } from './iam/roles.ts';
+import { isRecord } from './json.ts';
 import type { Binding } from './policy.ts';
-import { isRecord } from './projection.ts';
 import { exportedJob } from './run/export.ts';
 import { quoteShell } from './session.ts';
 

@@ -2,8 +2,8 @@
 import { type Api, IAM, IAM_V2, ORG_POLICY, RESOURCE_MANAGER, RUN } from './api.ts';
 import type { ServiceAccount } from './iam/iam.ts';
 import type { Role } from './iam/roles.ts';
+import { isRecord, type Json } from './json.ts';
 import type { Binding, Policy } from './policy.ts';
-import { isRecord, type Json } from './projection.ts';
 
 export type JsonRecord = { readonly [key: string]: Json };
 

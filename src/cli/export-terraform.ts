@@ -3,7 +3,7 @@
 import { attribute, block, hclBlock, type Item, itemsOf, maybe, Raw, type Value } from './export-hcl.ts';
 import { isGivenByGoogle, type JsonRecord, type NodePolicy, nameOf, type Snapshot, without } from './export-read.ts';
 import type { Role } from './iam/roles.ts';
-import { isList, isRecord, type Json } from './projection.ts';
+import { isList, isRecord, type Json } from './json.ts';
 
 /** @throws nothing: whatever was read can be written */
 export function terraformOf(snapshot: Snapshot): string {

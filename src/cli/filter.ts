@@ -5,7 +5,9 @@
  * Source: `gcloud topic filters`.
  */
 import { usageFailure } from './failure.ts';
-import { isList, isRecord, type Json, keyReader, plainText } from './projection.ts';
+import { isList, isRecord, type Json, plainText } from './json.ts';
+import { keyReader } from './projection.ts';
+import { regularExpression } from './transforms.ts';
 
 export type Predicate = (item: Json) => boolean;
 
@@ -129,14 +131,6 @@ function ordered(difference: number, operator: string): boolean {
   if (operator === '<') return difference < 0;
   if (operator === '<=') return difference <= 0;
   return operator === '>' ? difference > 0 : difference >= 0;
-}
-
-function regularExpression(text: string): RegExp {
-  try {
-    return new RegExp(text);
-  } catch (error) {
-    throw usageFailure(`'${text}' is not a regular expression: ${error instanceof Error ? error.message : String(error)}`);
-  }
 }
 
 function matches(value: Json | undefined, pattern: string): boolean {

@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CliFailure } from './failure.ts';
 import { parseFilter, sortBy } from './filter.ts';
-import { type Json, parseColumns, plainText } from './projection.ts';
+import { type Json, plainText } from './json.ts';
+import { parseColumns } from './projection.ts';
 
 const job: Json = {
   name: 'projects/p/locations/us-central1/jobs/hello',
@@ -22,7 +23,7 @@ describe('projections', () => {
     ['name', 'projects/p/locations/us-central1/jobs/hello'],
     ['name.basename()', 'hello'],
     ['name.segment(3)', 'us-central1'],
-    ['name.scope(locations)', 'us-central1'],
+    ['name.scope(locations)', 'us-central1/jobs/hello'],
     ['template.template.containers[0].image', 'us-docker.pkg.dev/p/i:v1'],
     ['template.template.containers[].image', 'us-docker.pkg.dev/p/i:v1;side'],
     ['template.template.containers.image', 'us-docker.pkg.dev/p/i:v1;side'],
@@ -30,12 +31,18 @@ describe('projections', () => {
     ['template.template.containers[0].args.join(" ")', 'a b'],
     ['template.template.containers.len()', '2'],
     ['template.task_count', '3'],
-    ['labels', 'team=red;a.b=dotted'],
+    ['labels', 'a.b=dotted;team=red'],
     ['labels."a.b"', 'dotted'],
     ['reconciling', 'True'],
     ['template.template.maxRetries', '0'],
     ['nothing.here[0].at.all', ''],
-    ['createTime.date()', '2026-11-23T18:51:46Z'],
+    ['createTime.date()', '2026-11-23T18:51:46'],
+    ['createTime.date(format="%d %b %Y %H:%M", tz=Asia/Tokyo)', '24 Nov 2026 03:51'],
+    ['createTime.iso()', '2026-11-23T18:51:46.123Z'],
+    ['template.template.containers[0].args.map().upper().list(separator="+")', 'A+B'],
+    ['name.split("/").slice(4:).join("|")', 'jobs|hello'],
+    ['nothing.yesno(no=none)', 'none'],
+    ['firstof(nothing, template.taskCount)', '3'],
   ])('%s', (key, text) => expect(read(key)).toBe(text));
 
   it('labels columns as gcloud does', () => {
