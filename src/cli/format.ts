@@ -24,11 +24,9 @@ const OTHER_NAMES: Readonly<Record<string, (typeof KINDS)[number]>> = { get: 'va
 const ATTRIBUTES: Readonly<Partial<Record<Format['kind'], readonly string[]>>> = {
   csv: ['no-heading', 'separator', 'delimiter', 'terminator', 'no-quote'],
   value: ['separator', 'delimiter', 'terminator', 'quote'],
-  table: ['no-heading', 'title', 'box', 'all-box', 'pad', 'margin', 'page', 'center'],
+  table: ['no-heading', 'box'],
   list: ['title', 'compact'],
   flattened: ['no-pad', 'separator'],
-  json: ['no-undefined'],
-  yaml: ['no-undefined'],
 };
 
 /** @throws usage */
@@ -114,12 +112,10 @@ async function printTable(terminal: Terminal, { columns, attributes }: Format, i
     return 0;
   });
   const shown = columns.filter((column) => column.optional !== true || items.some((item) => tableCell(column.read(item)) !== ''));
-  const title = attributes.get('title');
-  if (title !== undefined) terminal.print(title);
   await terminal.table(
     attributes.has('no-heading') ? undefined : shown.map((column) => column.label),
     sorted.map((item) => shown.map((column) => tableCell(column.read(item)))),
-    { align: shown.map((column) => column.align ?? 'left'), box: attributes.has('box') || attributes.has('all-box') },
+    { align: shown.map((column) => column.align ?? 'left'), box: attributes.has('box') },
   );
 }
 
@@ -166,7 +162,8 @@ function printFlattened(terminal: Terminal, format: Format, items: readonly Json
   const separator = format.attributes.get('separator');
   for (const item of items) {
     if (!isOne) terminal.print('---');
-    const lines = leavesOf(narrowed(item, format), '');
+    const labels = new Map(format.columns.map(({ key, label }) => [key, label.toLowerCase()]));
+    const lines = leavesOf(narrowed(item, format), '').map(([path, text]) => [labels.get(path) ?? path, text] as const);
     const width = format.attributes.has('no-pad') || separator !== undefined ? 0 : Math.max(0, ...lines.map(([path]) => path.length)) + 2;
     for (const [path, text] of lines) terminal.print(`${`${path}${separator ?? ': '}`.padEnd(width)}${text}`);
   }

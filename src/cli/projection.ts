@@ -58,7 +58,7 @@ function withAttribute(column: Column, text: string): Column {
   if (name === 'align' && (value === 'left' || value === 'center' || value === 'right')) return { ...column, align: value };
   if (name === 'optional') return { ...column, optional: true };
   // Tables are fitted to the terminal by themselves.
-  if (name === 'wrap' || name === 'width') return column;
+  if (name === 'wrap') return column;
   throw usageFailure(`':${text}' behind ${column.key} is not supported.`, 'Known: :label=TEXT, :sort=N, :reverse, :align=left|center|right, :optional, :wrap.');
 }
 
@@ -134,7 +134,7 @@ function narrow(value: Json | undefined, steps: readonly Step[]): Json | undefin
     const found = narrow(value.at(index), rest);
     return found === undefined ? [] : [...Array.from({ length: Math.max(0, index) }, () => null), found];
   }
-  if (isList(value)) return value.flatMap((item) => narrow(item, steps) ?? []);
+  // A list needs its brackets here, as in gcloud: `containers[].image`.
   if (!isRecord(value)) return undefined;
   const name = Object.hasOwn(value, step.name) ? step.name : camel(step.name);
   const found = narrow(value[name], rest);

@@ -120,7 +120,7 @@ function isEmpty(value: Value): boolean {
 
 /** A text counts as the list of its characters. */
 function elements(value: Value): readonly Json[] {
-  return isList(value) ? value : typeof value === 'string' ? [...value] : [];
+  return isList(value) ? value : typeof value === 'string' ? Array.from(value) : [];
 }
 
 /** @param deep whether what is nested is written the same way */

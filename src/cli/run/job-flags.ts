@@ -166,8 +166,8 @@ function mainContainer(containers: Container[]): Container {
 
 function changedLabels(labels: Readonly<Record<string, string>>, flags: JobFlags): Record<string, string> {
   const removed = new Set(flags.removeLabels);
-  const kept = flags.clearLabels === true ? [] : Object.entries(labels).filter(([key]) => !removed.has(key));
-  return Object.fromEntries([...kept, ...(flags.labels ?? []), ...(flags.updateLabels ?? [])]);
+  const kept = flags.clearLabels === true ? [] : Object.entries(labels);
+  return Object.fromEntries([...kept, ...(flags.labels ?? []), ...(flags.updateLabels ?? [])].filter(([key]) => !removed.has(key)));
 }
 
 /** `hello-sa` is `hello-sa@PROJECT.iam.gserviceaccount.com`. */

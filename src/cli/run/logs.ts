@@ -21,6 +21,7 @@ interface LogFlags {
 const DEFAULT_LIMIT = 1000;
 const DAY_SECONDS = 86_400;
 const TAIL_PAUSE_MS = 500;
+const HELPER = "it is about a helper program of gcloud's. Nothing is installed here to follow logs.";
 const LOG_FILTER = 'in the Logging query language, and further to what the logs are of';
 
 /** Whose logs: a job's, or those of one execution. */
@@ -87,7 +88,7 @@ function registerTail({ group, noun, example, path, scope: resolve }: Of, shell:
       examples: [`actas ${path} tail ${example}`, `actas ${path} tail ${example} --log-filter='severity>=WARNING'`],
     }),
   ).option('--log-filter <filter>', LOG_FILTER);
-  tail.refusedFlags = { '--show-exec-error': "it is about a helper program of gcloud's. Nothing is installed here to follow logs." };
+  tail.refusedFlags = { '--show-exec-error': HELPER, '--no-show-exec-error': HELPER };
   return onRun<LogFlags>(tail, shell, async (session, given) => {
     const scope = await resolve(session, given);
     // Of one execution everything is wanted, of a job what comes from now on.
