@@ -36,7 +36,7 @@ function containerOptions(): Option[] {
     new Option('--workdir <directory>', 'working directory in the container'),
     new Option('--cpu <cpus>', 'CPU limit: 1, 2, 1000m (default: 1)'),
     new Option('--memory <size>', 'memory limit: 512Mi, 2Gi (default: 512Mi)'),
-    new Option('--gpu <count>', 'GPUs, 0 or 1; kept in the job, tasks get no GPU here'),
+    new Option('--gpu <count>', 'GPUs, 0 or 1; kept in the job, whose tasks fail where there is none to have'),
     new Option('--set-env-vars <pairs>', 'environment, KEY=VALUE,...; replaces all but secrets')
       .argParser(collectPairs)
       .conflicts(['updateEnvVars', 'removeEnvVars', 'clearEnvVars', 'envVarsFile']),

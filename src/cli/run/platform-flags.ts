@@ -1,4 +1,4 @@
-/** The flags about what the platform does for a job: encryption, Binary Authorization, GPUs. They are kept in the job; the server says what it makes of them. */
+/** The flags about what the platform does for a job: encryption, Binary Authorization, GPUs. They are kept in the job as the API has them; what of it is not served its tasks say when they fail. */
 import { Option } from 'commander';
 import type { CliCommand } from '../command.ts';
 import type { Job, TaskTemplate } from './shapes.ts';
@@ -20,7 +20,7 @@ export function addPlatformFlags(command: CliCommand, changes: boolean): CliComm
     .addOption(new Option('--key <key>', 'a Cloud KMS key, projects/P/locations/L/keyRings/R/cryptoKeys/K; kept in the job, nothing is encrypted with it here'))
     .addOption(new Option('--binary-authorization <policy>', 'default, or projects/P/platforms/cloudRun/POLICY; kept in the job, images are not checked here'))
     .addOption(new Option('--breakglass <justification>', 'why the policy may be passed over this time; the next change takes it away'))
-    .addOption(new Option('--gpu-type <type>', 'kind of GPU, nvidia-l4; kept in the job, tasks get no GPU here'))
+    .addOption(new Option('--gpu-type <type>', 'kind of GPU, nvidia-l4; kept in the job, whose tasks fail where there is none to have'))
     .addOption(new Option('--gpu-zonal-redundancy', 'GPUs in another zone where one fails').hideHelp())
     .addOption(new Option('--no-gpu-zonal-redundancy', 'none of them').hideHelp())
     .addOption(new Option('--execution-environment <generation>', 'gen2, which every job has').choices(['gen1', 'gen2']).hideHelp())

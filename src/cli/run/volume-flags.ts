@@ -56,7 +56,11 @@ export function addVolumes(task: TaskTemplate, { addVolume = [] }: VolumeFlags):
   }
 }
 
-/** Takes the mounts of volumes that went out of all containers. @param before the names of the volumes that there were */
+/**
+ * Takes the mounts of volumes that went out of all containers.
+ * Deviation: gcloud leaves them in the job, which the server then refuses.
+ * @param before the names of the volumes that there were
+ */
 export function dropMounts(task: TaskTemplate, before: readonly (string | undefined)[]): void {
   const gone = new Set(before.filter((name) => !(task.volumes ?? []).some((volume) => volume.name === name)));
   for (const container of task.containers ?? []) if (container.volumeMounts !== undefined) container.volumeMounts = container.volumeMounts.filter((mount) => !gone.has(mount.name));
