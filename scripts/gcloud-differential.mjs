@@ -315,9 +315,9 @@ export async function compareFlags(world) {
     const help = await run([...world.gcloud, 'alpha', ...name.split(' '), '--help'], world.env);
     // A command that this gcloud does not have yet has no flags.
     if (help.code !== 0) continue;
-    // gcloud writes bold by escapes, even into a pipe.
-    const lines = stripVTControlCharacters(help.out).split('\n');
-    const found = lines.flatMap((line) => /^ +(?<flag>--(?:\[no-\])?[a-z][a-z-]*)/.exec(line)?.groups?.flag?.replace('[no-]', '') ?? []);
+    // gcloud writes bold by escapes, even into a pipe. The synopsis has every flag once, and no prose about others.
+    const synopsis = /\nSYNOPSIS\n(?<text>[^]*?)\nDESCRIPTION\n/.exec(stripVTControlCharacters(help.out))?.groups?.text ?? '';
+    const found = [...synopsis.matchAll(/(?<![\w-])--(?:\[no-\])?[a-z][a-z-]*/g)].map(([flag]) => flag.replace('[no-]', ''));
     const known = new Set([...served, ...Object.keys(refused), ...everywhere.served, ...Object.keys(everywhere.refused)]);
     const unknown = [...new Set(found)].filter((flag) => !known.has(flag));
     world.report(found.length > 0 && unknown.length === 0, `${what}: ${new Set(found).size}`, unknown.length === 0 ? '' : `not in test/gcloud-flags.json: ${unknown.join(' ')}`);
@@ -348,6 +348,8 @@ const FORMATS = [
   ],
   [...JOBS_LIST, '--format=value(metadata.name)', '--filter=metadata.name=(g1,a1) OR metadata.labels.env=prod', '--sort-by=metadata.name'],
   [...JOBS_LIST, '--format=value(metadata.name)', '--filter=metadata.name~^g1 AND NOT metadata.name:g12', '--sort-by=metadata.name'],
+  [...JOBS_LIST, '--format=value(metadata.name)', '--filter=metadata.creationTimestamp>-p1d metadata.labels:* OR spec.template.spec.taskCount=2', '--sort-by=metadata.name'],
+  [...JOBS_LIST, '--format=value(metadata.name)', '--filter=metadata.labels.env:(dev prod) OR metadata.name=g0', '--sort-by=metadata.name'],
   [...JOBS_LIST, '--uri', '--sort-by=metadata.name', '--limit=3'],
   [...POLICY, '--flatten=bindings[].members', '--format=table(bindings.role,bindings.members)', '--filter=bindings.role:run'],
   [...POLICY, '--flatten=bindings[].members', '--format=csv[no-heading](bindings.members.segment(-1),bindings.role.basename())'],

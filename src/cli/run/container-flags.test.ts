@@ -169,3 +169,42 @@ it('describe shows each container with what it waits for', async () => {
   expect(code).toBe(0);
   expect(out).toMatch(/Container app:\n[^]*Depends on: +proxy, cache\n[^]*Container proxy:\n[^]*Startup probe: +TCP port 5432, every 10s\n/);
 });
+
+it('describe shows what flags put into a job', async () => {
+  const job = {
+    name: `${PARENT}/jobs/all`,
+    binaryAuthorization: { useDefault: true, breakglassJustification: 'why' },
+    template: {
+      template: {
+        encryptionKey: 'projects/p/key',
+        nodeSelector: { accelerator: 'nvidia-l4' },
+        vpcAccess: { egress: 'ALL_TRAFFIC', networkInterfaces: [{ network: 'net', subnetwork: 'sub', tags: ['a', 'b'] }] },
+        volumes: [
+          { name: 's', secret: { secret: 'db', items: [{ path: 'pass', version: '2' }] } },
+          { name: 'q', cloudSqlInstance: { instances: ['p:r:i'] } },
+          { name: 'n', nfs: { server: '10.0.0.2', path: '/x', readOnly: true } },
+          { name: 'g', gcs: { bucket: 'b' } },
+        ],
+        containers: [{ image: 'i', resources: { limits: { 'nvidia.com/gpu': '1' } } }],
+      },
+    },
+  };
+  fake = await startFakeApi(({ path }) => (path === '/actas/v1/status' ? { body: { project: 'demo' } } : { body: job }));
+  const { out } = await run(['run', 'jobs', 'describe', 'all'], { env: fake.env });
+  for (const [label, value] of [
+    ['GPU', '1'],
+    ['GPU type', 'nvidia-l4'],
+    ['Volume s', 'secret db: pass is version 2'],
+    ['Volume q', 'Cloud SQL p:r:i'],
+    ['Volume n', 'NFS 10.0.0.2:/x, read only'],
+    ['Volume g', 'bucket b'],
+    ['VPC network', 'net'],
+    ['VPC subnet', 'sub'],
+    ['Network tags', 'a, b'],
+    ['VPC egress', 'all-traffic'],
+    ['Encryption key', 'projects/p/key'],
+    ['Binary Authorization', 'default policy'],
+    ['Breakglass', 'why'],
+  ])
+    expect(out).toMatch(new RegExp(`^${label}: +${value}$`, 'm'));
+});
