@@ -82,7 +82,8 @@ describe.each(COMMANDS.filter(([, { exclusive }]) => exclusive !== undefined))('
 });
 
 it.each(['beta', 'alpha'])('takes a line of the track %s', async (track) => {
-  expect(await run([track, 'run', 'jobs', 'create', '--help'])).toMatchObject({ code: 0, out: expect.stringContaining('--gpu-type') });
+  for (const before of [[], ['--quiet', '--project', 'p'], ['--project=p']])
+    expect(await run([...before, track, 'run', 'jobs', 'create', '--help'])).toMatchObject({ code: 0, out: expect.stringContaining('--gpu-type') });
 });
 
 it('takes --no-FLAG for a flag without a value, the last one counts', async () => {

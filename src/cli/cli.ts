@@ -3,12 +3,13 @@ import { type Command, CommanderError } from 'commander';
 import { CliCommand, commandPath, REFUSED_EVERYWHERE, type Shell } from './command.ts';
 import { CliFailure, EXIT, usageFailure } from './failure.ts';
 import type { Io } from './io.ts';
-import { buildProgram, findCommand, groupOf, hoistCommonFlags } from './program.ts';
+import { buildProgram, findCommand, firstWordAt, groupOf, hoistCommonFlags } from './program.ts';
 
 /** @param line without node and script @returns the exit code; everything has been printed */
 export async function runCli(line: readonly string[], io: Io): Promise<number> {
   // A line copied from gcloud's documentation may begin with a release track; there is one track here.
-  const untracked = line[0] === 'alpha' || line[0] === 'beta' ? line.slice(1) : line;
+  const track = firstWordAt(line);
+  const untracked = line[track] === 'alpha' || line[track] === 'beta' ? line.toSpliced(track, 1) : line;
   // commander's own `help` knows one level of commands only.
   const argv = untracked[0] === 'help' ? [...untracked.slice(1), '--help'] : untracked;
   const shell: Shell = { io, exitCode: EXIT.ok };
