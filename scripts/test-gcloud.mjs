@@ -1,7 +1,9 @@
 /**
  * Runs a real `gcloud` against a control plane of its own, through the commands that people use for jobs, and says what passed: once over TLS as `actas gcloud`
  * does it, with no endpoint overridden, and once in the clear with overrides. Needs a gcloud on the PATH; without one it says so, counts the suite as
- * skipped, and succeeds. Nothing is sent elsewhere: the proxy that gcloud is given is the control plane.
+ * skipped, and succeeds. Nothing is sent elsewhere: the proxy that gcloud is given is the control plane. Then the same flags and formats are given to gcloud
+ * and to `actas`, and must come to the same (gcloud-differential.mjs).
+ * `--only=REGEXP` runs those comparisons alone whose name it matches; `--seed=N` chooses the generated ones.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,6 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { loginSteps, moreSteps, runSteps } from './gcloud/more-steps.mjs';
+import { compareFlags, compareFormats, compareJobs } from './gcloud-differential.mjs';
 import { node, root } from './prepare.mjs';
 
 const APIS = ['run', 'iam', 'cloudresourcemanager', 'logging', 'orgpolicy', 'serviceusage', 'iamcredentials', 'policytroubleshooter'];
@@ -22,14 +25,35 @@ if (found.status !== 0) {
 let dir = '';
 let failed = 0;
 let passed = 0;
-for (const way of ['tls', 'clear']) await suite(way);
+const only = process.argv.find((word) => word.startsWith('--only='))?.slice('--only='.length);
+const seed = Number(process.argv.find((word) => word.startsWith('--seed='))?.slice('--seed='.length) ?? 1);
+if (only === undefined) for (const way of ['tls', 'clear']) await suite(way);
+await differential();
 console.log(`gcloud ${found.stdout.trim()}`);
 console.log(`${passed} passed, ${failed} failed`);
 process.exit(failed === 0 ? 0 : 1);
 
-/** @param {string} way `tls`: through `actas gcloud`; `clear`: with overrides */
-async function suite(way) {
-  console.log(way === 'tls' ? 'Over TLS, no endpoint overridden (actas gcloud):' : 'In the clear, with overrides:');
+/** The same command lines for gcloud and for `actas`, against one control plane. */
+async function differential() {
+  console.log('The same flags and formats, given to gcloud and to actas:');
+  await withControlPlane(async ({ actas, dataDir, server, readyFile }) => {
+    const env = { ...(await environment(server, dataDir, readyFile, 'tls')), ACTAS_DATA_DIR: dataDir };
+    const { url } = JSON.parse(readFileSync(readyFile, 'utf8'));
+    const report = (good, what, more = '') => {
+      if (good) passed += 1;
+      else failed += 1;
+      console.log(`${good ? 'ok  ' : 'FAIL'} ${what}${more === '' ? '' : `\n${more.replace(/^/gm, '    ')}`}`);
+    };
+    const token = readFileSync(join(dataDir, 'owner-token'), 'utf8').trim();
+    const world = { gcloud: [node, actas, 'gcloud', `--data-dir=${dataDir}`], actas: [node, actas], env, dir, url, token, seed, only: new RegExp(only ?? ''), report };
+    await compareFlags(world);
+    await compareJobs(world);
+    await compareFormats(world);
+  });
+}
+
+/** Starts a control plane of its own, and takes everything away afterwards. */
+async function withControlPlane(use) {
   dir = mkdtempSync(join(tmpdir(), 'actas-gcloud-'));
   const dataDir = join(dir, 'data');
   const readyFile = join(dir, 'ready.json');
@@ -38,6 +62,18 @@ async function suite(way) {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   try {
+    await use({ actas, dataDir, server, readyFile });
+  } finally {
+    server.kill('SIGTERM');
+    await new Promise((resolve) => server.once('exit', resolve));
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+/** @param {string} way `tls`: through `actas gcloud`; `clear`: with overrides */
+async function suite(way) {
+  console.log(way === 'tls' ? 'Over TLS, no endpoint overridden (actas gcloud):' : 'In the clear, with overrides:');
+  await withControlPlane(async ({ actas, dataDir, server, readyFile }) => {
     const env = await environment(server, dataDir, readyFile, way);
     const [command, ...before] = way === 'tls' ? [node, actas, 'gcloud', `--data-dir=${dataDir}`] : ['gcloud'];
     for (const [name, args, expected, fails] of await steps()) {
@@ -56,11 +92,7 @@ async function suite(way) {
     // A token that is given would say who calls, whoever logged in.
     const alone = way === 'tls' ? [node, actas, 'exec', `--data-dir=${dataDir}`, '--'] : [];
     count(runSteps(loginSteps(dir), [...alone, 'env', '-u', 'CLOUDSDK_AUTH_ACCESS_TOKEN', 'gcloud'], env, kept));
-  } finally {
-    server.kill('SIGTERM');
-    await new Promise((resolve) => server.once('exit', resolve));
-    rmSync(dir, { recursive: true, force: true });
-  }
+  });
 }
 
 function count(counts) {

@@ -15,14 +15,14 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-function body(name: string, change: { metadata?: object; task?: object; spec?: object; container?: object } = {}): object {
+function body(name: string, change: { metadata?: object; task?: object; spec?: object; container?: object; notes?: object } = {}): object {
   return {
     apiVersion: 'run.googleapis.com/v1',
     kind: 'Job',
     metadata: { name, namespace: 'demo', annotations: { 'run.googleapis.com/client-name': 'gcloud', 'run.googleapis.com/launch-stage': 'ALPHA' }, labels: {}, ...change.metadata },
     spec: {
       template: {
-        metadata: { annotations: { 'run.googleapis.com/client-name': 'gcloud' }, labels: { 'client.knative.dev/nonce': 'a_b_c' } },
+        metadata: { annotations: { 'run.googleapis.com/client-name': 'gcloud', ...change.notes }, labels: { 'client.knative.dev/nonce': 'a_b_c' } },
         spec: { taskCount: 2, ...change.spec, template: { spec: { containers: [{ image: 'local/image', name: '', ...change.container }], nodeSelector: {}, ...change.task } } },
       },
     },
@@ -105,6 +105,17 @@ describe('jobs', () => {
     });
     await server.call('POST', JOBS, body('from-v1', { task: { maxRetries: 0, timeoutSeconds: '30' } }));
     expect((await server.call('GET', `${v2}/from-v1`)).json).toMatchObject({ template: { taskCount: 2, template: { timeout: '30s', maxRetries: 0 } }, client: 'gcloud' });
+  });
+
+  test('a connector is named by its id, as gcloud has it, and in full', async () => {
+    const v2 = '/run.googleapis.com/v2/projects/demo/locations/us-central1/jobs';
+    for (const given of ['c', 'projects/other/locations/us-central1/connectors/d']) {
+      const job = body('connected', { notes: { 'run.googleapis.com/vpc-access-connector': given } });
+      const sent = given === 'c' ? await server.call('POST', JOBS, job) : await server.call('PUT', `${JOBS}/connected`, job);
+      expect(sent.status, sent.text).toBe(200);
+      const connector = given === 'c' ? 'projects/demo/locations/us-central1/connectors/c' : given;
+      expect((await server.call('GET', `${v2}/connected`)).json).toMatchObject({ template: { template: { vpcAccess: { connector } } } });
+    }
   });
 
   test('dryRun checks and stores nothing', async () => {

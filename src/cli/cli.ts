@@ -1,14 +1,15 @@
 /** Runs one command line from its words to its exit code, in this process or in a test's. */
 import { type Command, CommanderError } from 'commander';
-import { CliCommand, commandPath, type Shell } from './command.ts';
+import { CliCommand, commandPath, REFUSED_EVERYWHERE, type Shell } from './command.ts';
 import { CliFailure, EXIT, usageFailure } from './failure.ts';
 import type { Io } from './io.ts';
-import { buildProgram, findCommand, groupOf, hoistCommonFlags } from './program.ts';
+import { buildProgram, findCommand, firstWordAt, groupOf, hoistCommonFlags } from './program.ts';
 
 /** @param line without node and script @returns the exit code; everything has been printed */
 export async function runCli(line: readonly string[], io: Io): Promise<number> {
   // A line copied from gcloud's documentation may begin with a release track; there is one track here.
-  const untracked = line[0] === 'alpha' || line[0] === 'beta' ? line.slice(1) : line;
+  const track = firstWordAt(line);
+  const untracked = line[track] === 'alpha' || line[track] === 'beta' ? line.toSpliced(track, 1) : line;
   // commander's own `help` knows one level of commands only.
   const argv = untracked[0] === 'help' ? [...untracked.slice(1), '--help'] : untracked;
   const shell: Shell = { io, exitCode: EXIT.ok };
@@ -45,15 +46,25 @@ function checkedFlags(command: Command, argv: readonly string[]): string[] {
     if (!isOwn) return [...checked, ...argv.slice(at)];
     const [flag = ''] = word.split('=', 1);
     const known = command.options.find((option) => option.long === flag || option.short === flag);
-    const refusal = command instanceof CliCommand ? command.refusedFlags[flag] : undefined;
-    if (refusal !== undefined) throw usageFailure(`${flag} is not supported: ${refusal}`);
-    if (known !== undefined) {
+    const refusal = refusalOf(command, flag);
+    if (known === undefined && refusal !== undefined) throw usageFailure(`${flag} is not supported: ${refusal}`);
+    const negated =
+      known === undefined && word.startsWith('--no-') ? command.options.find(({ long, required }) => long === `--${word.slice('--no-'.length)}` && !required) : undefined;
+    if (negated !== undefined) {
+      // gcloud has it for every flag without a value: the last one counts.
+      for (let before = checked.indexOf(negated.long ?? ''); before !== -1; before = checked.indexOf(negated.long ?? '')) checked.splice(before, 1);
+    } else if (known !== undefined) {
       checked.push(word);
       if (known.required && word === flag && at + 1 < argv.length) checked.push(argv[(at += 1)] ?? '');
     } else if (flag.startsWith('--') && word !== flag) checked.push(flag, word.slice(flag.length + 1));
     else checked.push(word);
   }
   return checked;
+}
+
+function refusalOf(command: Command, flag: string): string | undefined {
+  if (!(command instanceof CliCommand) || command.name() === 'up') return undefined;
+  return command.refusedFlags[flag] ?? REFUSED_EVERYWHERE[flag];
 }
 
 /** commander has printed help, the version, or what is wrong with the line. */

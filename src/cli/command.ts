@@ -6,6 +6,7 @@ import { Command, Help, Option } from 'commander';
 import { EXIT, usageFailure } from './failure.ts';
 import type { Io } from './io.ts';
 import { type CommonFlags, createSession, type Session } from './session.ts';
+import { collectList } from './values.ts';
 
 /** What the commands of one invocation share. */
 export interface Shell {
@@ -59,6 +60,7 @@ export const COMMON_GROUP = 'Common flags:';
 export const COMMON_FLAGS: Readonly<Record<string, boolean>> = {
   '--project': true,
   '--format': true,
+  '--flatten': true,
   '--quiet': false,
   '-q': false,
   '--as': true,
@@ -66,6 +68,20 @@ export const COMMON_FLAGS: Readonly<Record<string, boolean>> = {
   '--impersonate-service-account': true,
   '--data-dir': true,
   '--region': true,
+};
+
+/** gcloud's flags for every command that this program has no use for, each with what to do instead. */
+export const REFUSED_EVERYWHERE: Readonly<Record<string, string>> = {
+  '--access-token-file': 'put the token into ACTAS_TOKEN: ACTAS_TOKEN=$(cat FILE) actas ...',
+  '--billing-project': 'nothing is billed here.',
+  '--configuration': 'there are no named configurations. Set ACTAS_PROJECT, ACTAS_REGION and ACTAS_URL.',
+  '--document': 'the help is by --help, the whole of it in docs/cli.md.',
+  '--flags-file': 'write the flags on the line.',
+  '--log-http': 'the control plane logs requests with actas up --log-level=debug.',
+  '--trace-token': 'nothing is traced at Google.',
+  '--user-output-enabled': 'use --quiet, and --format=none for no result.',
+  '--no-user-output-enabled': 'use --quiet, and --format=none for no result.',
+  '--verbosity': 'use --quiet for results alone.',
 };
 
 /** @param nameAndArgs commander's notation, `create <job>` */
@@ -76,7 +92,8 @@ export function defineCommand(group: Command, nameAndArgs: string, words: Comman
   command.examples = words.examples;
   const common = [
     new Option('--project <project>', "project (default: ACTAS_PROJECT, else the control plane's)"),
-    new Option('--format <format>', 'json, yaml, table(...), value(...), csv(...), list, none; export for jobs'),
+    new Option('--format <format>', 'json, yaml, table(...), value(...), csv(...), list, flattened, none; export for jobs'),
+    new Option('--flatten <keys>', 'an item for each value of these lists: --flatten=bindings[].members').argParser(collectList),
     new Option('-q, --quiet', 'ask nothing, and print results only'),
     new Option('--as <principal>', 'call as this principal, for example user:alice@example.com'),
     new Option('--account <email>', 'as --as, in the words of gcloud').hideHelp(),
@@ -106,6 +123,8 @@ export interface ListFlags {
   readonly filter?: string;
   readonly limit?: number;
   readonly sortBy?: string;
+  /** Of the lists that have it: the addresses alone. */
+  readonly uri?: boolean;
 }
 
 /** A group of commands, `run jobs`. It does nothing by itself. */

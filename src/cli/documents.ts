@@ -1,7 +1,7 @@
 /** JSON or YAML that a command reads from a file, or from stdin where the file is `-`. */
 import { readFile } from 'node:fs/promises';
 import { failure } from './failure.ts';
-import { isJson, type Json } from './projection.ts';
+import { isJson, type Json } from './json.ts';
 import type { Session } from './session.ts';
 
 /** @throws failure where the file cannot be read, or holds something else */

@@ -1,7 +1,7 @@
 /** Tags and workload identity pools of a project as gcloud commands. */
 import { isDeepStrictEqual } from 'node:util';
 import { type JsonRecord, nameOf, type Snapshot, textOf } from './export-read.ts';
-import { isList, isRecord, type Json } from './projection.ts';
+import { isList, isRecord, type Json } from './json.ts';
 import { quoteShell } from './session.ts';
 
 /** Nothing where there is no text. */

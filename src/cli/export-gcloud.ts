@@ -4,8 +4,8 @@ import { option, orElse, poolCommands, tagCommands } from './export-gcloud-parts
 import { isGivenByGoogle, type JsonRecord, type NodePolicy, NUMBERED, nameOf, type Snapshot, without } from './export-read.ts';
 import { toYaml } from './format.ts';
 import type { Role } from './iam/roles.ts';
+import { isRecord, type Json } from './json.ts';
 import type { Binding } from './policy.ts';
-import { isRecord, type Json } from './projection.ts';
 import { exportedJob } from './run/export.ts';
 import { quoteShell } from './session.ts';
 

@@ -1,5 +1,5 @@
 /** HCL as `terraform fmt` leaves it: two spaces, the equals signs of neighbouring one-line attributes under each other. */
-import { isList, isRecord, type Json } from './projection.ts';
+import { isList, isRecord, type Json } from './json.ts';
 
 /** An expression that is written as it stands, not quoted. */
 export class Raw {

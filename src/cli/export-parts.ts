@@ -3,7 +3,7 @@ import { ACTAS, type Api, IAM, RESOURCE_MANAGER } from './api.ts';
 import type { JsonRecord } from './export-read.ts';
 import { isApiFailure } from './failure.ts';
 import { listMembers } from './groups.ts';
-import { isRecord } from './projection.ts';
+import { isRecord } from './json.ts';
 
 interface Named {
   readonly name?: string;

@@ -3,8 +3,8 @@ import { type Api, IAM, IAM_V2, ORG_POLICY, RESOURCE_MANAGER, RUN } from './api.
 import { hasTagKeys, type LeaveOut, readGroups, readPools, readTagBindings, readTagKeys } from './export-parts.ts';
 import type { ServiceAccount } from './iam/iam.ts';
 import type { Role } from './iam/roles.ts';
+import { isRecord, type Json } from './json.ts';
 import type { Binding, Policy } from './policy.ts';
-import { isRecord, type Json } from './projection.ts';
 
 export type JsonRecord = { readonly [key: string]: Json };
 

@@ -1,7 +1,7 @@
 /** Tags and workload identity pools of a project as HCL for the google provider. */
 import { attribute, hclBlock, itemsOf, maybe, Raw } from './export-hcl.ts';
 import { type JsonRecord, nameOf, type Snapshot, textOf, without } from './export-read.ts';
-import { isList, isRecord } from './projection.ts';
+import { isList, isRecord } from './json.ts';
 
 type Names = (type: string, wanted: string) => string;
 

@@ -4,7 +4,7 @@ import { attribute, block, hclBlock, type Item, itemsOf, maybe, quoted, Raw, typ
 import { isGivenByGoogle, type JsonRecord, type NodePolicy, NUMBERED, nameOf, type Snapshot, without } from './export-read.ts';
 import { poolResources, tagResources } from './export-terraform-parts.ts';
 import type { Role } from './iam/roles.ts';
-import { isList, isRecord, type Json } from './projection.ts';
+import { isList, isRecord, type Json } from './json.ts';
 
 /** @throws nothing: whatever was read can be written */
 export function terraformOf(snapshot: Snapshot): string {

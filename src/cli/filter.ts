@@ -1,11 +1,13 @@
 /**
  * `--filter` and `--sort-by` of the list commands, on the client as gcloud does it.
- * Grammar: terms joined by AND (or nothing) and OR, NOT or `-` before a term, parentheses; a term is `key OP value` with
+ * Grammar: terms joined by AND or OR, which parentheses must part where both are there, clauses side by side which must all hold, NOT or `-` before a term; a term is `key OP value` with
  * OP one of = != : < <= > >= ~ !~, where `:` and `=` take a list in parentheses, or a bare word that any value may hold.
  * Source: `gcloud topic filters`.
  */
 import { usageFailure } from './failure.ts';
-import { isList, isRecord, type Json, keyReader, plainText } from './projection.ts';
+import { isList, isRecord, type Json, plainText } from './json.ts';
+import { keyReader } from './projection.ts';
+import { regularExpression } from './transforms.ts';
 
 export type Predicate = (item: Json) => boolean;
 
@@ -21,21 +23,21 @@ export function parseFilter(text: string): Predicate {
   const bad = (): Error => usageFailure(`Cannot read the filter '${text}' at '${peek()?.text ?? 'its end'}'.`, "Write, for example, --filter='name:hello AND reconciling!=true'");
   const isWord = (word: string): boolean => peek()?.kind === 'word' && peek()?.quoted !== true && peek()?.text === word;
 
-  const parseOr = (): Predicate => {
-    const terms = [parseAnd()];
-    while (isWord('OR')) {
-      at += 1;
-      terms.push(parseAnd());
-    }
-    return (item) => terms.some((term) => term(item));
+  // What only stands side by side is joined after the words AND and OR are.
+  const parseAll = (): Predicate => {
+    const clauses = [parseClause()];
+    while (peek() !== undefined && peek()?.kind !== 'close') clauses.push(parseClause());
+    return (item) => clauses.every((clause) => clause(item));
   };
-  const parseAnd = (): Predicate => {
+  const parseClause = (): Predicate => {
     const terms = [parseNot()];
-    while (peek() !== undefined && peek()?.kind !== 'close' && !isWord('OR')) {
-      if (isWord('AND')) at += 1;
+    const word = isWord('OR') ? 'OR' : 'AND';
+    while (isWord('AND') || isWord('OR')) {
+      if (!isWord(word)) throw usageFailure(`The filter '${text}' has AND and OR side by side.`, 'Say by parentheses what belongs together: (a OR b) AND c');
+      at += 1;
       terms.push(parseNot());
     }
-    return (item) => terms.every((term) => term(item));
+    return word === 'OR' ? (item) => terms.some((term) => term(item)) : (item) => terms.every((term) => term(item));
   };
   const parseNot = (): Predicate => {
     const token = peek();
@@ -51,7 +53,7 @@ export function parseFilter(text: string): Predicate {
     }
     if (token?.kind !== 'open') return parseTerm();
     at += 1;
-    const inner = parseOr();
+    const inner = parseAll();
     if (peek()?.kind !== 'close') throw bad();
     at += 1;
     return inner;
@@ -90,7 +92,7 @@ export function parseFilter(text: string): Predicate {
     return values;
   };
 
-  const predicate = parseOr();
+  const predicate = parseAll();
   if (at < tokens.length) throw bad();
   return predicate;
 }
@@ -131,22 +133,18 @@ function ordered(difference: number, operator: string): boolean {
   return operator === '>' ? difference > 0 : difference >= 0;
 }
 
-function regularExpression(text: string): RegExp {
-  try {
-    return new RegExp(text);
-  } catch (error) {
-    throw usageFailure(`'${text}' is not a regular expression: ${error instanceof Error ? error.message : String(error)}`);
-  }
-}
-
 function matches(value: Json | undefined, pattern: string): boolean {
-  if (pattern === '*') return value !== undefined && value !== null;
+  if (pattern === '*') return !isNothing(value);
   const wanted = pattern.toLowerCase();
   if (isRecord(value) && Object.hasOwn(value, pattern)) return true;
   return leaves(value).some((leaf) => {
     const text = plainText(leaf).toLowerCase();
     return wanted.endsWith('*') ? text.split(/[/\s]/).some((word) => word.startsWith(wanted.slice(0, -1))) || text.startsWith(wanted.slice(0, -1)) : text.includes(wanted);
   });
+}
+
+function isNothing(value: Json | undefined): boolean {
+  return value === undefined || value === null || (isList(value) && value.length === 0) || (isRecord(value) && Object.keys(value).length === 0);
 }
 
 function holds(item: Json, word: string): boolean {
@@ -161,9 +159,23 @@ function leaves(value: Json | undefined): Json[] {
 
 function order(value: Json | undefined, other: string): number {
   const text = plainText(value);
+  const time = instantOf(text) - instantOf(other);
+  if (!Number.isNaN(time) && time !== 0) return time;
   const difference = Number(text) - Number(other);
   if (text !== '' && other !== '' && !Number.isNaN(difference)) return difference;
   return text < other ? -1 : text > other ? 1 : 0;
+}
+
+const TIME = /^\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:[Zz]|[+-]\d\d:?\d\d)?)?$/;
+const AGO = /^-p(?:(?<weeks>\d+)w)?(?:(?<days>\d+)d)?(?:t(?:(?<hours>\d+)h)?(?:(?<minutes>\d+)m)?(?:(?<seconds>\d+)s)?)?$/i;
+
+/** In milliseconds; NaN for what is no time. `-P30D` is a time from now, as `gcloud topic datetimes` has it; months and years are not known. */
+function instantOf(text: string): number {
+  if (TIME.test(text)) return Date.parse(text);
+  const ago = AGO.exec(text)?.groups;
+  if (ago === undefined) return Number.NaN;
+  const part = (name: string, seconds: number): number => Number(ago[name] ?? 0) * seconds * 1000;
+  return Date.now() - part('weeks', 604_800) - part('days', 86_400) - part('hours', 3600) - part('minutes', 60) - part('seconds', 1);
 }
 
 /** `--sort-by=~createTime,name`: a tilde reverses one key. */

@@ -7,8 +7,8 @@ import { denyCollection, isGivenByGoogle, type JsonRecord, nameOf, readPolicy, t
 import { ApiFailure, failure, isApiFailure } from './failure.ts';
 import type { ServiceAccount } from './iam/iam.ts';
 import type { Role } from './iam/roles.ts';
+import { isList, isRecord, type Json } from './json.ts';
 import type { Binding } from './policy.ts';
-import { isList, isRecord, type Json } from './projection.ts';
 import { exportedJob } from './run/export.ts';
 import { type DeclaredJob, findV1Job, sendV1Job, whenReady } from './run/replace.ts';
 

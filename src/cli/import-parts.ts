@@ -4,7 +4,7 @@ import { declared as withoutServers } from './export-parts.ts';
 import { type JsonRecord, nameOf, textOf, without } from './export-read.ts';
 import { listMembers } from './groups.ts';
 import { find, folded, type Item, isSame } from './import-changes.ts';
-import { isList, isRecord, type Json } from './projection.ts';
+import { isList, isRecord, type Json } from './json.ts';
 
 interface DeclaredGroup {
   readonly email: string;

@@ -13,8 +13,8 @@ import { readDocuments } from './documents.ts';
 import { CliFailure, failure } from './failure.ts';
 import { accountItem, denyItem, type Item, jobItem, orgPolicyItem, placeItem, policyItem, recordsOf, roleItem, v1JobItem } from './import-changes.ts';
 import { groupItem, poolItems, tagBindingItem, tagKeyItems } from './import-parts.ts';
+import { isRecord, type Json } from './json.ts';
 import type { Binding } from './policy.ts';
-import { isRecord, type Json } from './projection.ts';
 import { declaredJob } from './run/replace.ts';
 import type { Session } from './session.ts';
 

@@ -5,11 +5,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Option } from 'commander';
 import type { Api } from './api.ts';
-import { type CliCommand, type CommandWords, defineCommand, onRun, requiredFlag, type Shell } from './command.ts';
+import { type CliCommand, type CommandWords, defineCommand, type ListFlags, onRun, requiredFlag, type Shell } from './command.ts';
 import { readDocument } from './documents.ts';
 import { failure, isApiFailure, usageFailure } from './failure.ts';
 import { parseFormat, printResource } from './format.ts';
-import { isList, isRecord, type Json, splitOutside } from './projection.ts';
+import { isList, isRecord, type Json } from './json.ts';
+import { addListFlags, showList } from './listing.ts';
+import { splitOutside } from './projection.ts';
 import type { Session } from './session.ts';
 
 export interface Condition {
@@ -63,9 +65,12 @@ export function registerPolicy(group: CliCommand, shell: Shell, kind: PolicyKind
     summary: `print a ${kind.noun}'s allow policy`,
     examples: [`actas ${prefix} get-iam-policy ${kind.example}`, `actas ${prefix} get-iam-policy ${kind.example} --format=json > policy.json`],
   });
-  onRun(get, shell, async (session, given) => {
+  onRun<ListFlags>(addListFlags(get), shell, async (session, given) => {
     const { name } = await kind.resolve(session, given);
-    await printPolicy(session, await kind.get(await session.api(), name));
+    const policy = await kind.get(await session.api(), name);
+    const { filter, sortBy, limit } = session.flags;
+    if (filter === undefined && sortBy === undefined && limit === undefined) return printPolicy(session, policy);
+    await showList({ ...session, format: session.format ?? parseFormat('yaml') }, [policy], [], 'Nothing matches.');
   });
 
   const set = make(`set-iam-policy ${kind.argument} <file>`, {

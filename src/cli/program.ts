@@ -101,6 +101,13 @@ function words(argv: readonly string[]): string[] {
   return found;
 }
 
+/** Where the first word stands that is no flag, nor the value of a common flag; behind the end where there is none. */
+export function firstWordAt(argv: readonly string[]): number {
+  let at = 0;
+  for (; at < argv.length && argv[at]?.startsWith('-') === true; at += 1) if (COMMON_FLAGS[argv[at] ?? ''] === true) at += 1;
+  return at;
+}
+
 /** The command that a line names, as far as it can be followed. */
 export function findCommand(program: Command, argv: readonly string[]): Command {
   let command = program;

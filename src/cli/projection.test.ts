@@ -1,8 +1,9 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { CliFailure } from './failure.ts';
 import { parseFilter, sortBy } from './filter.ts';
-import { type Json, parseColumns, plainText } from './projection.ts';
+import { type Json, plainText } from './json.ts';
+import { parseColumns } from './projection.ts';
 
 const job: Json = {
   name: 'projects/p/locations/us-central1/jobs/hello',
@@ -22,7 +23,7 @@ describe('projections', () => {
     ['name', 'projects/p/locations/us-central1/jobs/hello'],
     ['name.basename()', 'hello'],
     ['name.segment(3)', 'us-central1'],
-    ['name.scope(locations)', 'us-central1'],
+    ['name.scope(locations)', 'us-central1/jobs/hello'],
     ['template.template.containers[0].image', 'us-docker.pkg.dev/p/i:v1'],
     ['template.template.containers[].image', 'us-docker.pkg.dev/p/i:v1;side'],
     ['template.template.containers.image', 'us-docker.pkg.dev/p/i:v1;side'],
@@ -30,12 +31,18 @@ describe('projections', () => {
     ['template.template.containers[0].args.join(" ")', 'a b'],
     ['template.template.containers.len()', '2'],
     ['template.task_count', '3'],
-    ['labels', 'team=red;a.b=dotted'],
+    ['labels', 'a.b=dotted;team=red'],
     ['labels."a.b"', 'dotted'],
     ['reconciling', 'True'],
     ['template.template.maxRetries', '0'],
     ['nothing.here[0].at.all', ''],
-    ['createTime.date()', '2026-11-23T18:51:46Z'],
+    ['createTime.date()', '2026-11-23T18:51:46'],
+    ['createTime.date(format="%d %b %Y %H:%M", tz=Asia/Tokyo)', '24 Nov 2026 03:51'],
+    ['createTime.iso()', '2026-11-23T18:51:46.123Z'],
+    ['template.template.containers[0].args.map().upper().list(separator="+")', 'A+B'],
+    ['name.split("/").slice(4:).join("|")', 'jobs|hello'],
+    ['nothing.yesno(no=none)', 'none'],
+    ['firstof(nothing, template.taskCount)', '3'],
   ])('%s', (key, text) => expect(read(key)).toBe(text));
 
   it('labels columns as gcloud does', () => {
@@ -56,6 +63,13 @@ describe('filters', () => {
     ['template.taskCount=3', true],
     ['template.taskCount>2 AND template.taskCount<4', true],
     ['template.taskCount>=4 OR labels.team=red', true],
+    // As gcloud answers: AND by standing side by side comes after OR.
+    ['labels.team=red OR name:hello template.taskCount=4', false],
+    ['template.taskCount=4 labels.team=red OR name:hello', false],
+    ['createTime<2026-11-24T04:00:00+09:00', true],
+    ['createTime>2026-11-24T04:00:00+09:00', false],
+    ['template.template.containers[0].args:*', true],
+    ['template.template.containers[1].args:*', false],
     ['NOT labels.team=red', false],
     ['-labels.team=blue', true],
     ['labels.team:(blue red)', true],
@@ -74,6 +88,24 @@ describe('filters', () => {
     ['(name:hello OR name:other) labels.team=red', true],
     ['reconciling=true', true],
   ])('%s', (filter, expected) => expect(parseFilter(filter)(job)).toBe(expected));
+
+  it('knows times from now', () => {
+    vi.useFakeTimers({ now: Date.parse('2026-11-25T18:51:46Z') });
+    for (const [filter, expected] of [
+      ['createTime<-p1d', true],
+      ['createTime>-p1w', true],
+      ['createTime>-pt47h59m', false],
+      ['createTime>-P2DT1S', true],
+    ] as const)
+      expect(parseFilter(filter)(job), filter).toBe(expected);
+    vi.useRealTimers();
+  });
+
+  it('wants parentheses where AND and OR stand side by side', () => {
+    expect(() => parseFilter('a=1 AND b=2 OR c=3')).toThrow(/AND and OR side by side/);
+    expect(() => parseFilter('a=1 OR b=2 AND c=3')).toThrow(/AND and OR side by side/);
+    expect(parseFilter('(name:a OR name:hello) AND template.taskCount=3')(job)).toBe(true);
+  });
 
   it.each(['name:', '(name:a', 'AND', 'a=(b', '= b', '"open'])('refuses %j', (filter) => expect(() => parseFilter(filter)).toThrow(/Cannot read the filter/));
 

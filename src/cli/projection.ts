@@ -1,42 +1,31 @@
 /**
  * Keys into an answer's JSON and what is done to the value, in gcloud's notation:
  * `name.basename():label=JOB`, `template.template.containers[0].image`, `bindings[].members.join(";")`.
- * Source: `gcloud topic projections`; only the transforms in `TRANSFORMS` are known, others are refused by name.
+ * Source: `gcloud topic projections`; the transforms are in transforms.ts, others are refused by name.
  */
 import { usageFailure } from './failure.ts';
-
-export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+import { isList, isRecord, type Json } from './json.ts';
+import { type Args, TRANSFORM_NAMES, transform } from './transforms.ts';
 
 export interface Column {
   readonly key: string;
   readonly label: string;
+  /** Where this column stands among those that a table is sorted by, from 1. */
+  readonly sort?: { readonly place: number; readonly reverse: boolean };
+  readonly align?: 'left' | 'center' | 'right';
+  /** Left out of a table where no row has a value. */
+  readonly optional?: true;
   read(item: Json): Json | undefined;
+  /** What of the item the column names, in the item's own shape; undefined where it has nothing there. */
+  narrow(item: Json): Json | undefined;
 }
 
 type Step =
   | { readonly kind: 'key'; readonly name: string }
   | { readonly kind: 'index'; readonly index: number | undefined }
-  | { readonly kind: 'call'; readonly name: string; readonly args: readonly string[] };
-
-const TRANSFORMS: Readonly<Record<string, (value: Json | undefined, args: readonly string[]) => Json | undefined>> = {
-  basename: (value, [separator = '/']) => mapText(value, (text) => text.split(separator).at(-1) ?? text),
-  segment: (value, [index = '-1', separator = '/']) => mapText(value, (text) => text.split(separator).at(Number(index)) ?? ''),
-  scope: (value, [name = '', separator = '/']) => mapText(value, (text) => text.split(`${separator}${name}${separator}`).at(1)?.split(separator).at(0) ?? text),
-  join: (value, [separator = '/']) => (isList(value) ? value.map(plainText).join(separator) : value),
-  list: (value) =>
-    isList(value)
-      ? value.map(plainText).join(',')
-      : isRecord(value)
-        ? Object.entries(value)
-            .map(([key, item]) => `${key}=${plainText(item)}`)
-            .join(',')
-        : value,
-  len: (value) => (isList(value) || typeof value === 'string' ? value.length : isRecord(value) ? Object.keys(value).length : 0),
-  date: (value) => mapText(value, (text) => text.replace(/\.\d+Z$/, 'Z')),
-  yesno: (value, [yes = 'Yes', no = 'No']) => (value === undefined || value === null || value === false || value === '' ? no : yes),
-  lower: (value) => mapText(value, (text) => text.toLowerCase()),
-  upper: (value) => mapText(value, (text) => text.toUpperCase()),
-};
+  | { readonly kind: 'call'; readonly name: string; readonly args: Args }
+  /** What `.map(depth)` says of the call behind it. */
+  | { readonly kind: 'map'; readonly depth: number };
 
 /** `a.b, c[0].basename():label=C` as columns. @throws usage */
 export function parseColumns(text: string): Column[] {
@@ -49,13 +38,28 @@ export function parseColumns(text: string): Column[] {
 function parseColumn(text: string): Column {
   const [expression = '', ...attributes] = splitOutside(text, ':');
   const steps = parseSteps(expression.trim());
-  let label: string | undefined;
-  for (const attribute of attributes) {
-    const [name, value = ''] = attribute.split('=', 2);
-    if (name === 'label') label = value.replace(/^(['"])(.*)\1$/, '$2');
-  }
   const lastKey = steps.findLast((step) => step.kind === 'key');
-  return { key: expression.trim(), label: label ?? snake(lastKey?.name ?? expression).toUpperCase(), read: (item) => follow(item, steps) };
+  const made = {
+    key: expression.trim(),
+    label: snake(lastKey?.name ?? expression).toUpperCase(),
+    read: (item: Json) => follow(item, steps),
+    narrow: (item: Json) => narrow(item, steps),
+  };
+  return attributes.reduce((column: Column, attribute) => withAttribute(column, attribute), made);
+}
+
+/** @throws usage for an attribute that is not known */
+function withAttribute(column: Column, text: string): Column {
+  const [name = '', given = ''] = text.trim().split('=', 2);
+  const value = unquote(given);
+  if (name === 'label') return { ...column, label: value };
+  if (name === 'sort' && /^[1-9]\d*$/.test(value)) return { ...column, sort: { place: Number(value), reverse: false } };
+  if (name === 'reverse') return { ...column, sort: { place: column.sort?.place ?? Number.MAX_SAFE_INTEGER, reverse: true } };
+  if (name === 'align' && (value === 'left' || value === 'center' || value === 'right')) return { ...column, align: value };
+  if (name === 'optional') return { ...column, optional: true };
+  // Tables are fitted to the terminal by themselves.
+  if (name === 'wrap') return column;
+  throw usageFailure(`':${text}' behind ${column.key} is not supported.`, 'Known: :label=TEXT, :sort=N, :reverse, :align=left|center|right, :optional, :wrap.');
 }
 
 /** Reads one dotted key, for filters and sorting. */
@@ -67,11 +71,13 @@ export function keyReader(key: string): (item: Json) => Json | undefined {
 function parseSteps(expression: string): Step[] {
   const steps: Step[] = [];
   for (const part of splitOutside(expression, '.')) {
-    const call = /^([A-Za-z_]\w*)\((.*)\)$/s.exec(part);
+    const call = /^(\**)([A-Za-z_]\w*)\((.*)\)$/s.exec(part);
     if (call !== null) {
-      const [, name = '', args = ''] = call;
-      if (!Object.hasOwn(TRANSFORMS, name)) throw usageFailure(`Unknown transform '${name}()' in '${expression}'.`, `Known: ${Object.keys(TRANSFORMS).join(', ')}.`);
-      steps.push({ kind: 'call', name, args: args.trim() === '' ? [] : splitOutside(args, ',').map((arg) => unquote(arg.trim())) });
+      const [, stars = '', name = '', args = ''] = call;
+      if (!TRANSFORM_NAMES.includes(name)) throw usageFailure(`Unknown transform '${name}()' in '${expression}'.`, `Known: ${TRANSFORM_NAMES.join(', ')}.`);
+      if (stars !== '') steps.push({ kind: 'map', depth: stars.length });
+      if (name === 'map') steps.push({ kind: 'map', depth: Number(args.trim() || '1') });
+      else if (name !== 'always') steps.push({ kind: 'call', name, args: parseArgs(args) });
       continue;
     }
     const match = /^("[^"]*"|'[^']*'|[^[\]]*)((?:\[-?\d*\])*)$/.exec(part);
@@ -83,11 +89,28 @@ function parseSteps(expression: string): Step[] {
   return steps;
 }
 
+/** `"/", undefined=none`. */
+function parseArgs(text: string): Args {
+  const list: string[] = [];
+  const named = new Map<string, string>();
+  if (text.trim() === '') return { list, named };
+  for (const part of splitOutside(text, ',').map((arg) => arg.trim())) {
+    const [, name = '', value = ''] = /^([a-z_]+)=(.*)$/s.exec(part) ?? [];
+    if (name === '') list.push(unquote(part));
+    else named.set(name, unquote(value));
+  }
+  return { list, named };
+}
+
 function follow(start: Json | undefined, steps: readonly Step[]): Json | undefined {
   let value = start;
+  let depth = 0;
   for (const [position, step] of steps.entries()) {
-    if (step.kind === 'call') value = TRANSFORMS[step.name]?.(value, step.args);
-    else if (step.kind === 'index' && step.index !== undefined) value = isList(value) ? value.at(step.index) : undefined;
+    if (step.kind === 'map') depth = step.depth;
+    else if (step.kind === 'call') {
+      value = atDepth(value, depth, (item) => transform(step.name, item, step.args, (from, key) => follow(from, parseSteps(key))));
+      depth = 0;
+    } else if (step.kind === 'index' && step.index !== undefined) value = isList(value) ? value.at(step.index) : undefined;
     else if (step.kind === 'index') return isList(value) ? across(value, steps.slice(position + 1)) : undefined;
     else if (isList(value)) return across(value, steps.slice(position));
     else value = isRecord(value) ? (value[step.name] ?? value[camel(step.name)]) : undefined;
@@ -95,37 +118,35 @@ function follow(start: Json | undefined, steps: readonly Step[]): Json | undefin
   return value;
 }
 
+function atDepth(value: Json | undefined, depth: number, change: (item: Json | undefined) => Json | undefined): Json | undefined {
+  if (depth === 0 || !isList(value)) return change(value);
+  return value.map((item) => atDepth(item, depth - 1, change) ?? null);
+}
+
+function narrow(value: Json | undefined, steps: readonly Step[]): Json | undefined {
+  const [step, ...rest] = steps;
+  if (step === undefined || value === undefined) return value;
+  if (step.kind === 'call' || step.kind === 'map') return follow(value, steps);
+  if (step.kind === 'index') {
+    if (!isList(value)) return undefined;
+    const { index } = step;
+    if (index === undefined) return value.flatMap((item) => narrow(item, rest) ?? []);
+    const found = narrow(value.at(index), rest);
+    return found === undefined ? [] : [...Array.from({ length: Math.max(0, index) }, () => null), found];
+  }
+  // A list needs its brackets here, as in gcloud: `containers[].image`.
+  if (!isRecord(value)) return undefined;
+  const name = Object.hasOwn(value, step.name) ? step.name : camel(step.name);
+  const found = narrow(value[name], rest);
+  return found === undefined ? undefined : { [name]: found };
+}
+
 /** Keys go on into each item; what follows a transform is applied to the list. */
 function across(values: readonly Json[], steps: readonly Step[]): Json | undefined {
-  const call = steps.findIndex((step) => step.kind === 'call');
+  const call = steps.findIndex((step) => step.kind === 'call' || step.kind === 'map');
   const inside = call === -1 ? steps : steps.slice(0, call);
   const found = values.map((item) => follow(item, inside)).filter((item) => item !== undefined);
   return follow(found, call === -1 ? [] : steps.slice(call));
-}
-
-/** A value as one cell: lists joined by `;`, records as `key=value;key=value`, booleans as gcloud writes them. */
-export function plainText(value: Json | undefined): string {
-  if (value === undefined || value === null) return '';
-  if (typeof value === 'boolean') return value ? 'True' : 'False';
-  if (isList(value)) return value.map(plainText).join(';');
-  if (isRecord(value))
-    return Object.entries(value)
-      .map(([key, item]) => `${key}=${plainText(item)}`)
-      .join(';');
-  return String(value);
-}
-
-export function isList(value: unknown): value is readonly Json[] {
-  return Array.isArray(value);
-}
-
-export function isRecord(value: unknown): value is { readonly [key: string]: Json } {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-export function isJson(value: unknown): value is Json {
-  if (value === null || typeof value === 'boolean' || typeof value === 'number' || typeof value === 'string') return true;
-  return Array.isArray(value) ? value.every(isJson) : typeof value === 'object' && Object.values(value).every((item) => item === undefined || isJson(item));
 }
 
 /** Splits at a separator that stands outside brackets and quotes. */
@@ -146,11 +167,6 @@ export function splitOutside(text: string, separator: string): string[] {
     }
   }
   return [...parts, text.slice(start)];
-}
-
-function mapText(value: Json | undefined, change: (text: string) => string): Json | undefined {
-  if (typeof value === 'string') return change(value);
-  return isList(value) ? value.map((item) => (typeof item === 'string' ? change(item) : item)) : value;
 }
 
 function unquote(text: string): string {

@@ -7,6 +7,7 @@ import { EXIT_MEANINGS } from './failure.ts';
 import type { Io } from './io.ts';
 import { buildProgram } from './program.ts';
 import { run } from './test-shell.ts';
+import { TRANSFORM_NAMES } from './transforms.ts';
 
 let program: CliCommand;
 let leaves: Command[];
@@ -104,8 +105,11 @@ ${EXIT_MEANINGS.map(([code, meaning]) => `| ${code} | ${meaning} |`).join('\n')}
 
 ## Formats, filters, values
 
-- \`--format=json\`, \`yaml\`, \`list\`, \`none\`; \`value(KEYS)\`, \`csv(KEYS)\`, \`table(KEYS)\`. A key is a path into the API's JSON (v2 for jobs), \`template.template.containers[0].image\`, with transforms \`.basename()\`, \`.segment(N)\`, \`.scope(NAME)\`, \`.join(S)\`, \`.list()\`, \`.len()\`, \`.date()\`, \`.yesno()\`, \`.lower()\`, \`.upper()\` and \`:label=NAME\`. \`csv[no-heading]\`, \`value[separator=","]\`.
-- \`--filter\`: \`key=value\`, \`!=\`, \`:\` (holds), \`<\`, \`<=\`, \`>\`, \`>=\`, \`~\` and \`!~\` (regular expressions), joined by AND, OR, NOT and parentheses. \`--sort-by=~createTime,name\`, \`--limit\`.
+- \`--format=json\`, \`yaml\`, \`list\`, \`flattened\`, \`none\`, each alone or of some keys, \`json(KEYS)\`; \`value(KEYS)\`, \`csv(KEYS)\`, \`table(KEYS)\`. A key is a path into the API's JSON, \`template.template.containers[0].image\`, with transforms: ${TRANSFORM_NAMES.map((name) => `\`.${name}()\``).join(', ')}. Behind a key \`:label=NAME\`, \`:sort=1\`, \`:reverse\`, \`:align=right\`, \`:optional\`. In brackets \`csv[no-heading]\`, \`value[separator=","]\`, \`[terminator=...]\`, \`[delimiter=...]\`, \`table[box]\`, \`table[no-heading]\`. Each prints what gcloud's prints; what is not known is refused by name.
+- Jobs, executions and tasks are those of the API v2. Where the keys of a format, a filter or an order are v1's (\`metadata.name\`, \`spec...\`, \`status...\`), as scripts for gcloud have them, they are read from v1.
+- \`--flatten=bindings[].members\`: an item for each value of these lists, before the filter.
+- \`--filter\`: \`key=value\`, \`!=\`, \`:\` (holds), \`<\`, \`<=\`, \`>\`, \`>=\`, \`~\` and \`!~\` (regular expressions), joined by AND, OR, NOT and parentheses. \`--sort-by=~createTime,name\`, \`--limit\`; \`--uri\` for jobs, executions and tasks.
+- \`--no-FLAG\` for every flag without a value says what leaving it out says; of both the last one counts. \`beta\` and \`alpha\` may stand before a command.
 - Lists are \`a,b,c\`; \`^;^a,b;c\` chooses another separator. Durations are \`600\`, \`10m\`, \`1h30m\`.
 - Colours and spinners appear on a terminal only; \`NO_COLOR\` turns colours off, \`CI\` both.
 

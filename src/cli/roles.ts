@@ -6,8 +6,8 @@ import { readDocuments } from './documents.ts';
 import { failure } from './failure.ts';
 import { printResource } from './format.ts';
 import { ROLE_COLUMNS, type Role } from './iam/roles.ts';
+import { isList, isRecord, type Json } from './json.ts';
 import { addListFlags, serverLimit, showList } from './listing.ts';
-import { isList, isRecord, type Json } from './projection.ts';
 
 /** The server takes a thousand roles and ten megabytes at once. */
 const ROLES_AT_ONCE = 500;

@@ -15,6 +15,7 @@ export interface CommonFlags extends TargetFlags {
   readonly project?: string;
   readonly region?: string;
   readonly format?: string;
+  readonly flatten?: readonly string[];
   readonly quiet?: boolean;
 }
 
@@ -57,7 +58,8 @@ export const DEFAULT_REGION = 'us-central1';
 
 export function createSession<F extends object>(io: Io, flags: F & CommonFlags): Session<F> {
   const { env } = io;
-  const format = flags.format === undefined || flags.format === 'default' ? undefined : parseFormat(flags.format);
+  const chosen = flags.format === 'default' ? undefined : flags.format;
+  const format = chosen === undefined && flags.flatten === undefined ? undefined : parseFormat(chosen ?? 'yaml', flags.flatten);
   const quiet = flags.quiet === true;
   const terminal = createTerminal(io, { quiet });
   let target: Promise<Target> | undefined;

@@ -11,13 +11,15 @@ export interface Terminal {
   print(text: string): void;
   /** On stdout, exactly as it is. */
   printRaw(text: string): void;
+  /** On stdout without a line's end of its own, but tamed as `print` does. */
+  printText(text: string): void;
   /** One line on stderr, above a running spinner; nothing with --quiet. */
   note(text: string): void;
   /** One line on stderr, always. */
   alert(text: string): void;
   /** A line that begins `WARNING:`, on stderr. */
   warn(text: string): void;
-  table(head: readonly string[] | undefined, rows: readonly (readonly string[])[]): Promise<void>;
+  table(head: readonly string[] | undefined, rows: readonly (readonly string[])[], look?: TableLook): Promise<void>;
   /** Shows the stages of something that takes a while. */
   stages(): Stages;
   /** Asks before something that cannot be undone. @returns true at once where nobody can be asked, as gcloud does */
@@ -25,6 +27,14 @@ export interface Terminal {
   /** Whether somebody may be reading along: stderr is a terminal. */
   readonly live: boolean;
   readonly style: Style;
+}
+
+/** How a table is drawn where it is not the plain way. */
+export interface TableLook {
+  /** Of each column; left where absent. */
+  readonly align?: readonly ('left' | 'center' | 'right')[];
+  /** With lines around it. */
+  readonly box?: boolean;
 }
 
 /** A line per stage, `✓ Creating job...`, with a spinner while it lasts. One stage runs at a time. */
@@ -80,11 +90,12 @@ export function createTerminal(io: Io, options: { readonly quiet: boolean }): Te
     style,
     print: (text) => above(() => io.out.write(`${tamed(io.out, text)}\n`)),
     printRaw: (text) => above(() => io.out.write(text)),
+    printText: (text) => above(() => io.out.write(tamed(io.out, text))),
     note: (text) => (options.quiet ? undefined : above(() => io.err.write(`${tamed(io.err, text)}\n`))),
     alert: (text) => above(() => io.err.write(`${tamed(io.err, text)}\n`)),
     warn: (text) => above(() => io.err.write(`${style.yellow('WARNING:')} ${tamed(io.err, text)}\n`)),
-    async table(head, rows) {
-      const text = await renderTable(head, rows, io.out.isTTY ? io.out.columns : undefined);
+    async table(head, rows, look = {}) {
+      const text = await renderTable(head, rows, look, io.out.isTTY ? io.out.columns : undefined);
       if (text !== '') above(() => io.out.write(`${tamed(io.out, text)}\n`));
     },
     stages() {
@@ -146,38 +157,47 @@ function createStyle(colour: boolean): Style {
 const GAP = 2;
 const NARROWEST = 8;
 
-async function renderTable(head: readonly string[] | undefined, rows: readonly (readonly string[])[], width: number | undefined): Promise<string> {
+async function renderTable(head: readonly string[] | undefined, rows: readonly (readonly string[])[], look: TableLook, width: number | undefined): Promise<string> {
   const { default: Table } = await import('cli-table3');
   const all = head === undefined ? rows : [head, ...rows];
   const count = Math.max(0, ...all.map((row) => row.length));
   if (count === 0) return '';
   const natural = Array.from({ length: count }, (_, column) => Math.max(0, ...all.map((row) => displayWidth(row[column] ?? ''))));
-  const fitted = fit(natural, width);
-  const none = {
-    top: '',
-    'top-mid': '',
-    'top-left': '',
-    'top-right': '',
-    bottom: '',
-    'bottom-mid': '',
-    'bottom-left': '',
-    'bottom-right': '',
-    left: '',
-    'left-mid': '',
-    mid: '',
-    'mid-mid': '',
-    right: '',
-    'right-mid': '',
-    middle: '',
+  const fitted = fit(natural, look.box === true && width !== undefined ? width - count - 3 : width);
+  const options = {
+    truncate: '…',
+    ...(look.align === undefined ? {} : { colAligns: [...look.align] }),
+    ...(look.box === true
+      ? { colWidths: fitted.map((wide) => wide + GAP), style: { head: [], border: [], compact: true } }
+      : { colWidths: fitted.map((wide) => wide + GAP), chars: NO_LINES, style: { 'padding-left': 0, 'padding-right': GAP, head: [], border: [] } }),
   };
-  const table = new Table({ chars: none, style: { 'padding-left': 0, 'padding-right': GAP, head: [], border: [] }, colWidths: fitted.map((wide) => wide + GAP), truncate: '…' });
-  for (const row of all) table.push(Array.from({ length: count }, (_, column) => oneLine(row[column] ?? '')));
+  const lines = (row: readonly string[]): string[] => Array.from({ length: count }, (_, column) => oneLine(row[column] ?? ''));
+  const table = new Table(look.box === true && head !== undefined ? { ...options, head: lines(head) } : options);
+  for (const row of look.box === true ? rows : all) table.push(lines(row));
   return table
     .toString()
     .split('\n')
     .map((line) => line.trimEnd())
     .join('\n');
 }
+
+const NO_LINES = {
+  top: '',
+  'top-mid': '',
+  'top-left': '',
+  'top-right': '',
+  bottom: '',
+  'bottom-mid': '',
+  'bottom-left': '',
+  'bottom-right': '',
+  left: '',
+  'left-mid': '',
+  mid: '',
+  'mid-mid': '',
+  right: '',
+  'right-mid': '',
+  middle: '',
+};
 
 /** Takes from the widest column first until the row fits. */
 function fit(natural: readonly number[], width: number | undefined): number[] {

@@ -20,7 +20,7 @@ export function collectPairs(text: string, previous: ReadonlyMap<string, string>
   for (const part of parseList(text)) {
     const at = part.indexOf('=');
     if (at <= 0) throw new InvalidArgumentError(`'${part}' is not KEY=VALUE. A value that holds a comma needs another separator: ^;^KEY=a,b;KEY2=c`);
-    pairs.set(part.slice(0, at), part.slice(at + 1));
+    pairs.set(part.slice(0, at).trim(), part.slice(at + 1));
   }
   return pairs;
 }

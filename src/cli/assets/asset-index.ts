@@ -3,7 +3,7 @@
  * is not brought. Of everything else nothing is kept, so that memory follows the number of names and not the length of the export.
  */
 import { type JsonRecord, textOf } from '../export-read.ts';
-import { isRecord } from '../projection.ts';
+import { isRecord } from '../json.ts';
 import { type Asset } from './asset.ts';
 
 /** In the order in which they are made: each may need what comes before it, and an organization policy could forbid it. */

@@ -2,7 +2,7 @@
 import { type Api, RUN } from '../api.ts';
 import { type JsonRecord, textOf } from '../export-read.ts';
 import { accountItem, type Item, jobItem, orgPolicyItem, policyItem, roleItem, v1JobItem } from '../import-changes.ts';
-import { isRecord } from '../projection.ts';
+import { isRecord } from '../json.ts';
 import { exportedJob } from '../run/export.ts';
 import { declaredJob } from '../run/replace.ts';
 import { type Asset, listOf, orgPolicyOf } from './asset.ts';

@@ -2,8 +2,8 @@
 import { type Api, IAM } from '../api.ts';
 import { type JsonRecord, textOf } from '../export-read.ts';
 import { isApiFailure } from '../failure.ts';
+import { isRecord } from '../json.ts';
 import type { Binding } from '../policy.ts';
-import { isRecord } from '../projection.ts';
 import { listOf } from './asset.ts';
 import type { AssetIndex } from './asset-index.ts';
 import type { Places } from './asset-places.ts';

@@ -4,7 +4,7 @@
  * Source: google.cloud.asset.v1 Asset and IamPolicySearchResult, https://cloud.google.com/asset-inventory/docs/reference/rpc/google.cloud.asset.v1
  */
 import { type JsonRecord, textOf } from '../export-read.ts';
-import { isList, isRecord, type Json } from '../projection.ts';
+import { isList, isRecord, type Json } from '../json.ts';
 
 export interface Asset {
   /** `iam.googleapis.com/ServiceAccount` */

@@ -2,7 +2,7 @@
 
 import type { JsonRecord } from '../export-read.ts';
 import { failure } from '../failure.ts';
-import { isJson, isRecord } from '../projection.ts';
+import { isJson, isRecord } from '../json.ts';
 
 export interface StreamedObject {
   /** From 1. */

@@ -5,8 +5,8 @@ import { type CliCommand, defineCommand, defineGroup, type ListFlags, onRun, req
 import { readDocument } from '../documents.ts';
 import { failure, usageFailure } from '../failure.ts';
 import { parseFormat, printResource } from '../format.ts';
+import { isRecord } from '../json.ts';
 import { addListFlags, column, serverLimit, showList } from '../listing.ts';
-import { isRecord } from '../projection.ts';
 import type { Session } from '../session.ts';
 
 interface DenyPolicy {

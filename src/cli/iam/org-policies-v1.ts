@@ -4,8 +4,8 @@ import { type CliCommand, defineCommand, defineGroup, type ListFlags, onRun, typ
 import { readDocument } from '../documents.ts';
 import { failure, isApiFailure, usageFailure } from '../failure.ts';
 import { parseFormat, printResource } from '../format.ts';
+import { isRecord } from '../json.ts';
 import { addListFlags, column, showList } from '../listing.ts';
-import { isRecord } from '../projection.ts';
 import type { Session } from '../session.ts';
 import { constraintId, type NodeFlags, nodeOf, withNode } from './org-policy-node.ts';
 

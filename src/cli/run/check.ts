@@ -7,7 +7,7 @@ import { readDocument } from '../documents.ts';
 import { EXIT, type ExitCode, usageFailure } from '../failure.ts';
 import { printResource } from '../format.ts';
 import { type Chain, parseChain } from '../impersonation.ts';
-import type { Json } from '../projection.ts';
+import type { Json } from '../json.ts';
 import { createSession, DEFAULT_REGION, type Session } from '../session.ts';
 import { asPrincipal } from '../target.ts';
 import type { Terminal } from '../terminal.ts';

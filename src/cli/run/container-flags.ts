@@ -1,12 +1,14 @@
 /** The flags that describe one container of a job, and what they change in it. */
 import { InvalidArgumentError, Option } from 'commander';
 import type { CliCommand } from '../command.ts';
-import { collectList, collectPairs, parseList } from '../values.ts';
+import { failure } from '../failure.ts';
+import { collectList, collectPairs } from '../values.ts';
 import { scopeByContainer } from './container-scopes.ts';
-import type { Container, EnvVar, Probe, TaskTemplate } from './shapes.ts';
-import { applyMountFlags, type MountFlags, mountOptions } from './volume-flags.ts';
+import { type SecretFlags, secretOptions } from './secret-flags.ts';
+import type { Container, EnvVar, Probe } from './shapes.ts';
+import { type MountFlags, mountOptions } from './volume-flags.ts';
 
-export interface ContainerFlags extends MountFlags {
+export interface ContainerFlags extends MountFlags, SecretFlags {
   readonly image?: string;
   readonly command?: readonly string[];
   readonly args?: readonly string[];
@@ -17,67 +19,97 @@ export interface ContainerFlags extends MountFlags {
   readonly updateEnvVars?: ReadonlyMap<string, string>;
   readonly removeEnvVars?: readonly string[];
   readonly clearEnvVars?: boolean;
+  /** A file of them, before it is read. */
+  readonly envVarsFile?: string;
+  /** In Kubernetes' units; `0` takes it away. */
+  readonly gpu?: string;
   readonly dependsOn?: readonly string[];
   readonly startupProbe?: Probe | 'none';
 }
 
-/** @param changes whether the job may exist already, so that parts of it can be removed or cleared */
-function containerOptions(changes: boolean): Option[] {
+/** Some take something away, which gcloud has for new jobs too. */
+function containerOptions(): Option[] {
   return [
     new Option('--image <image>', 'container image to run'),
-    new Option('--command <list>', "replaces the image's entrypoint: --command=python,-u; empty: the image's own").argParser(parseList),
-    new Option('--args <list>', 'arguments: --args=a,b; --args="^;^a,b;c" chooses another separator; empty: none').argParser(parseList),
+    new Option('--command <list>', "replaces the image's entrypoint: --command=python,-u; empty: the image's own").argParser(collectList),
+    new Option('--args <list>', 'arguments: --args=a,b; --args="^;^a,b;c" chooses another separator; empty: none').argParser(collectList),
     new Option('--workdir <directory>', 'working directory in the container'),
     new Option('--cpu <cpus>', 'CPU limit: 1, 2, 1000m (default: 1)'),
     new Option('--memory <size>', 'memory limit: 512Mi, 2Gi (default: 512Mi)'),
-    new Option('--set-env-vars <pairs>', 'environment, KEY=VALUE,...; replaces all').argParser(collectPairs).conflicts(['updateEnvVars', 'removeEnvVars', 'clearEnvVars']),
+    new Option('--gpu <count>', 'GPUs, 0 or 1; kept in the job, whose tasks fail where there is none to have'),
+    new Option('--set-env-vars <pairs>', 'environment, KEY=VALUE,...; replaces all but secrets')
+      .argParser(collectPairs)
+      .conflicts(['updateEnvVars', 'removeEnvVars', 'clearEnvVars', 'envVarsFile']),
+    new Option('--env-vars-file <file>', 'the same from a file: YAML of KEY: "value", or lines of KEY=VALUE where its name ends in .env').conflicts([
+      'updateEnvVars',
+      'removeEnvVars',
+      'clearEnvVars',
+    ]),
     new Option('--update-env-vars <pairs>', 'sets these variables, keeps the others').argParser(collectPairs),
-    ...(changes ? [new Option('--remove-env-vars <names>', 'removes these variables').argParser(collectList), new Option('--clear-env-vars', 'removes all variables')] : []),
-    new Option('--depends-on <names>', 'containers that have to be started before this one; empty: none').argParser(parseList),
+    new Option('--remove-env-vars <names>', 'removes these variables').argParser(collectList),
+    new Option('--clear-env-vars', 'removes all variables but secrets').conflicts(['updateEnvVars', 'removeEnvVars']),
+    ...secretOptions(),
+    new Option('--depends-on <names>', 'containers that have to be started before this one; empty: none').argParser(collectList),
     new Option(
       '--startup-probe <pairs>',
       'when the container counts as started: httpGet.port=8080,httpGet.path=/ready,periodSeconds=1; tcpSocket.port, grpc.port; empty: none',
     ).argParser(parseProbe),
-    ...mountOptions(changes),
+    ...mountOptions(),
   ];
 }
 
 /** Adds the flags of a container to a command, for one container or behind `--container` for several. */
-export function addContainerFlags(command: CliCommand, changes: boolean): CliCommand {
-  return scopeByContainer(command, () => containerOptions(changes), 'job flags first');
+export function addContainerFlags(command: CliCommand): CliCommand {
+  return scopeByContainer(command, containerOptions, 'job flags first');
 }
 
 /** The names of the given flags that are about the main container; empty where none is. */
 export function givenContainerFlags(flags: object): string[] {
-  const names = new Set(containerOptions(true).map((option) => option.attributeName()));
+  const names = new Set(containerOptions().map((option) => option.attributeName()));
   return Object.entries(flags).flatMap(([name, value]) => (names.has(name) && value !== undefined ? [name] : []));
 }
 
-/** Changes a container in place. @param task whose volumes the container may mount */
-export function applyContainerFlags(task: TaskTemplate, container: Container, flags: ContainerFlags): void {
+/** Changes a container in place, but for its mounts and secrets. @throws failure where a variable is a secret */
+export function applyContainerFlags(container: Container, flags: ContainerFlags): void {
   if (flags.image !== undefined) container.image = flags.image;
   if (flags.command !== undefined) container.command = [...flags.command];
   if (flags.args !== undefined) container.args = [...flags.args];
   if (flags.workdir !== undefined) container.workingDir = flags.workdir;
-  const limits = { ...(flags.cpu === undefined ? {} : { cpu: flags.cpu }), ...(flags.memory === undefined ? {} : { memory: flags.memory }) };
-  if (Object.keys(limits).length > 0) container.resources = { ...container.resources, limits: { ...container.resources?.limits, ...limits } };
+  applyLimits(container, flags);
   if (flags.setEnvVars !== undefined || flags.updateEnvVars !== undefined || flags.removeEnvVars !== undefined || flags.clearEnvVars === true)
     container.env = changedEnv(container.env ?? [], flags);
-  if (flags.dependsOn !== undefined) container.dependsOn = [...flags.dependsOn];
+  // gcloud's, which sorts them and drops doubles.
+  if (flags.dependsOn !== undefined) container.dependsOn = [...new Set(flags.dependsOn)].toSorted();
   if (flags.startupProbe === 'none') delete container.startupProbe;
   else if (flags.startupProbe !== undefined) container.startupProbe = flags.startupProbe;
-  applyMountFlags(task, container, flags);
 }
 
+function applyLimits(container: Container, { cpu, memory, gpu }: ContainerFlags): void {
+  if (cpu === undefined && memory === undefined && gpu === undefined) return;
+  const { [GPU]: gpuBefore, ...others } = container.resources?.limits ?? {};
+  const gpuAfter = gpu === undefined ? gpuBefore : gpu === '0' ? undefined : gpu;
+  container.resources = {
+    ...container.resources,
+    limits: { ...others, ...(cpu === undefined ? {} : { cpu }), ...(memory === undefined ? {} : { memory }), ...(gpuAfter === undefined ? {} : { [GPU]: gpuAfter }) },
+  };
+}
+
+/** Variables that are secrets have flags of their own; these leave them alone. */
 function changedEnv(env: readonly EnvVar[], flags: ContainerFlags): EnvVar[] {
   const removed = new Set(flags.removeEnvVars);
-  const variables = new Map<string, EnvVar>();
-  if (flags.setEnvVars === undefined && flags.clearEnvVars !== true)
-    for (const variable of env) if (!removed.has(variable.name ?? '')) variables.set(variable.name ?? '', variable);
-  for (const [name, value] of [...(flags.setEnvVars ?? []), ...(flags.updateEnvVars ?? [])]) variables.set(name, { name, value });
-  return [...variables.values()];
+  const clear = flags.setEnvVars !== undefined || flags.clearEnvVars === true;
+  const kept = env.filter(({ name = '', valueSource }) => valueSource !== undefined || (!clear && !removed.has(name)));
+  for (const [name, value] of [...(flags.setEnvVars ?? []), ...(flags.updateEnvVars ?? [])]) {
+    const at = kept.findIndex((variable) => variable.name === name);
+    if (kept[at]?.valueSource !== undefined)
+      throw failure(`The variable [${name}] is a secret, and cannot get a literal value at once.`, `Remove it first:  --remove-secrets=${name}`);
+    if (at === -1) kept.push({ name, value });
+    else kept[at] = { name, value };
+  }
+  return kept;
 }
 
+const GPU = 'nvidia.com/gpu';
 const PROBE_NUMBERS = ['initialDelaySeconds', 'timeoutSeconds', 'periodSeconds', 'failureThreshold'] as const;
 
 /** @returns `none` for the empty text, which takes the probe away */

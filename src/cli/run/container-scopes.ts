@@ -6,6 +6,8 @@ import { Option } from 'commander';
 import { CliCommand, COMMON_FLAGS } from '../command.ts';
 import { usageFailure } from '../failure.ts';
 
+const MOST_CONTAINERS = 10;
+
 /** The flags behind one `--container`. */
 export interface ContainerScope<F> {
   readonly name: string;
@@ -49,16 +51,21 @@ interface Scope {
 function splitScopes(argv: readonly string[]): { own: string[]; scopes: Scope[] } {
   const own: string[] = [];
   const scopes: Scope[] = [];
+  let current = own;
   for (let at = 0; at < argv.length; at += 1) {
     const word = argv[at] ?? '';
     const name = word === '--container' ? (argv[(at += 1)] ?? '') : /^--container=(.*)$/s.exec(word)?.[1];
-    if (name === undefined) (scopes.at(-1)?.words ?? own).push(word);
+    if (name === undefined) current.push(word);
     else {
       if (name === '') throw usageFailure('--container needs the name of a container.');
-      if (scopes.some((scope) => scope.name === name)) throw usageFailure(`--container=${name} is given twice. Write all flags of a container behind one.`);
-      scopes.push({ name, words: [] });
+      // Given again it goes on with the same container, as in gcloud.
+      const before = scopes.find((scope) => scope.name === name);
+      const scope = before ?? { name, words: [] };
+      if (before === undefined) scopes.push(scope);
+      current = scope.words;
     }
   }
+  if (scopes.length > MOST_CONTAINERS) throw usageFailure(`A job has at most ${MOST_CONTAINERS} containers, and ${scopes.length} are given by --container.`);
   return { own, scopes };
 }
 

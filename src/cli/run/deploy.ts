@@ -4,12 +4,13 @@ import { version } from '../../version.ts';
 import { type Api, type Operation, RUN } from '../api.ts';
 import { type CliCommand, defineCommand, onRun, requiredFlag, type Shell, withRegion } from '../command.ts';
 import { ApiFailure, type CliFailure, EXIT, type ExitCode, failure, isApiFailure, OperationFailure } from '../failure.ts';
-import { printResource } from '../format.ts';
 import type { Session } from '../session.ts';
+import { withEnvFiles } from './env-file.ts';
 import { execute } from './execute.ts';
 import { addJobFlags, applyJobFlags, type JobFlags } from './job-flags.ts';
 import { type JobName, jobName } from './names.ts';
 import type { Job } from './shapes.ts';
+import { printRunResource } from './v1-view.ts';
 
 type Verb = 'create' | 'update' | 'deploy';
 
@@ -60,11 +61,11 @@ async function deployJob(session: Session<JobFlags>, verb: Verb, given: string):
   await stages.start(words.stage);
   let job: Job;
   try {
-    const operation = await request(api, verb, target, flags);
+    const operation = await request(api, verb, target, await withEnvFiles(session, flags));
     if (flags.async === true) {
       stages.done();
       terminal.note(`Job [${target.job}] is being ${words.later} asynchronously.`);
-      if (session.format !== undefined) await printResource(terminal, session.format, operation.metadata ?? {});
+      if (session.format !== undefined) await printRunResource(session, session.format, operation.metadata ?? {});
       return EXIT.ok;
     }
     job = await finished(session, api, operation, target);
@@ -75,10 +76,10 @@ async function deployJob(session: Session<JobFlags>, verb: Verb, given: string):
   const message = job.terminalCondition?.state === 'CONDITION_FAILED' ? (job.terminalCondition.message ?? 'The job is not ready.') : undefined;
   if (message === undefined) stages.done();
   else stages.fail();
-  if (session.format !== undefined) await printResource(terminal, session.format, job);
+  if (session.format !== undefined) await printRunResource(session, session.format, job);
   if (message !== undefined) throw notReady(message, session, target);
   terminal.note(`Job [${target.job}] has successfully been ${words.done}.`);
-  if (flags.executeNow === true || flags.wait === true) return execute(session, target.name, undefined, flags);
+  if (flags.executeNow === true || flags.wait === true) return execute({ ...session, format: undefined }, target.name, undefined, flags);
   terminal.note(`\nTo execute this job, use:\n  ${session.hint(`run jobs execute ${target.job} --wait --logs`)}`);
   return EXIT.ok;
 }
@@ -90,7 +91,7 @@ async function request(api: Api, verb: Verb, target: JobName, flags: JobFlags): 
   // They asked for an execution with the change that brought them, not with this one.
   delete job.startExecutionToken;
   delete job.runExecutionToken;
-  applyJobFlags(job, flags, target.project);
+  applyJobFlags(job, flags, target);
   if (before === undefined) return api.send<Operation>('POST', RUN, `${target.parent}/jobs`, job, { jobId: target.job });
   return api.send<Operation>('PATCH', RUN, target.name, job);
 }

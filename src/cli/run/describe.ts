@@ -35,6 +35,8 @@ export function describeJob(job: Job): string {
     ['Tasks', template.taskCount ?? 1],
     ['Parallelism', template.parallelism || 'as many as possible'],
     ...taskRows(template.template ?? {}),
+    ['Binary Authorization', job.binaryAuthorization?.policy ?? (job.binaryAuthorization?.useDefault === true ? 'default policy' : undefined)],
+    ['Breakglass', job.binaryAuthorization?.breakglassJustification],
     ['Labels', pairs(job.labels)],
   ];
   const message = job.terminalCondition?.state === 'CONDITION_FAILED' ? [`\n${job.terminalCondition.message ?? 'The job is not ready.'}`] : [];
@@ -92,6 +94,7 @@ function containerRows(containers: readonly Container[]): Row[] {
     ['Working directory', container.workingDir],
     ['Memory', container.resources?.limits?.['memory']],
     ['CPU', container.resources?.limits?.['cpu']],
+    ['GPU', container.resources?.limits?.['nvidia.com/gpu']],
     ['Depends on', container.dependsOn?.join(', ')],
     ['Startup probe', container.startupProbe === undefined ? undefined : probe(container.startupProbe)],
     ...(container.volumeMounts ?? []).map((mount): Row => [`Mount ${mount.mountPath ?? ''}`, `volume ${mount.name ?? ''}`]),
@@ -118,12 +121,33 @@ function taskRows(task: TaskTemplate): Row[] {
     ['Task timeout', showDuration(task.timeout)],
     ['Max retries', task.maxRetries ?? 0],
     ['Service account', task.serviceAccount],
+    ...networkRows(task.vpcAccess ?? {}),
+    ['GPU type', task.nodeSelector?.accelerator],
+    ['Encryption key', task.encryptionKey],
   ];
 }
 
-function volumeKind({ name: _name, emptyDir, ...others }: Volume): string {
-  if (emptyDir === undefined) return Object.keys(others).join(', ');
-  return `${emptyDir.medium === 'MEMORY' ? 'in memory' : 'empty directory'}${emptyDir.sizeLimit === undefined ? '' : `, at most ${emptyDir.sizeLimit}`}`;
+function networkRows({ connector, egress, networkInterfaces = [] }: NonNullable<TaskTemplate['vpcAccess']>): Row[] {
+  return [
+    ['VPC connector', connector],
+    ...networkInterfaces.flatMap(({ network, subnetwork, tags }): Row[] => [
+      ['VPC network', network],
+      ['VPC subnet', subnetwork],
+      ['Network tags', tags?.join(', ')],
+    ]),
+    ['VPC egress', egress?.toLowerCase().replaceAll('_', '-')],
+  ];
+}
+
+function volumeKind({ emptyDir, secret, cloudSqlInstance, nfs, gcs }: Volume): string {
+  const readOnly = nfs?.readOnly === true || gcs?.readOnly === true ? ', read only' : '';
+  if (emptyDir !== undefined)
+    return `${emptyDir.medium === 'MEMORY' ? 'in memory' : 'empty directory'}${emptyDir.sizeLimit === undefined ? '' : `, at most ${emptyDir.sizeLimit}`}`;
+  if (secret !== undefined)
+    return `secret ${secret.secret ?? ''}: ${(secret.items ?? []).map(({ path, version }) => `${path ?? ''} is version ${version ?? ''}`).join(', ') || 'the latest version'}`;
+  if (cloudSqlInstance !== undefined) return `Cloud SQL ${(cloudSqlInstance.instances ?? []).join(', ')}`;
+  if (nfs !== undefined) return `NFS ${nfs.server ?? ''}:${nfs.path ?? ''}${readOnly}`;
+  return gcs === undefined ? 'of a kind that is not known here' : `bucket ${gcs.bucket ?? ''}${readOnly}`;
 }
 
 /** Conditions of a lower severity say what was done differently: a limit clamped, another architecture. */

@@ -310,7 +310,8 @@ describe('create, update, deploy', () => {
       labels: { team: 'red', x: 'y' },
       template: {
         ...STORED.template,
-        labels: { x: 'y' },
+        // Executions have the labels of their job.
+        labels: { team: 'red', x: 'y' },
         template: {
           ...STORED.template.template,
           containers: [

@@ -3,12 +3,12 @@ import { Option } from 'commander';
 import { type Operation, RUN } from '../api.ts';
 import { type CliCommand, defineCommand, onRun, type Shell, withRegion } from '../command.ts';
 import { ApiFailure, EXIT, type ExitCode, failure, isApiFailure } from '../failure.ts';
-import { printResource } from '../format.ts';
 import type { Session } from '../session.ts';
-import { collectPairs, integerBetween, parseDuration, parseList } from '../values.ts';
+import { collectList, collectPairs, integerBetween, parseDuration } from '../values.ts';
 import { type ContainerScope, scopeByContainer } from './container-scopes.ts';
 import { jobName } from './names.ts';
 import { conditionOf, type Execution, executionState, shortName } from './shapes.ts';
+import { printRunResource } from './v1-view.ts';
 import { reportOutcome, watchExecution } from './watch.ts';
 
 /** What one execution may have different in a container. */
@@ -27,6 +27,7 @@ interface ExecuteFlags extends ContainerOverrides {
 }
 
 const MOST_TASKS = 10_000;
+const NO_FIELD = "the API's published form has no field for it.";
 
 export function registerExecute(jobs: CliCommand, shell: Shell): void {
   const command = withRegion(
@@ -44,13 +45,15 @@ export function registerExecute(jobs: CliCommand, shell: Shell): void {
   command
     .option('--wait', 'wait until the execution has ended, and exit with its outcome')
     .addOption(new Option('--logs', 'with --wait: print the logs as they come').implies({ wait: true }))
-    .addOption(new Option('--async', 'return when the execution is accepted').conflicts(['wait', 'logs']))
+    .addOption(new Option('--tail', 'the same as --logs').implies({ wait: true, logs: true }).hideHelp())
+    .addOption(new Option('--async', 'return when the execution is accepted').conflicts(['wait', 'logs', 'tail']))
     .option('--tasks <count>', 'tasks in this execution', integerBetween(1, MOST_TASKS))
     .option('--task-timeout <duration>', 'longest time for one attempt of a task: 600, 10m, 1h30m', parseDuration);
+  command.refusedFlags = { '--delay-execution': NO_FIELD };
   scopeByContainer(
     command,
     () => [
-      new Option('--args <list>', 'arguments in this execution; empty: none').argParser(parseList),
+      new Option('--args <list>', 'arguments in this execution; empty: none').argParser(collectList),
       new Option('--update-env-vars <pairs>', 'sets these variables in this execution').argParser(collectPairs),
     ],
     'any order',
@@ -88,7 +91,7 @@ export async function execute(session: Session, job: string, overrides: object |
   const name = shortName(accepted.name);
   if (flags.async === true) {
     terminal.note(`Execution [${name}] is being started asynchronously.\nView details about it:  ${session.hint(`run jobs executions describe ${name}`)}`);
-    if (session.format !== undefined) await printResource(terminal, session.format, accepted);
+    if (session.format !== undefined) await printRunResource(session, session.format, accepted);
     return EXIT.ok;
   }
   terminal.note(`Execution [${name}] is accepted.`);
@@ -98,7 +101,7 @@ export async function execute(session: Session, job: string, overrides: object |
   });
   if (watched instanceof ApiFailure) return unwatched(session, name, watched, flags.wait === true);
   for (const condition of watched.execution.conditions ?? []) if (condition.severity === 'WARNING' && condition.message !== undefined) terminal.warn(condition.message);
-  if (session.format !== undefined) await printResource(terminal, session.format, watched.execution);
+  if (session.format !== undefined) await printRunResource(session, session.format, watched.execution);
   if (flags.wait === true || watched.interrupted) return reportOutcome(session, watched);
   return reportStart(session, watched.execution);
 }

@@ -3,12 +3,13 @@ import { Option } from 'commander';
 import { type Operation, RUN } from '../api.ts';
 import { type CliCommand, defineCommand, defineGroup, type ListFlags, onRun, requiredFlag, type Shell, withRegion } from '../command.ts';
 import { failure } from '../failure.ts';
-import { printResource } from '../format.ts';
-import { addListFlags, column, serverLimit, showList } from '../listing.ts';
+import { addListFlags, column, serverLimit } from '../listing.ts';
 import type { Session } from '../session.ts';
 import { describeExecution, describeTask } from './describe.ts';
+import { registerExecutionLogs } from './logs.ts';
 import { getExecution, getTask, jobName } from './names.ts';
 import { type Execution, executionState, exitOf, type Job, shortName, showTime, stateSymbol, type Task, taskState } from './shapes.ts';
+import { printRunResource, showRunList } from './v1-view.ts';
 
 interface JobFlag {
   readonly job?: string;
@@ -24,6 +25,9 @@ const EXECUTION_COLUMNS = [
   column<Execution>('CREATED', (execution) => showTime(execution.createTime)),
   column<Execution>('CREATED BY', (execution) => execution.creator ?? ''),
 ];
+
+/** gcloud's older word for the project. */
+export const NAMESPACE = { '--namespace': 'it is the project: --project=PROJECT.' };
 
 const TASK_COLUMNS = [
   column<Task>('', (task) => stateSymbol(taskState(task))),
@@ -41,6 +45,7 @@ export function registerExecutions(jobs: CliCommand, shell: Shell): void {
   registerReads(group, shell);
   registerChanges(group, shell);
   registerTasks(defineGroup(group, 'tasks', 'tasks of executions'), shell);
+  registerExecutionLogs(group, shell);
 }
 
 function registerReads(group: CliCommand, shell: Shell): void {
@@ -51,11 +56,15 @@ function registerReads(group: CliCommand, shell: Shell): void {
         examples: ['actas run jobs executions list', 'actas run jobs executions list --job=hello --limit=5'],
       }),
     ),
+    true,
   ).option('--job <job>', 'of this job only');
+  list.refusedFlags = NAMESPACE;
   onRun<ListFlags & JobFlag>(list, shell, async (session) => {
-    const parent = session.flags.job === undefined ? `${(await session.location()).parent}/jobs/-` : (await jobName(session, session.flags.job)).name;
-    const found = await (await session.api()).list<Execution>(RUN, `${parent}/executions`, 'executions', { limit: serverLimit(session.flags) });
-    await showList(session, found, EXECUTION_COLUMNS, 'No executions yet.');
+    const job = session.flags.job === undefined ? undefined : await jobName(session, session.flags.job);
+    const { project, region, parent } = job ?? (await session.location());
+    const found = await (await session.api()).list<Execution>(RUN, `${job?.name ?? `${parent}/jobs/-`}/executions`, 'executions', { limit: serverLimit(session.flags) });
+    const selector = job === undefined ? {} : { selector: `run.googleapis.com/job = ${job.job}` };
+    await showRunList(session, { kind: 'executions', project, region, ...selector }, found, EXECUTION_COLUMNS, 'No executions yet.');
   });
 
   const describe = withRegion(
@@ -79,7 +88,7 @@ function registerReads(group: CliCommand, shell: Shell): void {
 }
 
 async function show(session: Session, execution: Execution): Promise<void> {
-  if (session.format !== undefined) return printResource(session.terminal, session.format, execution);
+  if (session.format !== undefined) return printRunResource(session, session.format, execution);
   session.terminal.print(describeExecution(execution, Date.now()));
 }
 
@@ -118,9 +127,22 @@ function registerChanges(group: CliCommand, shell: Shell): void {
   }
 }
 
-const STATE_FLAGS = ['succeeded', 'failed', 'cancelled', 'running', 'abandoned', 'pending'] as const;
+const STATES = ['succeeded', 'failed', 'cancelled', 'running', 'abandoned', 'pending'] as const;
+type State = (typeof STATES)[number];
 
-type TaskFlags = ListFlags & JobFlag & { readonly execution?: string } & { readonly [S in (typeof STATE_FLAGS)[number]]?: boolean };
+/** Flags that stand for several states, with those that they stand for when given, and when given as `--no-...`. */
+const STATE_GROUPS = {
+  completed: { yes: ['succeeded', 'failed', 'cancelled'], no: ['running', 'pending'] },
+  started: { yes: ['succeeded', 'failed', 'cancelled', 'running'], no: ['pending', 'abandoned'] },
+} as const satisfies Record<string, { readonly yes: readonly State[]; readonly no: readonly State[] }>;
+
+type TaskFlags = ListFlags & JobFlag & { readonly execution?: string; readonly completed?: boolean; readonly started?: boolean } & { readonly [S in State]?: boolean };
+
+/** They add up. */
+function wantedStates(flags: TaskFlags): ReadonlySet<string> {
+  const groups = (['completed', 'started'] as const).flatMap((name) => (flags[name] === undefined ? [] : STATE_GROUPS[name][flags[name] ? 'yes' : 'no']));
+  return new Set([...STATES.filter((state) => flags[state] === true), ...groups]);
+}
 
 function registerTasks(group: CliCommand, shell: Shell): void {
   const list = addListFlags(
@@ -130,22 +152,27 @@ function registerTasks(group: CliCommand, shell: Shell): void {
         examples: ['actas run jobs executions tasks list --execution=hello-x7k2p', 'actas run jobs executions tasks list --execution=hello-x7k2p --failed'],
       }),
     ),
+    true,
   )
     .option('--execution <execution>', 'the execution')
     .option('--job <job>', 'its job, where the name does not tell');
-  for (const state of STATE_FLAGS) list.option(`--${state}`, `tasks that are ${state}; several such flags add up`);
+  for (const state of STATES) list.option(`--${state}`, `tasks that are ${state}; several such flags add up`);
+  for (const [name, { yes, no }] of Object.entries(STATE_GROUPS))
+    list.option(`--${name}`, `tasks that are ${yes.join(', ')}`).option(`--no-${name}`, `tasks that are ${no.join(', ')}`);
   onRun<TaskFlags>(list, shell, async (session) => {
     const execution = await getExecution(session, requiredFlag(session.flags.execution, '--execution <execution>'), session.flags.job);
-    const wanted = new Set<string>(STATE_FLAGS.filter((state) => session.flags[state] === true));
+    const wanted = wantedStates(session.flags);
     const all = await (await session.api()).list<Task>(RUN, `${execution.name ?? ''}/tasks`, 'tasks', { limit: wanted.size === 0 ? serverLimit(session.flags) : undefined });
     const found = all.filter((task) => wanted.size === 0 || wanted.has(taskState(task).toLowerCase())).toSorted((left, right) => (left.index ?? 0) - (right.index ?? 0));
-    await showList(session, found, TASK_COLUMNS, 'No such tasks.');
+    const [, project = '', , region = ''] = (execution.name ?? '').split('/');
+    const selector = `run.googleapis.com/execution = ${shortName(execution.name)}`;
+    await showRunList(session, { kind: 'tasks', project, region, selector }, found, TASK_COLUMNS, 'No such tasks.');
   });
 
   const describe = withRegion(defineCommand(group, 'describe <task>', { summary: 'show a task', examples: ['actas run jobs executions tasks describe hello-x7k2p-task0'] }));
   onRun(describe, shell, async (session, given) => {
     const task = await getTask(session, given);
-    if (session.format !== undefined) return printResource(session.terminal, session.format, task);
+    if (session.format !== undefined) return printRunResource(session, session.format, task);
     session.terminal.print(describeTask(task, Date.now()));
   });
 }

@@ -1,7 +1,7 @@
 /** A job as `gcloud run jobs describe --format=export` prints it: YAML of run.googleapis.com/v1 without what a server writes, so that `run jobs replace` takes it back. */
 import type { Api } from '../api.ts';
 import { toYaml } from '../format.ts';
-import { isRecord, type Json } from '../projection.ts';
+import { isRecord, type Json } from '../json.ts';
 
 /** The Knative-style view of a job; only what the CLI reads is named. */
 export interface V1Job {

@@ -2,12 +2,13 @@
 import { Option } from 'commander';
 import { type Operation, RUN } from '../api.ts';
 import { type CliCommand, defineCommand, type ListFlags, onRun, type Shell, withRegion } from '../command.ts';
-import { printResource } from '../format.ts';
-import { addListFlags, column, serverLimit, showList } from '../listing.ts';
+import { addListFlags, column, serverLimit } from '../listing.ts';
 import { describeJob } from './describe.ts';
+import { NAMESPACE } from './executions.ts';
 import { exportJob } from './export.ts';
 import { jobName } from './names.ts';
 import { type Job, readySymbol, shortName, showTime } from './shapes.ts';
+import { printRunResource, showRunList } from './v1-view.ts';
 
 const COLUMNS = [
   column<Job>('', (job) => readySymbol(job.terminalCondition)),
@@ -25,10 +26,11 @@ export function registerJobs(jobs: CliCommand, shell: Shell): void {
       examples: ['actas run jobs list', 'actas run jobs list --filter="template.template.serviceAccount:hello-sa" --format="value(name.basename())"'],
     }),
   );
-  onRun<ListFlags>(addListFlags(list), shell, async (session) => {
-    const { parent } = await session.location();
+  list.refusedFlags = NAMESPACE;
+  onRun<ListFlags>(addListFlags(list, true), shell, async (session) => {
+    const { parent, project, region } = await session.location();
     const found = await (await session.api()).list<Job>(RUN, `${parent}/jobs`, 'jobs', { limit: serverLimit(session.flags) });
-    await showList(session, found, COLUMNS, 'No jobs here yet.');
+    await showRunList(session, { kind: 'jobs', project, region }, found, COLUMNS, 'No jobs here yet.');
   });
 
   const describe = withRegion(
@@ -46,7 +48,7 @@ export function registerJobs(jobs: CliCommand, shell: Shell): void {
     const target = await jobName(session, given);
     if (session.format?.kind === 'export') return session.terminal.printRaw(await exportJob(await session.api(), target));
     const job = await (await session.api()).get<Job>(RUN, target.name);
-    if (session.format !== undefined) return printResource(session.terminal, session.format, job);
+    if (session.format !== undefined) return printRunResource(session, session.format, job);
     session.terminal.print(describeJob(job));
   });
 

@@ -7,7 +7,7 @@ import { printList } from '../format.ts';
 import type { Session } from '../session.ts';
 import { integerBetween, parseDuration } from '../values.ts';
 import { createFollower, type LogEntry, type LogScope, readEntries, showEntry } from './log-entries.ts';
-import { jobName } from './names.ts';
+import { getExecution, jobName } from './names.ts';
 
 interface LogFlags {
   readonly execution?: string;
@@ -21,42 +21,76 @@ interface LogFlags {
 const DEFAULT_LIMIT = 1000;
 const DAY_SECONDS = 86_400;
 const TAIL_PAUSE_MS = 500;
+const HELPER = "it is about a helper program of gcloud's. Nothing is installed here to follow logs.";
+const LOG_FILTER = 'in the Logging query language, and further to what the logs are of';
 
+/** Whose logs: a job's, or those of one execution. */
+interface Of {
+  readonly group: CliCommand;
+  readonly noun: 'job' | 'execution';
+  /** As examples write it. */
+  readonly example: string;
+  readonly path: string;
+  /** @param given the command's argument */
+  scope(session: Session<LogFlags>, given: string): Promise<LogScope>;
+}
+
+/** `run jobs logs ...`. */
 export function registerLogs(jobs: CliCommand, shell: Shell): void {
-  const group = defineGroup(jobs, 'logs', 'what jobs wrote');
+  const of: Of = { group: defineGroup(jobs, 'logs', 'what jobs wrote'), noun: 'job', example: 'hello', path: 'run jobs logs', scope: scopeOf };
+  for (const command of [registerRead(of, shell), registerTail(of, shell)]) command.option('--execution <execution>', 'of this execution only');
+}
+
+/** `run jobs executions logs ...`. */
+export function registerExecutionLogs(executions: CliCommand, shell: Shell): void {
+  const of: Of = {
+    group: defineGroup(executions, 'logs', 'what executions wrote'),
+    noun: 'execution',
+    example: 'hello-x7k2p',
+    path: 'run jobs executions logs',
+    async scope(session, given) {
+      const execution = await getExecution(session, given);
+      const [, project = '', , region = '', , job = '', , id = ''] = (execution.name ?? '').split('/');
+      const { logFilter } = session.flags;
+      return { project, region, job, execution: id, ...(logFilter === undefined ? {} : { extra: logFilter }) };
+    },
+  };
+  registerRead(of, shell);
+  registerTail(of, shell);
+}
+
+function registerRead({ group, noun, example, path, scope: resolve }: Of, shell: Shell): CliCommand {
   const read = withRegion(
-    defineCommand(group, 'read <job>', {
-      summary: "print a job's logs",
-      description: `Prints a job's newest log entries of the last day, oldest first. --order=asc takes the oldest instead.`,
-      examples: [
-        'actas run jobs logs read hello',
-        'actas run jobs logs read hello --execution=hello-x7k2p --limit=20',
-        `actas run jobs logs read hello --log-filter='severity>=WARNING' --freshness=1h`,
-      ],
+    defineCommand(group, `read <${noun}>`, {
+      summary: `print the logs of ${noun === 'job' ? 'a job' : 'an execution'}`,
+      description: `Prints the newest log entries of ${noun === 'job' ? 'a job' : 'an execution'} of the last day, oldest first. --order=asc takes the oldest instead.`,
+      examples: [`actas ${path} read ${example}`, `actas ${path} read ${example} --log-filter='severity>=WARNING' --freshness=1h --limit=20`],
     }),
   )
     .option('--limit <count>', `at most this many entries (default: ${DEFAULT_LIMIT})`, integerBetween(1, Number.MAX_SAFE_INTEGER))
     .addOption(new Option('--order <order>', 'take the newest (desc) or the oldest (asc)').choices(['asc', 'desc']).default('desc'))
-    .option('--freshness <duration>', 'how far back: 30m, 12h, 7d (default: 1d)', parseDuration);
-  addScopeFlags(read);
-  onRun<LogFlags>(read, shell, async (session, given) => {
-    const scope = await scopeOf(session, given);
+    .option('--freshness <duration>', 'how far back: 30m, 12h, 7d (default: 1d)', parseDuration)
+    .option('--log-filter <filter>', LOG_FILTER);
+  return onRun<LogFlags>(read, shell, async (session, given) => {
+    const scope = await resolve(session, given);
     const order = session.flags.order ?? 'desc';
     const since = new Date(Date.now() - (session.flags.freshness ?? DAY_SECONDS) * 1000).toISOString();
     const entries = await readEntries(await session.api(), scope, { since, order, limit: session.flags.limit ?? DEFAULT_LIMIT });
     await show(session, order === 'desc' ? entries.reverse() : entries);
-    if (entries.length === 0) session.terminal.note(`No log entries of job [${scope.job}] in this time.`);
+    if (entries.length === 0) session.terminal.note(`No log entries of ${scope.execution === undefined ? `job [${scope.job}]` : `execution [${scope.execution}]`} in this time.`);
   });
+}
 
+function registerTail({ group, noun, example, path, scope: resolve }: Of, shell: Shell): CliCommand {
   const tail = withRegion(
-    defineCommand(group, 'tail <job>', {
-      summary: "follow a job's logs until Ctrl-C",
-      examples: ['actas run jobs logs tail hello', 'actas run jobs logs tail hello --execution=hello-x7k2p'],
+    defineCommand(group, `tail <${noun}>`, {
+      summary: `follow the logs of ${noun === 'job' ? 'a job' : 'an execution'} until Ctrl-C`,
+      examples: [`actas ${path} tail ${example}`, `actas ${path} tail ${example} --log-filter='severity>=WARNING'`],
     }),
-  );
-  addScopeFlags(tail);
-  onRun<LogFlags>(tail, shell, async (session, given) => {
-    const scope = await scopeOf(session, given);
+  ).option('--log-filter <filter>', LOG_FILTER);
+  tail.refusedFlags = { '--show-exec-error': HELPER, '--no-show-exec-error': HELPER };
+  return onRun<LogFlags>(tail, shell, async (session, given) => {
+    const scope = await resolve(session, given);
     // Of one execution everything is wanted, of a job what comes from now on.
     const from = scope.execution === undefined ? new Date().toISOString() : new Date(0).toISOString();
     const next = createFollower(await session.api(), scope, from);
@@ -74,10 +108,6 @@ export function registerLogs(jobs: CliCommand, shell: Shell): void {
     }
     return EXIT.interrupted;
   });
-}
-
-function addScopeFlags(command: CliCommand): void {
-  command.option('--execution <execution>', 'of this execution only').option('--log-filter <filter>', 'in the Logging query language, and further to the job');
 }
 
 async function scopeOf(session: Session<LogFlags>, given: string): Promise<LogScope> {

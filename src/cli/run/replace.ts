@@ -7,12 +7,14 @@ import { type CliCommand, defineCommand, onRun, type Shell, withRegion } from '.
 import { readDocuments } from '../documents.ts';
 import { failure, isApiFailure } from '../failure.ts';
 import { printResource } from '../format.ts';
-import { isRecord, type Json } from '../projection.ts';
+import { isRecord, type Json } from '../json.ts';
 import type { Session } from '../session.ts';
 import { LOCATION_LABEL, runV1, type V1Job } from './export.ts';
 
 interface ReplaceFlags {
   readonly async?: boolean;
+  readonly clientName?: string;
+  readonly clientVersion?: string;
 }
 
 type JsonRecord = { readonly [key: string]: Json };
@@ -36,7 +38,10 @@ export function registerReplace(jobs: CliCommand, shell: Shell): void {
         'With a resourceVersion in the file, a change made since then is refused instead of lost.',
       examples: ['actas run jobs replace job.yaml', 'actas run jobs replace - --region=us-east1 < job.yaml'],
     }),
-  ).addOption(new Option('--async', 'return when the request is accepted'));
+  )
+    .addOption(new Option('--async', 'return when the request is accepted'))
+    .addOption(new Option('--client-name <name>', 'how the program that changes the job calls itself').hideHelp())
+    .addOption(new Option('--client-version <version>', 'its version').hideHelp());
   onRun<ReplaceFlags>(replace, shell, async (session, file) => {
     const declared = (await readDocuments(session, file)).filter((document) => document !== null).map((document, i) => declaredJob(document, `${file}, document ${i + 1}`));
     if (declared.length === 0) throw failure(`${file} holds no job.`, 'Print one to begin with:  actas run jobs describe JOB --format=export');
@@ -72,7 +77,7 @@ async function replaceOne(session: Session<ReplaceFlags>, declared: DeclaredJob)
   await stages.start(before === undefined ? 'Creating job...' : 'Updating job...');
   let job: V1Job;
   try {
-    job = await sendV1Job(api, project, region, declared, before);
+    job = await sendV1Job(api, project, region, declared, before, {}, { name: flags.clientName ?? 'actas', version: flags.clientVersion ?? version() });
     if (flags.async !== true) job = await whenReady(api, project, region, job);
   } catch (error) {
     stages.fail();
@@ -108,27 +113,34 @@ export async function sendV1Job(
   { name, job }: DeclaredJob,
   before: V1Job | undefined,
   query: { readonly dryRun?: 'all' } = {},
+  client: Client = { name: 'actas', version: version() },
 ): Promise<V1Job> {
   const given = isRecord(job['metadata']) ? job['metadata'] : {};
   const namespace = given['namespace'];
   const metadata = {
-    ...noted(given),
+    ...noted(given, client),
     // YAML reads a project's number as a number.
     namespace: typeof namespace === 'number' ? String(namespace) : (namespace ?? project),
     ...(before?.metadata?.resourceVersion === undefined ? {} : { resourceVersion: given['resourceVersion'] ?? before.metadata.resourceVersion }),
   };
   const spec = isRecord(job['spec']) ? job['spec'] : {};
   const template = isRecord(spec['template']) ? spec['template'] : {};
-  const body = { ...job, metadata, spec: { ...spec, template: { ...template, metadata: noted(template['metadata']) } } };
+  const body = { ...job, metadata, spec: { ...spec, template: { ...template, metadata: noted(template['metadata'], client) } } };
   if (before === undefined) return api.send<V1Job>('POST', runV1(region), `namespaces/${project}/jobs`, body, query);
   return api.send<V1Job>('PUT', runV1(region), `namespaces/${project}/jobs/${name}`, body, query);
 }
 
+/** What a job says of the program that wrote it. */
+interface Client {
+  readonly name: string;
+  readonly version: string;
+}
+
 /** Names the client, on the job and on its template, as gcloud does. */
-function noted(metadata: Json | undefined): JsonRecord {
+function noted(metadata: Json | undefined, client: Client): JsonRecord {
   const kept = isRecord(metadata) ? metadata : {};
   const annotations = isRecord(kept['annotations']) ? kept['annotations'] : {};
-  return { ...kept, annotations: { ...annotations, 'run.googleapis.com/client-name': 'actas', 'run.googleapis.com/client-version': version() } };
+  return { ...kept, annotations: { ...annotations, 'run.googleapis.com/client-name': client.name, 'run.googleapis.com/client-version': client.version } };
 }
 
 /** Waits until what was sent has been looked at. */

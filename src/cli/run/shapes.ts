@@ -22,6 +22,10 @@ export interface EnvVar {
 export interface Volume {
   name?: string;
   emptyDir?: { medium?: string; sizeLimit?: string };
+  secret?: { secret?: string; items?: { path?: string; version?: string; mode?: number }[]; defaultMode?: number };
+  cloudSqlInstance?: { instances?: string[] };
+  nfs?: { server?: string; path?: string; readOnly?: boolean };
+  gcs?: { bucket?: string; readOnly?: boolean; mountOptions?: string[] };
 }
 
 export interface VolumeMount {
@@ -58,10 +62,16 @@ export interface TaskTemplate {
   timeout?: string;
   serviceAccount?: string;
   volumes?: Volume[];
+  encryptionKey?: string;
+  executionEnvironment?: string;
+  vpcAccess?: { connector?: string; egress?: string; networkInterfaces?: { network?: string; subnetwork?: string; tags?: string[] }[] };
+  nodeSelector?: { accelerator?: string };
+  gpuZonalRedundancyDisabled?: boolean;
 }
 
 export interface Job {
   name?: string;
+  binaryAuthorization?: { useDefault?: boolean; policy?: string; breakglassJustification?: string };
   labels?: Record<string, string>;
   createTime?: string;
   updateTime?: string;

@@ -171,7 +171,10 @@ function defaultAccount(project: ProjectFacts | undefined): string {
 /** @throws INVALID_ARGUMENT */
 function definitionOf({ name, definition }: JobCheck, stored: Job | null | undefined, account: string): DesiredJob {
   const { jobs } = parseJobName(name, 'name');
-  const job = definition.case === 'v1Job' ? create(JobSchema, jobToV2(requireSameName(definition.value, jobs))) : (definition.value ?? stored ?? undefined);
+  const job =
+    definition.case === 'v1Job'
+      ? create(JobSchema, jobToV2(requireSameName(definition.value, jobs), name.slice(0, name.indexOf('/jobs/'))))
+      : (definition.value ?? stored ?? undefined);
   if (job === undefined && definition.case === undefined) throw new Untold('The job is not to be read.');
   const request = stored === null ? 'CreateJobRequest' : 'UpdateJobRequest';
   validateToken(job, jobs, request);

@@ -71,7 +71,8 @@ function createJobV1(deps: RunDeps): JobMethods['createJob'] {
       const jobId = given === '' && generateName !== '' ? generatedName(generateName) : given;
       validateJobId(jobId, 'CreateJobRequest');
       const isDry = isDryRun(request.dryRun);
-      const sent = create(CreateJobRequestSchema, { parent: `projects/${project.project_id}/locations/${region}`, jobId, job: jobToV2(job), validateOnly: isDry });
+      const parent = `projects/${project.project_id}/locations/${region}`;
+      const sent = create(CreateJobRequestSchema, { parent, jobId, job: jobToV2(job, parent), validateOnly: isDry });
       const operation = await v2.handle(sent, call);
       const stored = isDry ? metadataOf(operation, V2JobSchema) : await read(deps, nameOf(project.project_id, region, jobId));
       return jobToV1(stored, project.number, null);
@@ -141,7 +142,7 @@ function replaceJobV1(deps: RunDeps): JobMethods['replaceJob'] {
       const before = await read(deps, name);
       const etag = etagOf(before, job.metadata?.resourceVersion ?? '');
       const isDry = isDryRun(request.dryRun);
-      const operation = await v2.handle(create(UpdateJobRequestSchema, { job: { ...jobToV2(job), name, etag }, validateOnly: isDry }), call);
+      const operation = await v2.handle(create(UpdateJobRequestSchema, { job: { ...jobToV2(job, name.slice(0, name.indexOf('/jobs/'))), name, etag }, validateOnly: isDry }), call);
       const after = isDry ? metadataOf(operation, V2JobSchema) : await read(deps, name);
       // Recorded: the answer has the status from before.
       return jobToV1(after, project.number, before);

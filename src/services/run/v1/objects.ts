@@ -28,13 +28,13 @@ import { executionSpecToV1, taskToV1, templateToV1, templateToV2 } from './task-
 export const API_VERSION = 'run.googleapis.com/v1';
 const PATH = '/apis/run.googleapis.com/v1';
 
-/** @param job as sent @throws INVALID_ARGUMENT for another kind, and for what v2 has no place for */
-export function jobToV2(job: Job): MessageInitShape<typeof V2JobSchema> {
+/** @param job as sent @param parent `projects/P/locations/R`, for what v1 may name by its id alone @throws INVALID_ARGUMENT for another kind, and for what v2 has no place for */
+export function jobToV2(job: Job, parent = ''): MessageInitShape<typeof V2JobSchema> {
   if (job.apiVersion !== API_VERSION) throw invalidArgument('apiVersion', `must be ${API_VERSION}, but is ${JSON.stringify(job.apiVersion)}.`);
   if (job.kind !== 'Job') throw invalidArgument('kind', `must be Job, but is ${JSON.stringify(job.kind)}.`);
   const meta = job.metadata ?? create(ObjectMetaSchema);
   const annotations = readAnnotations(meta.annotations, 'Job', 'metadata.annotations');
-  const template = templateToV2(job.spec?.template);
+  const template = templateToV2(job.spec?.template, parent);
   const { startExecutionToken: start = '', runExecutionToken: run = '' } = job.spec ?? {};
   if (start !== '' && run !== '') throw invalidArgument('spec', 'has both a start_execution_token and a run_execution_token.');
   return {

@@ -16,12 +16,12 @@ const META = 'spec.template.metadata';
 const TASK = 'spec.template.spec.template.spec';
 const ACCELERATOR = 'run.googleapis.com/accelerator';
 
-/** @throws INVALID_ARGUMENT for what v2 has no place for */
-export function templateToV2(from: ExecutionTemplateSpec | undefined): MessageInitShape<typeof ExecutionTemplateSchema> {
+/** @param parent where the job is; empty where it is not known @throws INVALID_ARGUMENT for what v2 has no place for */
+export function templateToV2(from: ExecutionTemplateSpec | undefined, parent: string): MessageInitShape<typeof ExecutionTemplateSchema> {
   const meta = from?.metadata ?? create(ObjectMetaSchema);
   const spec = from?.spec ?? create(ExecutionSpec);
   const annotations = readAnnotations(meta.annotations, 'Execution', `${META}.annotations`);
-  const template = taskToV2(spec.template?.spec ?? create(EmptyTaskSpec), annotations);
+  const template = taskToV2(spec.template?.spec ?? create(EmptyTaskSpec), annotations, parent);
   // The job's own say the same; v2 has no place for a second pair.
   for (const doubled of ['client-name', 'client-version']) annotations.take(doubled);
   return {
@@ -33,7 +33,7 @@ export function templateToV2(from: ExecutionTemplateSpec | undefined): MessageIn
   };
 }
 
-function taskToV2(from: TaskSpec, annotations: Annotations): MessageInitShape<typeof TaskTemplateSchema> {
+function taskToV2(from: TaskSpec, annotations: Annotations, parent: string): MessageInitShape<typeof TaskTemplateSchema> {
   const secrets = readSecretAliases(annotations.take('secrets'));
   const dependencies = dependenciesFrom(annotations.take('container-dependencies'));
   const instances = listOf(annotations.take('cloudsql-instances'));
@@ -54,7 +54,7 @@ function taskToV2(from: TaskSpec, annotations: Annotations): MessageInitShape<ty
     serviceAccount: from.serviceAccountName,
     encryptionKey,
     executionEnvironment: environmentFrom(annotations.take('execution-environment')),
-    ...vpcFrom(annotations),
+    ...vpcFrom(annotations, parent),
     ...(from.maxRetries === undefined ? {} : { retries: { case: 'maxRetries' as const, value: from.maxRetries } }),
     ...(from.timeoutSeconds === undefined ? {} : { timeout: { seconds: from.timeoutSeconds } }),
     ...(accelerator === undefined ? {} : { nodeSelector: { accelerator } }),
@@ -118,8 +118,10 @@ function environmentFrom(text: string | undefined): ExecutionEnvironment {
   throw invalidArgument('template.annotations', `Annotation 'run.googleapis.com/execution-environment' with value '${text}' is not supported on resources of kind Execution.`);
 }
 
-function vpcFrom(annotations: Annotations): { vpcAccess?: MessageInitShape<typeof TaskTemplateSchema>['vpcAccess'] } {
-  const connector = annotations.take('vpc-access-connector') ?? '';
+function vpcFrom(annotations: Annotations, parent: string): { vpcAccess?: MessageInitShape<typeof TaskTemplateSchema>['vpcAccess'] } {
+  const given = annotations.take('vpc-access-connector') ?? '';
+  // v1 takes the id alone too: https://cloud.google.com/run/docs/configuring/vpc-connectors
+  const connector = given === '' || given.includes('/') || parent === '' ? given : `${parent}/connectors/${given}`;
   const egress = annotations.take('vpc-access-egress');
   const interfaces = annotations.take('network-interfaces');
   if (connector === '' && egress === undefined && interfaces === undefined) return {};
