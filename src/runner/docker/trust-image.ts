@@ -5,6 +5,7 @@
  *
  * A layer and no mounts: it costs an attempt nothing, it works on an engine elsewhere, it leaves the program free to change its own trust, and no path of
  * this machine is seen in a container. See docs/decisions/0013-google-names-in-tasks.md.
+ * Deviation: a task finds one authority more among those that it trusts, and variables that name it (`NODE_EXTRA_CA_CERTS`, `SSL_CERT_FILE`, ...).
  */
 import { createHash } from 'node:crypto';
 import type Docker from 'dockerode';
