@@ -16,14 +16,13 @@ import { preferredPorts } from './task-listeners.ts';
 import { dockerAt, openTestDriver, removeAll, type TestDriver } from './test-driver.ts';
 
 const firewall = await firewallObstacle();
-const UPSTREAM_PORT = 5399;
 /** A name server that says 192.0.2.7 of every name, without any library: it runs where the engine is. */
 const UPSTREAM = `require('node:dgram').createSocket('udp4').on('message', function (m, from) {
   let end = 12; while (m[end] !== 0) end += m[end] + 1; end += 5;
   const isA = m.readUInt16BE(end - 4) === 1;
   const head = Buffer.from(m.subarray(0, end)); head.writeUInt16BE(0x8180, 2); head.writeUInt16BE(isA ? 1 : 0, 6); head.fill(0, 8, 12);
   this.send(Buffer.concat([head, isA ? Buffer.from('c00c00010001000000050004c0000207', 'hex') : Buffer.alloc(0)]), from.port, from.address);
-}).bind(${UPSTREAM_PORT}, '127.0.0.1', () => console.log('ready'))`;
+}).bind(0, '127.0.0.1', function () { console.log('port ' + this.address().port); })`;
 /** For run.googleapis.com, A. */
 const QUERY = '\\x12\\x34\\x01\\x00\\x00\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x03run\\x0agoogleapis\\x03com\\x00\\x00\\x01\\x00\\x01';
 
@@ -37,6 +36,7 @@ export function googleNamesContract(dockerHost: string, by: 'address' | 'relay' 
   const tls = createTlsEnd(authority, (socket) => http.emit('connection', socket));
   const opened: TestDriver[] = [];
   let image = '';
+  let nameServer = '';
   let relay: string | undefined;
   let upstream: ReturnType<typeof docker.getContainer> | undefined;
   beforeAll(async () => {
@@ -55,7 +55,10 @@ export function googleNamesContract(dockerHost: string, by: 'address' | 'relay' 
       },
     });
     await upstream.start();
-    await until(async () => String(await upstream?.logs({ stdout: true })).includes('ready'), 'the name server');
+    await until(async () => {
+      nameServer = `127.0.0.1:${/port (\d+)/.exec(String(await upstream?.logs({ stdout: true })))?.[1] ?? ''}`;
+      return /\d$/.test(nameServer);
+    }, 'the name server');
   });
   afterEach(async () => {
     for (const subject of opened.splice(0)) {
@@ -71,7 +74,7 @@ export function googleNamesContract(dockerHost: string, by: 'address' | 'relay' 
   const open = async (dataDirId = `test-${randomUUID()}`, leased = new Set<string>()) => {
     const subject = await openTestDriver(
       image,
-      { dockerHost, dataDirId, forceNetwork: by, nameServers: [`127.0.0.1:${UPSTREAM_PORT}`], ...(relay === undefined ? {} : { relayImage: relay }) },
+      { dockerHost, dataDirId, forceNetwork: by, nameServers: [nameServer], ...(relay === undefined ? {} : { relayImage: relay }) },
       { leased, listeners: { api: tls, google: { isGoogle: isGoogleName, authority: async () => authority.certificate } } },
     );
     opened.push(subject);
@@ -87,7 +90,7 @@ export function googleNamesContract(dockerHost: string, by: 'address' | 'relay' 
     const subject = await open();
     expect(subject.info.googleObstacle).toBeUndefined();
     const spec = subject.attempt({
-      main: `${curl} https://run.googleapis.com/; ${curl} https://us-central1-run.googleapis.com; ${curl} https://storage.googleapis.com; getent ahostsv4 there.example.com | head -1 | cut -d" " -f1; getent ahostsv4 metadata.google.internal | head -1 | cut -d" " -f1; ${curl} https://example.com; echo $?`,
+      main: `${curl} https://run.googleapis.com/; ${curl} https://us-central1-run.googleapis.com; ${curl} https://storage.googleapis.com; getent ahostsv4 there.example.com | head -1 | cut -d" " -f1; getent ahostsv4 metadata.google.internal | head -1 | cut -d" " -f1; ${curl} https://example.com; echo $?; echo $NODE_EXTRA_CA_CERTS $REQUESTS_CA_BUNDLE`,
     });
     expect(await output(subject, spec)).toEqual([
       `run.googleapis.com for ${spec.address}`,
@@ -98,6 +101,7 @@ export function googleNamesContract(dockerHost: string, by: 'address' | 'relay' 
       '',
       // Nobody is there.
       expect.stringMatching(/^(7|28)$/),
+      '/usr/local/share/ca-certificates/actas.crt /etc/ssl/certs/ca-certificates.crt',
     ]);
   });
 

@@ -30,7 +30,7 @@ const MAX_SERVERS = 2;
 const MAX_MESSAGE_BYTES = 0xffff;
 const PORT = 53;
 
-/** @param servers asked for at each query: a machine that changes its network changes them */
+/** @param servers asked for at each query */
 export function createForwarder(servers: () => readonly NameServerAddress[], exchanges: Exchanges): Forward {
   return async (query, transport) => {
     for (const server of servers().slice(0, MAX_SERVERS)) {

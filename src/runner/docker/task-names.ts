@@ -6,6 +6,8 @@ import type { Relay } from './relay.ts';
 
 /** Beside Google's names, for programs that read no hosts file. */
 const METADATA_NAME = 'metadata.google.internal';
+/** A machine that changes its network has other name servers. */
+const REREAD_MS = 5000;
 
 export interface TaskNamesOptions {
   readonly google: GoogleNames;
@@ -18,7 +20,12 @@ export interface TaskNamesOptions {
 /** For a bridge of this machine. */
 export function taskNamesHere(options: TaskNamesOptions): NameServer {
   const { nameServers } = options;
-  return build(options, nameServers.length === 0 ? ownNameServers : () => nameServers, exchangesFromHere);
+  let own: { readonly servers: readonly NameServerAddress[]; readonly readAt: number } | undefined;
+  const find = () => {
+    if (own === undefined || own.readAt < performance.now() - REREAD_MS) own = { servers: ownNameServers(), readAt: performance.now() };
+    return own.servers;
+  };
+  return build(options, nameServers.length === 0 ? find : () => nameServers, exchangesFromHere);
 }
 
 /** For a bridge where the relay is: its name servers may know names that ours do not (`host.docker.internal` in Docker Desktop's machine). */
