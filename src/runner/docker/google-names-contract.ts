@@ -84,13 +84,13 @@ export function googleNamesContract(dockerHost: string, by: 'address' | 'relay' 
     await subject.run(spec);
     return (await subject.read(spec.id)).map((line) => line.text);
   };
-  const curl = 'curl -s --http1.1 -m 5 -w "\\n"';
+  const curl = 'curl -s --http1.1 -m 30 -w "\\n"';
 
   test.skipIf(obstacle !== undefined)('lead a task to the API, and its programs trust it; all other names lead where they lead anybody', async () => {
     const subject = await open();
     expect(subject.info.googleObstacle).toBeUndefined();
     const spec = subject.attempt({
-      main: `${curl} https://run.googleapis.com/; ${curl} https://us-central1-run.googleapis.com; ${curl} https://storage.googleapis.com; getent ahostsv4 there.example.com | head -1 | cut -d" " -f1; getent ahostsv4 metadata.google.internal | head -1 | cut -d" " -f1; ${curl} https://example.com; echo $?; echo $NODE_EXTRA_CA_CERTS $REQUESTS_CA_BUNDLE`,
+      main: `${curl} https://run.googleapis.com/; ${curl} https://us-central1-run.googleapis.com; ${curl} https://storage.googleapis.com; getent ahostsv4 there.example.com | head -1 | cut -d" " -f1; getent ahostsv4 metadata.google.internal | head -1 | cut -d" " -f1; ${curl} -m 2 https://example.com; echo $?; echo $NODE_EXTRA_CA_CERTS $REQUESTS_CA_BUNDLE`,
     });
     expect(await output(subject, spec)).toEqual([
       `run.googleapis.com for ${spec.address}`,
