@@ -65,9 +65,11 @@ function readPrincipal(value: unknown): string {
 }
 
 function readNameServer(value: string): string {
-  const [, bracketed, plain = value] = /^(?:\[([^\]]+)\]|([^:]+)):\d{1,5}$/.exec(value) ?? [];
+  const [, bracketed, plain = value, port = '53'] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(value) ?? [];
   // Loaded here, for few name one.
-  return process.getBuiltinModule('node:net').isIP(bracketed ?? plain) === 0 ? refuse('must be the address of a name server, such as 10.0.0.53 or 127.0.0.1:5353') : value;
+  return process.getBuiltinModule('node:net').isIP(bracketed ?? plain) === 0 || Number(port) > 65_535
+    ? refuse('must be the address of a name server, such as 10.0.0.53 or 127.0.0.1:5353')
+    : value;
 }
 
 /** Milliseconds. */
