@@ -29,6 +29,8 @@ test('the environment has a form for everything, and an empty variable is none',
     ACTAS_LOG_RETENTION: '7d',
     ACTAS_PORT: '',
     ACTAS_STRICT_RESOURCES: '',
+    ACTAS_TASK_NAME_SERVER: '10.0.0.53, 127.0.0.1:5353,::1,[::1]:5353',
+    ACTAS_NO_TASK_GOOGLE_NAMES: 'true',
   };
   expect(loadConfig({}, env)).toMatchObject({
     images: { a: 'b', 'c:1': 'd@sha256:e=f' },
@@ -38,6 +40,8 @@ test('the environment has a form for everything, and an empty variable is none',
     strictResources: false,
     logRetention: 7 * 86_400_000,
     port: 8787,
+    taskNameServer: ['10.0.0.53', '127.0.0.1:5353', '::1', '[::1]:5353'],
+    noTaskGoogleNames: true,
   });
 });
 
@@ -57,6 +61,8 @@ test.each<[string, Record<string, unknown>, Record<string, string>, RegExp]>([
   ['a duration', {}, { ACTAS_LOG_RETENTION: 'soon' }, /must be a duration such as 30s/],
   ['a size', {}, { ACTAS_LOG_MAX_SIZE: 'big' }, /must be a size such as 512M/],
   ['a mapping', {}, { ACTAS_IMAGES: 'a' }, /must be REFERENCE=TARGET/],
+  ['a name server', { taskNameServer: ['dns.example.com'] }, {}, /^--task-name-server: taskNameServer is \["dns.example.com"\]: must be the address of a name server/],
+  ['a name server with a port that there is not', {}, { ACTAS_TASK_NAME_SERVER: '10.0.0.53:99999' }, /must be the address of a name server/],
   ['a principal', { anonymousAs: ['group:a@b.c'] }, {}, /must be user:EMAIL or serviceAccount:EMAIL/],
   ['two principals', { anonymousAs: ['user:a@b.c', 'user:d@b.c'] }, {}, /takes one principal/],
   ['anonymous callers from elsewhere', { host: '0.0.0.0', anonymousAs: ['user:a@b.c'] }, {}, /is for loopback alone, but host is 0\.0\.0\.0/],

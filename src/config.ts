@@ -65,6 +65,14 @@ function readPrincipal(value: unknown): string {
   }
 }
 
+function readNameServer(value: string): string {
+  const [, bracketed, plain = value, port = '53'] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(value) ?? [];
+  // Loaded here, for few name one.
+  return process.getBuiltinModule('node:net').isIP(bracketed ?? plain) === 0 || Number(port) > 65_535
+    ? refuse('must be the address of a name server, such as 10.0.0.53 or 127.0.0.1:5353')
+    : value;
+}
+
 /** Milliseconds. */
 function readOrigin(value: string): string {
   return originOf(value) ?? refuse('must be the address of an issuer, such as https://idp.internal:8443');
@@ -203,6 +211,10 @@ const SETTINGS = {
   /** How tasks reach the metadata server: `auto` takes its real address where the machine allows it. */
   taskNetwork: oneOf(['auto', 'address', 'relay', 'hostname'], 'auto'),
   relayImage: text(undefined),
+  /** Google's names lead tasks where they lead anybody, not here. */
+  noTaskGoogleNames: boolean,
+  /** Asked for tasks' other names in place of the name servers of where the engine is. */
+  taskNameServer: list(readNameServer),
   /** Host of an API -> who serves it instead. */
   upstreams,
   /** Service account here -> the real one of Google Cloud that it acts as. */

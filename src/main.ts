@@ -14,9 +14,10 @@ import { isNewStore, readSeed } from './compose/read-seed.ts';
 import { openState, startHousekeeping, type Undo } from './compose/state.ts';
 import type { Config } from './config.ts';
 import { unavailable } from './errors.ts';
+import { isGoogleName } from './identity/front-names.ts';
 import { ensureOwnerToken } from './identity/owner-token.ts';
 import { createTokens } from './identity/tokens.ts';
-import type { Driver, TaskListeners } from './runner/driver.ts';
+import type { Driver, DriverInfo, TaskListeners } from './runner/driver.ts';
 import { createLeaseTable } from './runner/lease-table.ts';
 import { createRunner, type Runner } from './runner/loop.ts';
 import { type Listener, listen } from './server/listen.ts';
@@ -113,6 +114,7 @@ async function build(config: Config, log: Log, givenDriver: Driver | undefined, 
     metadata: (socket) => front.metadata(socket),
     api: (socket) => (late.listener === undefined ? socket.destroy() : late.listener.connect(socket)),
     isLeased: (address) => leases.isLeased(address),
+    ...(config.noTaskGoogleNames ? {} : { google: { isGoogle: isGoogleName, authority: async () => (await door.certificates()).certificate } }),
   };
   late.listener = await listen({ host: config.host, port: config.port, handler: front.handler, door });
   undo.push(() => late.listener?.close(SHUTDOWN_GRACE_MS));
@@ -133,6 +135,7 @@ async function build(config: Config, log: Log, givenDriver: Driver | undefined, 
     instanceId,
     apiUrl: () => forTasks.apiUrl,
     metadataPort: () => forTasks.metadataPort,
+    realAccounts: new Set(Object.keys(config.identities)),
     limits: { strictResources: config.strictResources, ...(config.maxRunningAttempts === 0 ? {} : { maxAttempts: config.maxRunningAttempts }) },
   });
   const info = await late.runner.start();
@@ -149,11 +152,13 @@ async function build(config: Config, log: Log, givenDriver: Driver | undefined, 
     anonymousAs: config.anonymousAs[0] ?? '',
     runningAttempts: 0,
     openExecutions: 0,
+    taskGoogleNames: sayGoogleNames(config, info),
     driver: { name: driver.name, description: info.description, warnings: info.warnings, available: true },
   };
   measureRunner(metrics, late.runner, logs);
   undo.push(() => retract(config));
   announce(config, { url, tokenFile, pid: process.pid });
+  if (info.network !== undefined) log.info({}, `Google's API names lead tasks ${late.facts.taskGoogleNames}.`);
   log.info({ url, driver: driver.name, dataDir: config.dataDir }, `actas ${version()} serves on ${url} (${info.description})`);
   // Not part of the start, but soon wanted.
   setImmediate(() => {
@@ -161,4 +166,11 @@ async function build(config: Config, log: Log, givenDriver: Driver | undefined, 
     openLogs().catch((error: unknown) => log.error({ err: error }, 'The database of logs cannot be opened.'));
   });
   return { url, tokenFile, apis: async () => (await front.open()).apis };
+}
+
+/** Where Google's API names lead tasks, in words. */
+function sayGoogleNames(config: Config, info: DriverInfo): string {
+  if (config.noTaskGoogleNames) return 'not here (--no-task-google-names)';
+  if (info.network === undefined) return 'nowhere: this driver runs no containers';
+  return info.googleObstacle === undefined ? 'here' : `not here: ${info.googleObstacle}`;
 }

@@ -28,6 +28,7 @@ export interface ServerStatus {
   readonly startTime?: string;
   readonly dataDir?: string;
   readonly anonymousAs?: string;
+  readonly taskGoogleNames?: string;
   readonly driver?: { readonly name?: string; readonly description?: string; readonly warnings?: readonly string[] };
   readonly runningAttempts?: number;
 }

@@ -24,6 +24,7 @@ export function registerStatus(program: Command, shell: Shell): void {
       ['Address', answer.url ?? target.url],
       ['Project', answer.project],
       ['Driver', driverWords(answer.driver)],
+      ['Google names', answer.taskGoogleNames === undefined ? undefined : `lead tasks ${answer.taskGoogleNames}`],
       ['Data directory', answer.dataDir],
       ['Process', answer.pid],
       ['Running since', answer.startTime],

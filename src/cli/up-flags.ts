@@ -28,6 +28,8 @@ export const UP_FLAGS: readonly (readonly [flag: string, description: string])[]
   ['--max-running-executions <number>', 'executions in one project and region that have not ended, 1000 on Cloud Run (default: no limit)'],
   ['--task-network <kind>', 'auto, address, relay or hostname: how tasks reach the metadata server (default: auto)'],
   ['--relay-image <image>', 'image with node and iptables for the relay, where one is needed (default: actas, if the engine has it)'],
+  ['--no-task-google-names', "leave Google's API names in tasks alone, which otherwise lead them here"],
+  ['--task-name-server <addresses...>', 'name servers for all other names of tasks (default: those of the machine where the engine runs)'],
   ['--kill-on-stop', 'kill running containers at a stop instead of leaving them to the next start'],
   ['--log-level <level>', 'trace, debug, info, warn, error or silent (default: info)'],
   ['--log-format <format>', 'text or json (default: text)'],

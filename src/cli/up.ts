@@ -22,7 +22,8 @@ export function registerUp(program: Command): void {
 /** @param flags as commander gives them */
 export async function up(flags: Readonly<Record<string, unknown>>): Promise<void> {
   // commander takes `--no-egress` for the opposite of an `--egress`.
-  const config = load({ ...flags, ...mapImages(flags['images']), ...(flags['egress'] === false ? { noEgress: true } : {}) });
+  const negated = { ...(flags['egress'] === false ? { noEgress: true } : {}), ...(flags['taskGoogleNames'] === false ? { noTaskGoogleNames: true } : {}) };
+  const config = load({ ...flags, ...mapImages(flags['images']), ...negated });
   if (flags['detach'] === true) return detach(config);
   await serve(config);
 }

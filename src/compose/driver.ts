@@ -15,6 +15,7 @@ export async function createDriver(config: Config, instanceId: string, seed: See
     images: { ...seed?.images, ...config.images },
     log,
     ...(config.relayImage === undefined ? {} : { relayImage: config.relayImage }),
+    nameServers: config.taskNameServer,
     ...(config.taskNetwork === 'auto' ? {} : { forceNetwork: config.taskNetwork }),
   });
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { loadConfig } from '../config.ts';
-import { actsAsGoogle } from './google-account.ts';
+import { findGoogleAccount } from './google-account.ts';
 
 const LOCAL = 'runner@demo.iam.gserviceaccount.com';
 const REAL = 'runner@real-project.iam.gserviceaccount.com';
@@ -12,7 +12,7 @@ test('an account acts as a real one where the configuration says so, and not oth
     'other@demo.iam.gserviceaccount.com': { identity: 'local', account: REAL },
   });
   expect(accounts).toEqual({ [LOCAL]: { account: REAL, project: 'real-project', endpoint: 'https://iamcredentials.googleapis.com' } });
-  expect([LOCAL, 'other@demo.iam.gserviceaccount.com', 'constructor', ''].map((email) => actsAsGoogle(accounts, email))).toEqual([true, false, false, false]);
+  expect([LOCAL, 'other@demo.iam.gserviceaccount.com', 'constructor', ''].map((email) => findGoogleAccount(accounts, email) !== undefined)).toEqual([true, false, false, false]);
   expect(loadConfig({}, {}).identities).toEqual({});
 });
 

@@ -23,11 +23,7 @@ export type GoogleAccounts = Readonly<Record<string, GoogleAccount>>;
 
 export const IAM_CREDENTIALS = 'https://iamcredentials.googleapis.com';
 
-/** Whether tasks of a service account here act as a real one: then they reach the real Google, and nothing of theirs is intercepted. */
-export function actsAsGoogle(accounts: GoogleAccounts, email: string): boolean {
-  return findGoogleAccount(accounts, email) !== undefined;
-}
-
+/** The real account that tasks of a service account here act as, if any: then they reach the real Google, and nothing of theirs is intercepted. */
 export function findGoogleAccount(accounts: GoogleAccounts, email: string): GoogleAccount | undefined {
   return Object.hasOwn(accounts, email) ? accounts[email] : undefined;
 }

@@ -5,6 +5,7 @@ import { parseBytes } from '../quantity.ts';
 import { lastId } from '../resource-name.ts';
 import { attemptId } from './attempt-id.ts';
 import type { AttemptSpec, ContainerSpec, Probe, TaskNetwork, VolumeSpec } from './driver.ts';
+import { interceptsGoogle } from './intercept-google.ts';
 import type { Resources } from './resources.ts';
 import { containerName } from './unserved.ts';
 
@@ -26,6 +27,8 @@ export interface Surroundings {
   readonly apiUrl: string | undefined;
   /** Port of the metadata server where it is told apart by host name. */
   readonly metadataPort: number | undefined;
+  /** E-mails of accounts whose tasks reach the real Google. */
+  readonly realAccounts: ReadonlySet<string>;
 }
 
 /** `169.254.169.254` on every Google machine. */
@@ -52,6 +55,7 @@ export function buildAttemptSpec(
     volumes: template.volumes.flatMap((volume) => buildVolume(volume)),
     ...(network?.kind === 'address' && task.address !== undefined ? { address: task.address } : {}),
     hosts,
+    interceptGoogle: interceptsGoogle(template.serviceAccount, surroundings.realAccounts),
   };
 }
 

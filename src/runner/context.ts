@@ -69,4 +69,6 @@ export interface RunnerContext {
   isAvailable(): boolean;
   apiUrl(): string | undefined;
   metadataPort(): number | undefined;
+  /** E-mails of accounts whose tasks reach the real Google. */
+  readonly realAccounts: ReadonlySet<string>;
 }

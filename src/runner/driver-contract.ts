@@ -103,6 +103,7 @@ export function driverContract(name: string, capabilities: DriverCapabilities, c
         })),
         volumes: [],
         hosts: [],
+        interceptGoogle: true,
         ...(address === undefined ? {} : { address }),
       };
     };

@@ -55,6 +55,8 @@ export interface AttemptSpec {
   readonly address?: string;
   /** Names in the containers' hosts file beside those that the driver adds itself. */
   readonly hosts: readonly { readonly name: string; readonly address: string }[];
+  /** Whether Google's names lead this attempt here (`TaskListeners.google`), where the driver can bring that about. */
+  readonly interceptGoogle: boolean;
 }
 
 /** How an attempt ended, or that it was lost. Reported once for each attempt, as often as asked for through `attempts`. */
@@ -124,6 +126,8 @@ export interface DriverInfo {
   readonly memoryBytes: number;
   /** How tasks are told apart and reach the metadata server; undefined where there is none (fake). */
   readonly network?: TaskNetwork;
+  /** Why Google's names do not lead tasks here; absent where they do, and where nobody asked for it. */
+  readonly googleObstacle?: string;
   /** Things that a person should know about this engine here: a limit that it does not enforce, say. */
   readonly warnings: readonly string[];
 }
@@ -152,6 +156,16 @@ export interface TaskListeners {
   readonly api: (socket: import('node:net').Socket) => void;
   /** Whether this source address holds a lease now; connections of others are dropped before a byte is read. */
   readonly isLeased: (address: string) => boolean;
+  /** Absent where Google's names are to lead tasks where they lead anybody. */
+  readonly google?: GoogleNames;
+}
+
+/** What makes an unmodified program in a task come to `TaskListeners.api` when it calls a Google API by its name. */
+export interface GoogleNames {
+  /** @param name in lower case, no dot at the end */
+  readonly isGoogle: (name: string) => boolean;
+  /** The certificate that tasks must trust, PEM; made when it is first wanted. */
+  readonly authority: () => Promise<string>;
 }
 
 export interface DriverListener {

@@ -130,7 +130,7 @@ export async function createExecutionRun(context: RunnerContext, row: ExecutionR
           buildAttemptSpec(
             preparation.blueprint,
             { uid: task.uid, index: task.task_index, attempt: task.attempt, ...(address === undefined ? {} : { address }) },
-            { network: context.info.network, apiUrl: context.apiUrl(), metadataPort: context.metadataPort() },
+            { network: context.info.network, apiUrl: context.apiUrl(), metadataPort: context.metadataPort(), realAccounts: context.realAccounts },
           ),
         );
     }

@@ -57,6 +57,8 @@ export interface RunnerDeps {
   readonly apiUrl?: () => string | undefined;
   /** Port of the metadata server, where tasks find it by a host name of their own. */
   readonly metadataPort?: () => number | undefined;
+  /** E-mails of accounts whose tasks reach the real Google under its names, and not us. Default: none. */
+  readonly realAccounts?: ReadonlySet<string>;
 }
 
 export interface RunnerStatus {
@@ -223,6 +225,7 @@ export function createRunner(deps: RunnerDeps): Runner {
         isAvailable: () => engine.available,
         apiUrl: deps.apiUrl ?? (() => undefined),
         metadataPort: deps.metadataPort ?? (() => undefined),
+        realAccounts: deps.realAccounts ?? new Set(),
       };
       ignoreCommits = store.onCommit('work', scan);
       void renew();

@@ -17,6 +17,13 @@ export type Plan = Pick<AttemptSpec, 'id' | 'labels' | 'containers' | 'volumes'>
 /** Hosts that the network adds to every attempt: the metadata server's names, for example. */
 export type Hosts = readonly { readonly name: string; readonly address: string }[];
 
+/** What the network gives every attempt. */
+export interface Surroundings {
+  readonly hosts: Hosts;
+  /** Asked for names by attempts that Google's are to lead here; others ask whom the engine says. */
+  readonly nameServer?: string;
+}
+
 /**
  * Docker's own default set less NET_RAW (forged packets, ARP spoofing between tasks), MKNOD, AUDIT_WRITE and SETFCAP: enough for programs that start as
  * root, own their files and drop to another user, as they do on Cloud Run.
@@ -54,20 +61,24 @@ function common({ podman, ulimits }: Flavour): Dockerode.HostConfig {
 /** The network of an attempt: on its only container, or on its sandbox. */
 function networking(
   naming: Naming,
-  attempt: Pick<AttemptSpec, 'address' | 'hosts' | 'containers'>,
-  hosts: Hosts,
+  attempt: Pick<AttemptSpec, 'address' | 'hosts' | 'containers' | 'interceptGoogle'>,
+  { hosts, nameServer }: Surroundings,
 ): { host: Dockerode.HostConfig; config?: Dockerode.ContainerCreateOptions['NetworkingConfig'] } {
   const name = networkName(naming.scope);
   const names = [...hosts, ...attempt.hosts, ...attempt.containers.map((container) => ({ name: container.name, address: '127.0.0.1' }))];
   return {
-    host: { NetworkMode: name, ExtraHosts: names.map((entry) => `${entry.name}:${entry.address === 'host.docker.internal' ? 'host-gateway' : entry.address}`) },
+    host: {
+      NetworkMode: name,
+      ExtraHosts: names.map((entry) => `${entry.name}:${entry.address === 'host.docker.internal' ? 'host-gateway' : entry.address}`),
+      ...(attempt.interceptGoogle && nameServer !== undefined ? { Dns: [nameServer] } : {}),
+    },
     ...(attempt.address === undefined ? {} : { config: { EndpointsConfig: { [name]: { IPAMConfig: { IPv4Address: attempt.address } } } } }),
   };
 }
 
 /** The only container of an attempt. */
-export function singleOptions(naming: Naming, attempt: AttemptSpec, container: ContainerSpec, hosts: Hosts, flavour: Flavour): Dockerode.ContainerCreateOptions {
-  const network = networking(naming, attempt, hosts);
+export function singleOptions(naming: Naming, attempt: AttemptSpec, container: ContainerSpec, surroundings: Surroundings, flavour: Flavour): Dockerode.ContainerCreateOptions {
+  const network = networking(naming, attempt, surroundings);
   return withNetwork(containerOptions(naming, attempt, container, containerName(naming.scope, attempt.id), network.host, flavour), network.config);
 }
 
@@ -84,8 +95,8 @@ export function memberOptions(naming: Naming, plan: Plan, container: ContainerSp
 }
 
 /** The container that holds the attempt's network, and its volumes in memory, which would be emptied when nobody has them mounted. */
-export function sandboxOptions(naming: Naming, attempt: AttemptSpec, hosts: Hosts, flavour: Flavour): Dockerode.ContainerCreateOptions {
-  const network = networking(naming, attempt, hosts);
+export function sandboxOptions(naming: Naming, attempt: AttemptSpec, surroundings: Surroundings, flavour: Flavour): Dockerode.ContainerCreateOptions {
+  const network = networking(naming, attempt, surroundings);
   const plan: Plan = { id: attempt.id, labels: attempt.labels, containers: attempt.containers, volumes: attempt.volumes };
   return withNetwork(
     {

@@ -5,7 +5,8 @@
  * events; a task has its own address on a bridge of ours (or, without root, a host name of its own); it shares nothing with other tasks.
  * It must not know jobs, executions, tokens or the store.
  *
- * One file each: endpoint (which engine), images and credentials, task-network with bridge, subnet, firewall, task-listeners and relay, podman, lifecycle with attempt and outcome (an
+ * One file each: endpoint (which engine), images and credentials, task-network with bridge, subnet, firewall, task-listeners and relay, podman, task-names (name-server, name-forwarder, name-message) and
+ * trust-image (trust-files, image-files, java-store), by which Google's names lead tasks here, lifecycle with attempt and outcome (an
  * attempt's containers), container-options (the limits), engine-events, logs with log-frames, probe, pause-image.
  */
 import type Docker from 'dockerode';
@@ -20,10 +21,12 @@ import { createImages, type Images } from './images.ts';
 import { LABEL_ATTEMPT, LABEL_OWNER, scopeOf } from './labels.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { followAll, type LogSource } from './logs.ts';
+import { readServer } from './name-forwarder.ts';
 import { ensurePauseImage } from './pause-image.ts';
 import { podmanUlimits } from './podman.ts';
 import { containerPlace, rootlessPodmanPlace } from './relay-place.ts';
 import { type OpenNetwork, openNetwork } from './task-network.ts';
+import { createTrustImages, type TrustImages } from './trust-image.ts';
 
 /** The shape of services/service.ts's Log. */
 export interface Log {
@@ -45,6 +48,8 @@ export interface DockerDriverOptions {
   readonly log: Log;
   /** For tests, and for hosts where the choice is wrong: `address` and `relay` fail where they cannot be had. */
   readonly forceNetwork?: 'address' | 'relay' | 'hostname';
+  /** Whom tasks' names are asked of, but for Google's: `ADDRESS` or `ADDRESS:PORT`. Default: those of the machine where the engine runs. */
+  readonly nameServers?: readonly string[];
   /** Of what a relay is made where one is needed. Default: `actas`, if the engine has it. */
   readonly relayImage?: string;
 }
@@ -56,6 +61,7 @@ interface Session {
   readonly images: Images;
   readonly network: OpenNetwork;
   readonly events: EventFeed;
+  readonly trust: TrustImages | undefined;
   readonly isPodman: boolean;
 }
 
@@ -99,7 +105,12 @@ export function createDockerDriver(options: DockerDriverOptions): Driver {
     },
     async resolveImage(reference, signal) {
       try {
-        return await opened().images.resolve(reference, signal);
+        const image = await opened().images.resolve(reference, signal);
+        // Begun before an attempt waits for it; where it fails, that attempt tries again and says why.
+        opened()
+          .trust?.of(image.pinned)
+          .catch(() => undefined);
+        return image;
       } catch (error) {
         if (error instanceof ImageError || signal.aborted) throw error;
         throw new ImageError('unavailable', error instanceof Error ? error.message : String(error), error);
@@ -123,6 +134,7 @@ export function createDockerDriver(options: DockerDriverOptions): Driver {
         // Bridge and rules stay for containers that go on, and for nothing else. An engine that cannot be asked may hold some.
         isNeeded = keepRunning && (await closing.lifecycle.states().catch(() => [undefined])).some((attempt) => attempt?.state !== 'exited');
         await closing.lifecycle.close(!keepRunning);
+        if (!keepRunning) await closing.trust?.remove();
       } finally {
         await closing.network.close({ keepRunning: isNeeded });
         closing.connection.close();
@@ -179,18 +191,22 @@ async function beginSession(
       throw new Error("a relay's container cannot be spoken with through Podman, whose streams of attached containers stay silent");
     },
     log: options.log,
+    nameServers: (options.nameServers ?? []).flatMap((server) => readServer(server) ?? []),
     ...(request.listeners === undefined ? {} : { listeners: request.listeners }),
     ...(options.forceNetwork === undefined ? {} : { force: options.forceNetwork }),
   });
   const { listener } = request;
+  const authority = network.nameServer === undefined ? undefined : request.listeners?.google?.authority;
+  const trust = authority === undefined ? undefined : createTrustImages({ docker, naming, authority, log: options.log });
   const lifecycle = new Lifecycle({
     docker,
     naming,
     listener,
     log: options.log,
     flavour,
-    hosts: network.hosts,
+    surroundings: network,
     ensurePause,
+    ...(trust === undefined ? {} : { trust }),
     ...(network.dial === undefined ? {} : { dial: network.dial }),
   });
   const events = followEvents(
@@ -211,12 +227,13 @@ async function beginSession(
     throw error;
   }
   return {
-    session: { connection, lifecycle, images, network, events, isPodman: podman },
+    session: { connection, lifecycle, images, network, events, trust, isPodman: podman },
     info: {
       description: `${podman ? 'Podman' : 'Docker'} ${version.Version} at ${endpoint.url} (${endpoint.from})`,
       cpuMillis: cpus * 1000,
       memoryBytes: memory,
       network: network.network,
+      ...(network.googleObstacle === undefined ? {} : { googleObstacle: network.googleObstacle }),
       warnings: [
         ...(podman ? podmanWarnings(version.Version, cgroupVersion) : []),
         ...network.warnings,

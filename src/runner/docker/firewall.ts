@@ -3,14 +3,17 @@
  * as a whole, in one transaction for each table, and nobody else's are touched.
  *
  * What they say: a task that calls 169.254.169.254:80 reaches our metadata server, with its own source address, and nothing else of the link-local range
- * (the host may be a cloud machine with credentials of its own there), but for name servers; our two ports answer this bridge only; nobody opens
- * a connection to a task, not even another task. They stand in `mangle`, which the engine does not use, so the order in which an engine (re)writes its own rules in `filter` does not matter.
+ * (the host may be a cloud machine with credentials of its own there), but for name servers; our ports answer this bridge only; nobody opens
+ * a connection to a task, not even another task. Where tasks ask us for names, port 53 of the gateway is our name server, and port 443 of the metadata
+ * address, for which Google's names stand, is the API. They stand in `mangle`, which the engine does not use, so the order in which an engine (re)writes its own rules in `filter` does not matter.
  */
 import { execFile } from 'node:child_process';
 
 export interface Ports {
   readonly metadata: number;
   readonly api: number;
+  /** Absent where tasks ask somebody else for names. */
+  readonly names?: { readonly udp: number; readonly tcp: number };
 }
 
 export interface BridgeRules {
@@ -28,18 +31,27 @@ const LINK_LOCAL = '169.254.0.0/16';
 /** In the order in which they are to stand. Exported for its test. */
 export function rulesFor({ bridge, gateway, ports }: BridgeRules, comment: string): Record<Table, string[]> {
   const mark = `-m comment --comment ${comment}`;
-  const both = ports === undefined ? [] : [ports.metadata, ports.api];
+  const names = ports?.names;
+  const listeners: (readonly ['tcp' | 'udp', number])[] =
+    ports === undefined ? [] : [['tcp', ports.metadata], ['tcp', ports.api], ...(names === undefined ? [] : [['udp', names.udp] as const, ['tcp', names.tcp] as const])];
+  const lead = (destination: string, protocol: string, port: number, to: number) =>
+    `PREROUTING -i ${bridge} -d ${destination} -p ${protocol} --dport ${port} ${mark} -j DNAT --to-destination ${gateway}:${to}`;
   return {
-    nat: ports === undefined ? [] : [`PREROUTING -i ${bridge} -d ${METADATA} -p tcp --dport 80 ${mark} -j DNAT --to-destination ${gateway}:${ports.metadata}`],
+    nat: [
+      ...(ports === undefined ? [] : [lead(METADATA, 'tcp', 80, ports.metadata)]),
+      ...(ports === undefined || names === undefined
+        ? []
+        : [lead(METADATA, 'tcp', 443, ports.api), lead(`${gateway}/32`, 'udp', 53, names.udp), lead(`${gateway}/32`, 'tcp', 53, names.tcp)]),
+    ],
     mangle: [
-      ...both.map((port) => `INPUT ! -i ${bridge} -d ${gateway}/32 -p tcp --dport ${port} ${mark} -j DROP`),
+      ...listeners.map(([protocol, port]) => `INPUT ! -i ${bridge} -d ${gateway}/32 -p ${protocol} --dport ${port} ${mark} -j DROP`),
       `FORWARD -i ${bridge} -d ${LINK_LOCAL} -p tcp ! --dport 53 ${mark} -j DROP`,
       `FORWARD -i ${bridge} -d ${LINK_LOCAL} -p udp ! --dport 53 ${mark} -j DROP`,
       `FORWARD -i ${bridge} -o ${bridge} ${mark} -j DROP`,
       `FORWARD -o ${bridge} -m conntrack --ctstate NEW ${mark} -j DROP`,
     ],
     // Where the host's own firewall refuses what it does not know.
-    filter: both.map((port) => `INPUT -i ${bridge} -d ${gateway}/32 -p tcp --dport ${port} ${mark} -j ACCEPT`),
+    filter: listeners.map(([protocol, port]) => `INPUT -i ${bridge} -d ${gateway}/32 -p ${protocol} --dport ${port} ${mark} -j ACCEPT`),
   };
 }
 

@@ -9,6 +9,10 @@ export const LABEL_ATTEMPT = 'actas.attempt';
 export const LABEL_CONTAINER = 'actas.container';
 /** On the sandbox: the containers that the attempt is to have, so that a restarted control plane can go on. */
 export const LABEL_PLAN = 'actas.plan';
+/** On an image that was made for tasks: whose it is, of which image, and by which authority and way of making. Its containers inherit them. */
+export const LABEL_TRUST_OWNER = 'actas.trust-owner';
+export const LABEL_TRUST_OF = 'actas.trust-of';
+export const LABEL_TRUST = 'actas.trust';
 
 /** What tells the objects of one data directory from another's in names, which are short: 32 bits of its id. */
 export function scopeOf(dataDirId: string): string {
@@ -41,4 +45,9 @@ export function volumeName(scope: string, attempt: AttemptId, volume: string): s
 /** Also the name of the Linux bridge, which may have 15 characters. */
 export function networkName(scope: string): string {
   return `actas-${scope}`;
+}
+
+/** A container that never runs: an image is made of it. @param image its id */
+export function trustName(scope: string, image: string): string {
+  return `actas-${scope}_trust-${image.replace(/^sha256:/, '').slice(0, 12)}`;
 }

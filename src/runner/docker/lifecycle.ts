@@ -9,12 +9,13 @@ import type { Socket } from 'node:net';
 import type Docker from 'dockerode';
 import type { AttemptId, AttemptSpec, AttemptState, ContainerSpec, DriverListener } from '../driver.ts';
 import { type Attempt, changed, engineTimeMs, exitFrom, type Member, memberOf, newAttempt, stateOf, when } from './attempt.ts';
-import { type Flavour, type Hosts, memberOptions, type Naming, type Plan, sandboxMounts, sandboxOptions, singleOptions, volumeOptions } from './container-options.ts';
+import { type Flavour, memberOptions, type Naming, type Plan, type Surroundings, sandboxMounts, sandboxOptions, singleOptions, volumeOptions } from './container-options.ts';
 import { createContainer, ignoring, isStatus, openVolumes, reasonOf, removeAttemptObjects, statusOf } from './engine-calls.ts';
 import type { EngineEvent } from './engine-events.ts';
 import { LABEL_ATTEMPT, LABEL_CONTAINER, LABEL_OWNER, LABEL_PLAN } from './labels.ts';
 import { decide } from './outcome.ts';
 import { runProbe } from './probe.ts';
+import type { TrustImages } from './trust-image.ts';
 import { partMounts, volumeParts } from './volume-parts.ts';
 
 export interface LifecycleDeps {
@@ -23,8 +24,9 @@ export interface LifecycleDeps {
   readonly listener: Pick<DriverListener, 'exited' | 'started'>;
   readonly log: { debug(fields: object, message: string): void; warn(fields: object, message: string): void };
   readonly flavour: Flavour;
-  /** Names that every attempt finds in its hosts file. */
-  readonly hosts: Hosts;
+  readonly surroundings: Surroundings;
+  /** What is run in place of an image whose programs are to find Google's names here; absent where these lead elsewhere. */
+  readonly trust?: TrustImages;
   /** Makes the sandbox's image on first use. */
   readonly ensurePause: () => Promise<void>;
   /** Where there is no way to the containers, their probes are taken as passed. */
@@ -56,25 +58,45 @@ export class Lifecycle {
     const attempt = this.#attempts.get(spec.id) ?? newAttempt(spec.id);
     this.#attempts.set(spec.id, attempt);
     if (attempt.exit !== undefined) return;
+    attempt.plan ??= spec;
     if (attempt.startedAtMs === undefined) {
-      attempt.starting ??= this.#begin(attempt, spec).finally(() => delete attempt.starting);
+      attempt.starting ??= this.#led(spec)
+        .then((led) => this.#begin(attempt, led))
+        .finally(() => delete attempt.starting);
       await attempt.starting;
     }
     await when(attempt, () => attempt.startedAtMs !== undefined || attempt.exit !== undefined || attempt.removing);
   }
 
+  /** The attempt as it is to be run so that Google's names lead it here, and are trusted there; or so that they do not, where that is not to be had. */
+  async #led(spec: AttemptSpec): Promise<AttemptSpec> {
+    const { trust, log } = this.#deps;
+    if (!spec.interceptGoogle || trust === undefined) return { ...spec, interceptGoogle: false };
+    try {
+      return { ...spec, containers: await Promise.all(spec.containers.map(async (container) => ({ ...container, image: await trust.of(container.image) }))) };
+    } catch (error) {
+      // The engine does not answer: nor would it start anything.
+      if (statusOf(error) === undefined) throw error;
+      log.warn(
+        { attempt: spec.id, reason: reasonOf(error) },
+        "Google's names do not lead this task here: its image could not be given the front door's authority. It finds the API at ACTAS_API.",
+      );
+      return { ...spec, interceptGoogle: false };
+    }
+  }
+
   async #begin(attempt: Attempt, spec: AttemptSpec): Promise<void> {
-    attempt.plan ??= spec;
+    attempt.plan = spec;
     try {
       for (const part of volumeParts(spec)) await this.#deps.docker.createVolume(volumeOptions(this.#deps.naming, spec, part, this.#deps.flavour));
       const [only] = spec.containers;
       // A probe wants an address to go to, and a start that can be gone on with: that is the way of several containers.
       if (only !== undefined && spec.containers.length === 1 && only.startupProbe === undefined) {
-        await this.#startMember(attempt, only, singleOptions(this.#deps.naming, spec, only, this.#deps.hosts, this.#deps.flavour));
+        await this.#startMember(attempt, only, singleOptions(this.#deps.naming, spec, only, this.#deps.surroundings, this.#deps.flavour));
         return;
       }
       await this.#deps.ensurePause();
-      const sandbox = await createContainer(this.#deps.docker, sandboxOptions(this.#deps.naming, spec, this.#deps.hosts, this.#deps.flavour));
+      const sandbox = await createContainer(this.#deps.docker, sandboxOptions(this.#deps.naming, spec, this.#deps.surroundings, this.#deps.flavour));
       attempt.sandboxId = sandbox.id;
     } catch (error) {
       if (statusOf(error) === undefined) throw error;
@@ -125,10 +147,9 @@ export class Lifecycle {
   }
 
   async #startMember(attempt: Attempt, container: ContainerSpec, options: Docker.ContainerCreateOptions): Promise<void> {
-    const { docker } = this.#deps;
     const member = memberOf(attempt, container.name);
     try {
-      const created = await createContainer(docker, options);
+      const created = await this.#create(options);
       member.dockerId = created.id;
       if (member.state === 'absent') member.state = 'created';
       if (container.mounts.length > 0 && attempt.plan !== undefined && attempt.sandboxId === undefined) await openVolumes(created, partMounts(attempt.plan, container));
@@ -137,6 +158,18 @@ export class Lifecycle {
     } catch (error) {
       if (statusOf(error) === undefined) throw error;
       this.#fail(attempt, member, 'startFailed', reasonOf(error));
+    }
+  }
+
+  async #create(options: Docker.ContainerCreateOptions): Promise<Docker.Container> {
+    const { docker, trust } = this.#deps;
+    try {
+      return await createContainer(docker, options);
+    } catch (error) {
+      // Somebody tidied the engine's images up.
+      const again = isStatus(error, 404) ? await trust?.renew(options.Image ?? '') : undefined;
+      if (again === undefined) throw error;
+      return createContainer(docker, { ...options, Image: again });
     }
   }
 

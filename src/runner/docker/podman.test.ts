@@ -3,6 +3,7 @@ import { afterAll, describe } from 'vitest';
 import { startPodman } from '../../../scripts/podman.mjs';
 import { containersContract } from './containers-contract.ts';
 import { engineContract } from './engine-contract.ts';
+import { googleNamesContract } from './google-names-contract.ts';
 import { isolationContract } from './isolation-contract.ts';
 
 const named = process.env['DOCKER_HOST'];
@@ -20,4 +21,5 @@ function define(dockerHost: string): void {
   engineContract(dockerHost);
   describe('containers of attempts', () => containersContract(dockerHost));
   describe("the tasks' network", () => isolationContract(dockerHost));
+  describe("Google's names in tasks", () => googleNamesContract(dockerHost));
 }

@@ -7,7 +7,9 @@
  * It runs in a container of another image, as the text of this file alone: it imports nothing but Node's own modules, of Node 18 or later.
  */
 import { spawn } from 'node:child_process';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { createSocket, type Socket as DatagramSocket } from 'node:dgram';
+import { Resolver } from 'node:dns';
+import { connect, createServer, isIPv6, type Server, type Socket } from 'node:net';
 
 /** Four bytes for the connection (0: none), one for the kind, four for the length of what follows. */
 const HEADER_BYTES = 9;
@@ -33,7 +35,19 @@ export const FRAME = {
   end: 10,
   /** The connection is over in both; a reason may follow. */
   close: 11,
+  /** To the relay, JSON: a `ListenRequest` for datagrams, answered with `listening`. */
+  listenForDatagrams: 12,
+  /** A `Datagram` that came to, or is to leave from, the listener that the request of this id opened. */
+  datagram: 13,
+  /** To the relay, JSON: an `AskRequest`; and its `AskResult` back, with the same id. */
+  ask: 14,
+  /** To the relay, empty: enough was told under this id. */
+  told: 15,
 } as const;
+/** Datagrams are dropped while so many bytes wait to be read by the control plane: a task could send them faster than anybody takes them. */
+const MOST_WAITING_BYTES = 2 * 2 ** 20;
+const MOST_ASKED = 256;
+const ASK_PATIENCE_MS = 5000;
 
 export interface RunRequest {
   readonly program: 'iptables-save' | 'iptables-restore';
@@ -52,6 +66,24 @@ export interface ListenRequest {
 }
 export interface ListenResult {
   readonly port?: number;
+  readonly error?: string;
+}
+export interface Datagram {
+  /** Where it came from, or is to go. */
+  readonly address: string;
+  readonly port: number;
+  /** Base64. */
+  readonly data: string;
+}
+export interface AskRequest {
+  /** Sent to this server from a port of its own; what the server sends back is told as it comes, until the control plane asks no more. Without one, which name servers there are. */
+  readonly to?: Datagram;
+}
+export interface AskResult {
+  /** Base64. */
+  readonly data?: string;
+  /** As node tells them: `10.0.0.1`, `[::1]:5353`. */
+  readonly nameServers?: readonly string[];
   readonly error?: string;
 }
 export interface DialRequest {
@@ -153,12 +185,86 @@ function listen(request: ListenRequest, arrived: (socket: Socket) => void, done:
   return server;
 }
 
+function listenForDatagrams(request: ListenRequest, tell: (datagram: Datagram) => void, done: (result: ListenResult) => void): DatagramSocket {
+  const socket = createSocket('udp4');
+  let isSecond = false;
+  socket.on('message', (message, { address, port }) => tell({ address, port, data: message.toString('base64') }));
+  socket.on('error', (error) => {
+    if (isSecond) return done({ error: error.message });
+    isSecond = true;
+    socket.bind(0, request.address);
+  });
+  socket.on('listening', () => done({ port: socket.address().port }));
+  socket.bind(request.port, request.address);
+  return socket;
+}
+
+/** One datagram to a server, from a socket that takes datagrams of this server alone. @returns its end */
+function ask({ address, port, data }: Datagram, tell: (result: AskResult) => void, ended: () => void): () => void {
+  const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4');
+  let isOver = false;
+  const end = () => {
+    if (isOver) return;
+    isOver = true;
+    clearTimeout(timer);
+    socket.close();
+    ended();
+  };
+  const timer = setTimeout(end, ASK_PATIENCE_MS);
+  socket.on('message', (message) => tell({ data: message.toString('base64') }));
+  socket.on('error', (error) => {
+    tell({ error: error.message });
+    end();
+  });
+  socket.connect(port, address, () => isOver || socket.send(Buffer.from(data, 'base64')));
+  return end;
+}
+
+/** The part of the relay that is about datagrams. */
+function serveDatagrams(send: (frame: Buffer) => void, waitingBytes: () => number) {
+  const listeners = new Map<number, DatagramSocket>();
+  const asking = new Map<number, () => void>();
+  return {
+    /** @returns whether the frame was one of these */
+    take(id: number, kind: number, payload: Buffer): boolean {
+      if (kind === FRAME.listenForDatagrams) {
+        const told = (datagram: Datagram) => void (waitingBytes() > MOST_WAITING_BYTES || send(encodeJson(id, FRAME.datagram, datagram)));
+        listeners.set(
+          id,
+          listenForDatagrams(JSON.parse(payload.toString()), told, (result) => send(encodeJson(id, FRAME.listening, result))),
+        );
+      } else if (kind === FRAME.datagram) {
+        const { address, port, data }: Datagram = JSON.parse(payload.toString());
+        listeners.get(id)?.send(Buffer.from(data, 'base64'), port, address, () => undefined);
+      } else if (kind === FRAME.ask) {
+        const { to }: AskRequest = JSON.parse(payload.toString());
+        if (to === undefined) send(encodeJson(id, FRAME.told, { nameServers: new Resolver().getServers() }));
+        else if (asking.size >= MOST_ASKED) send(encodeJson(id, FRAME.told, { error: 'too much is asked at once' }));
+        else {
+          const told = (result: AskResult) => send(encodeJson(id, FRAME.told, result));
+          asking.set(
+            id,
+            ask(to, told, () => asking.delete(id)),
+          );
+        }
+      } else if (kind === FRAME.told) asking.get(id)?.();
+      else return false;
+      return true;
+    },
+    end() {
+      for (const socket of listeners.values()) socket.close();
+      for (const endAsking of [...asking.values()]) endAsking();
+    },
+  };
+}
+
 /** Serves the control plane at these two until the input ends; then nothing of it is left. */
-export function serveRelay(input: NodeJS.ReadableStream, output: NodeJS.WritableStream): void {
+export function serveRelay(input: NodeJS.ReadableStream, output: NodeJS.WritableStream & { readonly writableLength: number }): void {
   const connections = new Map<number, { readonly socket: Socket; readonly tell: (kind: number, payload: Buffer) => void }>();
   const servers = new Set<Server>();
   let isOver = false;
   const send = (frame: Buffer) => void (isOver || output.write(frame));
+  const datagrams = serveDatagrams(send, () => output.writableLength);
   // Ours are odd, the control plane's even.
   let next = 1;
   const take = (id: number, socket: Socket) => {
@@ -173,6 +279,7 @@ export function serveRelay(input: NodeJS.ReadableStream, output: NodeJS.Writable
     socket.pause();
   };
   const decode = createFrameDecoder((id, kind, payload) => {
+    if (datagrams.take(id, kind, payload)) return;
     if (kind !== FRAME.run && kind !== FRAME.listen && kind !== FRAME.dial) return connections.get(id)?.tell(kind, payload);
     const request = JSON.parse(payload.toString());
     if (kind === FRAME.run) run(request, (result) => send(encodeJson(id, FRAME.ran, result)));
@@ -194,6 +301,7 @@ export function serveRelay(input: NodeJS.ReadableStream, output: NodeJS.Writable
     isOver = true;
     for (const server of servers) server.close();
     for (const { socket } of connections.values()) socket.destroy();
+    datagrams.end();
   };
   input.on('data', decode);
   input.on('end', end);

@@ -20,12 +20,19 @@ export class RelaySocket extends Socket {
   /** Bytes that were read from us, and not yet told. */
   #taken = 0;
   #isOver = false;
+  #isOpen: boolean;
 
-  constructor(id: number, peer: string, send: (frame: Buffer) => void) {
+  /** @param isOpen false for one that is being dialled */
+  constructor(id: number, peer: string, isOpen: boolean, send: (frame: Buffer) => void) {
     super();
+    this.#isOpen = isOpen;
     this.#id = id;
     this.#send = send;
     Object.defineProperty(this, 'remoteAddress', { value: peer });
+    // Node's TLS takes a socket without a handle for one that is being connected, and waits.
+    this.on('newListener', (event) => {
+      if (event === 'connect' && this.#isOpen) process.nextTick(() => this.emit('connect'));
+    });
     this.once('close', () => {
       if (!this.#isOver) send(encodeFrame(id, FRAME.close));
     });
@@ -59,8 +66,10 @@ export class RelaySocket extends Socket {
 
   /** What the relay says of this connection. */
   receive(kind: number, payload: Buffer): void {
-    if (kind === FRAME.opened) this.emit('connect');
-    else if (kind === FRAME.end) this.push(null);
+    if (kind === FRAME.opened) {
+      this.#isOpen = true;
+      this.emit('connect');
+    } else if (kind === FRAME.end) this.push(null);
     else if (kind === FRAME.data) {
       this.#taken += payload.length;
       this.push(payload);

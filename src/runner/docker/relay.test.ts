@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { startEngineApart } from '../../../scripts/engine.mjs';
 import { relayImage, shellImage } from '../../../test/harness/image.ts';
 import { until } from '../until.ts';
+import { googleNamesContract } from './google-names-contract.ts';
 import { isolationContract } from './isolation-contract.ts';
 import { relayName, scopeOf } from './labels.ts';
 import { dockerAt, openTestDriver, removeAll, type TestDriver } from './test-driver.ts';
@@ -18,6 +19,7 @@ else {
 
 function define(dockerHost: string): void {
   describe("the tasks' network by a relay", () => isolationContract(dockerHost, 'relay'));
+  describe("Google's names in tasks, by a relay", () => googleNamesContract(dockerHost, 'relay'));
   describe('the relay', () => relayCases(dockerHost));
 }
 

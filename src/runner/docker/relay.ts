@@ -9,7 +9,20 @@ import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { reasonOf } from './engine-calls.ts';
 import type { Channel, RelayPlace } from './relay-place.ts';
-import { type Arrival, createFrameDecoder, encodeFrame, encodeJson, FRAME, type ListenRequest, type ListenResult, type RunRequest, type RunResult } from './relay-program.ts';
+import {
+  type Arrival,
+  type AskRequest,
+  type AskResult,
+  createFrameDecoder,
+  type Datagram,
+  encodeFrame,
+  encodeJson,
+  FRAME,
+  type ListenRequest,
+  type ListenResult,
+  type RunRequest,
+  type RunResult,
+} from './relay-program.ts';
 import { RelaySocket } from './relay-socket.ts';
 
 export interface RelayOptions {
@@ -24,6 +37,12 @@ export interface Relay {
   run(request: RunRequest): Promise<string>;
   /** @returns the port that was bound */
   listen(request: ListenRequest): Promise<number>;
+  /** @param arrived is told each datagram, and how to send one back @returns the port that was bound */
+  listenForDatagrams(request: ListenRequest, arrived: (datagram: Datagram, reply: (data: string) => void) => void): Promise<number>;
+  /** The name servers of where the relay stands. */
+  nameServers(): Promise<readonly string[]>;
+  /** A datagram from where the relay stands, and what its receiver sends back. @returns the end of the asking */
+  ask(to: Datagram, told: (result: AskResult) => void): () => void;
   /** A connection from where the relay stands. */
   dial(address: string, port: number): Socket;
   /** Called after a lost relay was replaced: rules and listeners are to be made anew. */
@@ -74,6 +93,17 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       if (port === undefined) throw new Error(`the relay cannot listen on ${request.address}: ${error ?? 'no port'}`);
       return port;
     },
+    async listenForDatagrams(request, arrived) {
+      const { port, error } = await link.listenForDatagrams(request, arrived);
+      if (port === undefined) throw new Error(`the relay cannot listen for datagrams on ${request.address}: ${error ?? 'no port'}`);
+      return port;
+    },
+    async nameServers() {
+      const { nameServers, error } = await link.ask<AskResult>(FRAME.ask, {} satisfies AskRequest);
+      if (nameServers === undefined) throw new Error(`the relay knows no name servers: ${error ?? ''}`);
+      return nameServers;
+    },
+    ask: (to, told) => link.follow({ to }, told),
     dial: (address, port) => link.dial(address, port),
     onReplaced: (then) => (prepare = then),
     async close() {
@@ -88,6 +118,9 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
 interface Link {
   readonly ended: Promise<void>;
   ask<T>(kind: number, request: object): Promise<T>;
+  /** Answers of a question that may have several, until the returned function is called. */
+  follow(request: AskRequest, told: (result: AskResult) => void): () => void;
+  listenForDatagrams(request: ListenRequest, arrived: (datagram: Datagram, reply: (data: string) => void) => void): Promise<ListenResult>;
   dial(address: string, port: number): Socket;
   end(): void;
 }
@@ -112,19 +145,26 @@ async function connectRelay({ place, arrived }: RelayOptions): Promise<Link> {
 function speak(channel: Channel, arrived: RelayOptions['arrived']): Link {
   const sockets = new Map<number, RelaySocket>();
   const questions = new Map<number, { readonly resolve: (value: object) => void; readonly reject: (error: Error) => void }>();
+  const followers = new Map<number, (result: AskResult) => void>();
+  const datagrams = new Map<number, (datagram: Datagram) => void>();
   const over = Promise.withResolvers<void>();
   let isOver = false;
   // Ours are even, the relay's odd.
   let next = 2;
   const send = (frame: Buffer) => void (isOver || channel.write(frame));
-  const adopt = (id: number, peer: string): RelaySocket => {
-    const socket = new RelaySocket(id, peer, send);
+  const adopt = (id: number, peer: string, isOpen: boolean): RelaySocket => {
+    const socket = new RelaySocket(id, peer, isOpen, send);
     sockets.set(id, socket);
     socket.once('close', () => sockets.delete(id));
     return socket;
   };
   const decode = createFrameDecoder((id, kind, payload) => {
     if (kind === FRAME.ran || kind === FRAME.listening) return questions.get(id)?.resolve(JSON.parse(payload.toString()));
+    if (kind === FRAME.datagram) return datagrams.get(id)?.(JSON.parse(payload.toString()));
+    if (kind === FRAME.told) {
+      const result = JSON.parse(payload.toString());
+      return followers.get(id)?.(result) ?? questions.get(id)?.resolve(result);
+    }
     const known = sockets.get(id);
     if (known !== undefined || kind !== FRAME.opened) return known?.receive(kind, payload);
     // Our own program wrote it.
@@ -133,7 +173,7 @@ function speak(channel: Channel, arrived: RelayOptions['arrived']): Link {
     arrived(listener, address.replace(/^::ffff:/, ''), () => {
       isTaken = true;
       send(encodeFrame(id, FRAME.accept));
-      return adopt(id, address);
+      return adopt(id, address, true);
     });
     if (!isTaken) send(encodeFrame(id, FRAME.close));
   });
@@ -147,20 +187,37 @@ function speak(channel: Channel, arrived: RelayOptions['arrived']): Link {
   };
   channel.listen(decode, finish);
   const take = () => (next += 2);
+  const question = (id: number, kind: number, request: object): Promise<never> => {
+    const answer = new Promise<object>((resolve, reject) => {
+      if (isOver) reject(new Error('the relay is lost'));
+      questions.set(id, { resolve, reject });
+    }).finally(() => questions.delete(id));
+    send(encodeJson(id, kind, request));
+    // The program answers a question of a kind with its own result.
+    return answer as Promise<never>;
+  };
   return {
     ended: over.promise,
-    ask: (kind, request) => {
+    ask: (kind, request) => question(take(), kind, request),
+    listenForDatagrams(request, arrived) {
       const id = take();
-      const answer = new Promise<object>((resolve, reject) => {
-        if (isOver) reject(new Error('the relay is lost'));
-        questions.set(id, { resolve, reject });
-      }).finally(() => questions.delete(id));
-      send(encodeJson(id, kind, request));
-      // The program answers a question of a kind with its own result.
-      return answer as Promise<never>;
+      datagrams.set(id, (datagram) => {
+        const { address, port } = datagram;
+        arrived({ ...datagram, address: address.replace(/^::ffff:/, '') }, (data) => send(encodeJson(id, FRAME.datagram, { address, port, data } satisfies Datagram)));
+      });
+      return question(id, FRAME.listenForDatagrams, request);
+    },
+    follow(request, told) {
+      const id = take();
+      if (isOver) told({ error: 'the relay is lost' });
+      followers.set(id, told);
+      send(encodeJson(id, FRAME.ask, request));
+      return () => {
+        if (followers.delete(id)) send(encodeFrame(id, FRAME.told));
+      };
     },
     dial(address, port) {
-      const socket = adopt(take(), address);
+      const socket = adopt(take(), address, false);
       if (isOver) socket.destroy(new Error('the relay is lost'));
       else send(encodeJson(next, FRAME.dial, { address, port }));
       return socket;

@@ -1,29 +1,77 @@
-/** Where tasks reach us on this host: two listeners, which close connections that may not enter before a byte is read. */
+/** Where tasks reach us on this host: listeners that close connections, and overlook datagrams, of who may not enter before a byte is read. */
+import { createSocket } from 'node:dgram';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { TaskListeners } from '../driver.ts';
+import type { Ports } from './firewall.ts';
+import type { NameServer } from './name-server.ts';
 
 const API_PORT = 8787;
 
-export interface Listener {
+interface Listener {
   readonly port: number;
   close(): Promise<void>;
 }
 
-/** Ports of this data directory's own where they are free: tasks that outlive us find us again. */
-export function preferredPorts(scope: string, address: string): { readonly metadata: number; readonly api: number } {
-  const own = 20_000 + (Number.parseInt(scope.slice(0, 6), 16) % 10_000);
-  return { metadata: own, api: address === '127.0.0.1' ? own + 10_000 : API_PORT };
+export interface OpenListeners {
+  readonly ports: Ports;
+  close(): Promise<void>;
 }
 
-export async function openListeners(listeners: TaskListeners, mayEnter: (address: string) => boolean, address: string, scope: string): Promise<[Listener, Listener]> {
-  const ports = preferredPorts(scope, address);
-  const metadata = await listen(listeners.metadata, mayEnter, address, ports.metadata);
+/** Ports of this data directory's own where they are free: tasks that outlive us find us again. */
+export function preferredPorts(scope: string, address: string): { readonly metadata: number; readonly api: number; readonly names: number } {
+  const own = 20_000 + (Number.parseInt(scope.slice(0, 6), 16) % 10_000);
+  return { metadata: own, api: address === '127.0.0.1' ? own + 10_000 : API_PORT, names: own };
+}
+
+/** @param names answers for names, where tasks are to ask us */
+export async function openListeners(listeners: TaskListeners, mayEnter: (address: string) => boolean, address: string, scope: string, names?: NameServer): Promise<OpenListeners> {
+  const preferred = preferredPorts(scope, address);
+  const opened: Listener[] = [];
+  const open = async (listener: Promise<Listener>): Promise<number> => {
+    opened.push(await listener);
+    return opened.at(-1)?.port ?? 0;
+  };
+  const close = async () => {
+    for (const listener of opened) await listener.close();
+  };
   try {
-    return [metadata, await listen(listeners.api, mayEnter, address, ports.api)];
+    const metadata = await open(listen(listeners.metadata, mayEnter, address, preferred.metadata));
+    const api = await open(listen(listeners.api, mayEnter, address, preferred.api));
+    if (names === undefined) return { ports: { metadata, api }, close };
+    const udp = await open(listenForDatagrams(names, mayEnter, address, preferred.names));
+    const tcp = await open(listen((socket) => names.stream(socket, socket.remoteAddress ?? ''), mayEnter, address, preferred.names + 1));
+    return { ports: { metadata, api, names: { udp, tcp } }, close };
   } catch (error) {
-    await metadata.close();
+    await close();
     throw error;
   }
+}
+
+async function listenForDatagrams(names: NameServer, mayEnter: (address: string) => boolean, address: string, preferredPort: number): Promise<Listener> {
+  const bindTo = (port: number) =>
+    new Promise<ReturnType<typeof createSocket>>((resolve, reject) => {
+      const socket = createSocket('udp4');
+      socket.once('error', reject);
+      socket.bind({ port, address }, () => {
+        socket.off('error', reject);
+        resolve(socket);
+      });
+    });
+  const socket = await bindTo(preferredPort).catch(() => bindTo(0));
+  let isClosed = false;
+  // An answer that cannot be sent: whoever asked comes again, or is gone.
+  socket.on('error', () => undefined);
+  socket.on('message', (message, { address: from, port }) => {
+    if (mayEnter(from)) names.datagram(message, from, (reply) => isClosed || socket.send(reply, port, from, () => undefined));
+  });
+  return {
+    port: socket.address().port,
+    close: () =>
+      new Promise((resolve) => {
+        isClosed = true;
+        socket.close(() => resolve());
+      }),
+  };
 }
 
 async function listen(handle: (socket: Socket) => void, mayEnter: (address: string) => boolean, address: string, preferredPort: number): Promise<Listener> {

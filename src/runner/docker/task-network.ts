@@ -9,17 +9,23 @@ import { connect, type Socket } from 'node:net';
 import type { TaskListeners, TaskNetwork } from '../driver.ts';
 import { type Bridge, type BridgeOptions, openBridge } from './bridge.ts';
 import type { Hosts } from './container-options.ts';
-import { applyRules, type BridgeRules, firewallObstacle, type RunTables } from './firewall.ts';
+import { applyRules, type BridgeRules, firewallObstacle, type Ports, type RunTables } from './firewall.ts';
 import { networkName } from './labels.ts';
+import type { NameServerAddress } from './name-forwarder.ts';
+import type { NameServer } from './name-server.ts';
 import { type Relay, startRelay } from './relay.ts';
 import type { RelayPlace } from './relay-place.ts';
 import { canBind, openListeners, preferredPorts } from './task-listeners.ts';
+import { taskNamesByRelay, taskNamesHere } from './task-names.ts';
 
 export interface OpenNetwork {
   readonly network: TaskNetwork;
   /** Names for every attempt's hosts file. */
   readonly hosts: Hosts;
   readonly warnings: readonly string[];
+  /** Whom tasks ask for names, so that Google's lead them here; absent where it cannot be done (then `googleObstacle` says why), or is not wanted. */
+  readonly nameServer?: string;
+  readonly googleObstacle?: string;
   /** A connection to a task; absent where there is no way to one. */
   readonly dial?: (address: string, port: number) => Socket;
   /** @param keepRunning leaves bridge and isolation for the tasks that go on */
@@ -28,6 +34,8 @@ export interface OpenNetwork {
 
 export interface NetworkOptions extends BridgeOptions {
   readonly listeners?: TaskListeners;
+  /** Asked for all names but Google's, in place of those of where the bridge is. */
+  readonly nameServers: readonly NameServerAddress[];
   /** `address`: addresses or nothing, by a relay where there is no other way; `relay`: by it even where there is. */
   readonly force?: 'address' | 'relay' | 'hostname';
   /** The engine listens on a socket of this machine. */
@@ -62,52 +70,63 @@ export async function openNetwork(options: NetworkOptions): Promise<OpenNetwork>
 }
 
 /** Addresses, with our listeners on the bridge itself. */
-async function openHere({ naming, listeners }: NetworkOptions, bridge: Bridge): Promise<OpenNetwork> {
+async function openHere({ naming, listeners, nameServers }: NetworkOptions, bridge: Bridge): Promise<OpenNetwork> {
   const { gateway } = bridge;
-  const opened = listeners === undefined ? undefined : await openListeners(listeners, listeners.isLeased, gateway, naming.scope);
-  const ports = opened === undefined ? undefined : { metadata: opened[0].port, api: opened[1].port };
+  const google = listeners?.google;
+  const names = google === undefined ? undefined : taskNamesHere({ google, address: METADATA_ADDRESS, nameServers });
+  const opened = listeners === undefined ? undefined : await openListeners(listeners, listeners.isLeased, gateway, naming.scope, names);
   const rules: BridgeRules = { bridge: networkName(naming.scope), gateway };
-  await applyRules(naming.scope, { ...rules, ...(ports === undefined ? {} : { ports }) });
+  await applyRules(naming.scope, { ...rules, ...(opened === undefined ? {} : { ports: opened.ports }) });
   return {
-    network: { kind: 'address', gateway, pool: bridge.pool, ...(ports === undefined ? {} : { apiUrl: `http://${gateway}:${ports.api}` }) },
-    hosts: ADDRESS_HOSTS,
+    ...addressNetwork(bridge, opened?.ports),
     warnings: await bridgeWarnings(),
     dial: dialFromHere,
     async close({ keepRunning }) {
       // First the way to the listeners, then they: nobody else may answer on their ports meanwhile.
       await applyRules(naming.scope, keepRunning ? rules : undefined);
-      for (const listener of opened ?? []) await listener.close();
+      await opened?.close();
       if (!keepRunning) await bridge.remove();
     },
   };
 }
 
+/** What is the same wherever the listeners are. */
+function addressNetwork({ gateway, pool }: Bridge, ports: Ports | undefined): Pick<OpenNetwork, 'network' | 'hosts' | 'nameServer'> {
+  return {
+    network: { kind: 'address', gateway, pool, ...(ports === undefined ? {} : { apiUrl: `http://${gateway}:${ports.api}` }) },
+    hosts: ADDRESS_HOSTS,
+    ...(ports?.names === undefined ? {} : { nameServer: gateway }),
+  };
+}
+
 /** Addresses, with the relay's listeners on the bridge. */
-async function openByRelay({ naming, listeners, log }: NetworkOptions, bridge: Bridge, place: RelayPlace): Promise<OpenNetwork> {
+async function openByRelay({ naming, listeners, nameServers, log }: NetworkOptions, bridge: Bridge, place: RelayPlace): Promise<OpenNetwork> {
   const { gateway } = bridge;
+  let names: NameServer | undefined;
   const relay = await startRelay({
     place,
     log,
     arrived(listener, address, open) {
       if (listeners?.isLeased(address) !== true) return;
-      (listener === 'metadata' ? listeners.metadata : listeners.api)(open());
+      if (listener === 'names') names?.stream(open(), address);
+      else (listener === 'metadata' ? listeners.metadata : listeners.api)(open());
     },
   });
   const rules: BridgeRules = { bridge: networkName(naming.scope), gateway };
   const run: RunTables = (program, args, input) => relay.run({ program, args, ...(input === undefined ? {} : { input }) });
   try {
-    const ports = listeners === undefined ? undefined : await listenByRelay(relay, gateway, preferredPorts(naming.scope, gateway));
+    if (listeners?.google !== undefined) names = await taskNamesByRelay({ google: listeners.google, address: METADATA_ADDRESS, nameServers }, relay);
+    const ports = listeners === undefined ? undefined : await listenByRelay(relay, gateway, preferredPorts(naming.scope, gateway), listeners, names);
     const setUp = () => applyRules(naming.scope, { ...rules, ...(ports === undefined ? {} : { ports }) }, run);
     await setUp();
     relay.onReplaced(async () => {
-      const again = ports === undefined ? undefined : await listenByRelay(relay, gateway, ports);
+      const again = ports === undefined || listeners === undefined ? undefined : await listenByRelay(relay, gateway, { ...ports, names: ports.names?.udp ?? 0 }, listeners, names);
       // Tasks that run know the API by its port.
       if (again?.api !== ports?.api) log.warn({ ...again }, "The API's port for tasks is taken; tasks that run do not find it until the next start.");
       await applyRules(naming.scope, { ...rules, ...(again === undefined ? {} : { ports: again }) }, run);
     });
     return {
-      network: { kind: 'address', gateway, pool: bridge.pool, ...(ports === undefined ? {} : { apiUrl: `http://${gateway}:${ports.api}` }) },
-      hosts: ADDRESS_HOSTS,
+      ...addressNetwork(bridge, ports),
       warnings: [],
       dial: (address, port) => relay.dial(address, port),
       async close({ keepRunning }) {
@@ -122,11 +141,14 @@ async function openByRelay({ naming, listeners, log }: NetworkOptions, bridge: B
   }
 }
 
-async function listenByRelay(relay: Relay, address: string, ports: { readonly metadata: number; readonly api: number }): Promise<{ metadata: number; api: number }> {
-  return {
-    metadata: await relay.listen({ name: 'metadata', address, port: ports.metadata }),
-    api: await relay.listen({ name: 'api', address, port: ports.api }),
-  };
+async function listenByRelay(relay: Relay, address: string, ports: ReturnType<typeof preferredPorts>, listeners: TaskListeners, names: NameServer | undefined): Promise<Ports> {
+  const metadata = await relay.listen({ name: 'metadata', address, port: ports.metadata });
+  const api = await relay.listen({ name: 'api', address, port: ports.api });
+  if (names === undefined) return { metadata, api };
+  const udp = await relay.listenForDatagrams({ name: 'names', address, port: ports.names }, ({ address: from, data }, reply) => {
+    if (listeners.isLeased(from)) names.datagram(Buffer.from(data, 'base64'), from, (message) => reply(message.toString('base64')));
+  });
+  return { metadata, api, names: { udp, tcp: await relay.listen({ name: 'names', address, port: ports.names + 1 }) } };
 }
 
 /** A random host name for each attempt. */
@@ -134,7 +156,12 @@ async function openByHostName({ naming, listeners, isRootless }: NetworkOptions,
   const opened = listeners === undefined ? undefined : await openListeners(listeners, () => true, isHere ? bridge.gateway : '127.0.0.1', naming.scope);
   const reachableAt = isHere ? bridge.gateway : 'host.docker.internal';
   return {
-    network: { kind: 'hostname', reachableAt, ...(opened === undefined ? {} : { metadataPort: opened[0].port, apiUrl: `http://${reachableAt}:${opened[1].port}` }) },
+    network: {
+      kind: 'hostname',
+      reachableAt,
+      ...(opened === undefined ? {} : { metadataPort: opened.ports.metadata, apiUrl: `http://${reachableAt}:${opened.ports.api}` }),
+    },
+    ...(listeners?.google === undefined ? {} : { googleObstacle: 'tasks are told apart by host names here, and have no name server of ours' }),
     hosts: isHere ? [] : [{ name: reachableAt, address: reachableAt }],
     warnings: [
       ...(!isHere && isRootless
@@ -144,7 +171,7 @@ async function openByHostName({ naming, listeners, isRootless }: NetworkOptions,
     ],
     ...(isHere ? { dial: dialFromHere } : {}),
     async close({ keepRunning }) {
-      for (const listener of opened ?? []) await listener.close();
+      await opened?.close();
       if (!keepRunning) await bridge.remove();
     },
   };

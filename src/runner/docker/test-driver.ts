@@ -93,6 +93,7 @@ export async function openTestDriver(
         })),
         volumes: [],
         hosts: [],
+        interceptGoogle: true,
         ...(address === undefined ? {} : { address }),
         ...more,
       };

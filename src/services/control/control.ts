@@ -21,6 +21,8 @@ export interface StatusFacts {
   readonly openExecutions: number;
   readonly dataDir: string;
   readonly pid: number;
+  /** Where Google's API names lead tasks, in words. */
+  readonly taskGoogleNames: string;
 }
 
 export interface ControlDeps {
