@@ -58,6 +58,8 @@ export function createApis(given: ServiceParts, status: () => StatusFacts): read
       host: 'iam.googleapis.com',
       serves: ['google.iam.v2.Policies'],
       operations: DENY_POLICY_OPERATIONS,
+      // google-beta, Terraform's provider, calls it so.
+      formerly: ['v2', 'v2beta'],
       load: async () => (await import('../services/iam/deny.ts')).createDenyServices(parts),
     },
     {
@@ -84,6 +86,8 @@ export function createApis(given: ServiceParts, status: () => StatusFacts): read
       host: 'iam.googleapis.com',
       serves: ['google.iam.v1.WorkloadIdentityPools'],
       operations: POOL_OPERATIONS,
+      // google-beta, Terraform's provider, calls it so.
+      formerly: ['v1', 'v1beta'],
       load: async () => (await import('../services/workloadidentity/workload-identity.ts')).createWorkloadIdentityServices(parts),
     },
     {
