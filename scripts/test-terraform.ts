@@ -1,0 +1,101 @@
+/**
+ * Runs the real `terraform` or `tofu` with a google provider against a control plane of its own, through the whole life of each configuration in
+ * test/terraform/configurations, and says what passed: once as `actas terraform` does it, with no endpoint named, and once with custom endpoints. Types that
+ * no provider at hand knows are named and counted. `--record` writes the requests of the second way to test/terraform/requests, which `npm test` sends again;
+ * `--only=GROUP` takes one configuration.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { GROUPS, type Group } from '../test/terraform/groups.ts';
+import { findTerraform, type Provider, type Terraform } from '../test/terraform/program.ts';
+import { startRecorder, writeRequests } from '../test/terraform/record.ts';
+import { replaySeed } from '../test/terraform/replay.ts';
+import { clearWay, live, proxyWay, type Way } from '../test/terraform/run.ts';
+import { node, root } from './prepare.mjs';
+
+interface Result {
+  readonly group: Group;
+  /** For each way, what went wrong. */
+  readonly faults: readonly (string | undefined)[];
+}
+
+const { values } = parseArgs({ options: { record: { type: 'boolean', default: false }, only: { type: 'string' } } });
+const terraform = await findTerraform(console.log);
+if (typeof terraform === 'string') {
+  console.log(`${terraform}: this suite is skipped.\n0 passed, 0 failed, 1 skipped`);
+  process.exit(0);
+}
+const names = terraform.providers.map(({ name, version }) => `${name} ${version}`).join(', ');
+console.log(`${terraform.program} ${terraform.version} with ${names} (from ${terraform.from})`);
+const dir = mkdtempSync(join(tmpdir(), 'actas-terraform-'));
+const results: Result[] = [];
+const skipped: Group[] = [];
+try {
+  for (const group of GROUPS) {
+    if (values.only !== undefined && values.only !== group.name) continue;
+    const provider = terraform.providers.find(({ types }) => group.types.every((type) => types.has(type)));
+    if (provider === undefined) skipped.push(group);
+    else results.push(await runGroup(group, provider, terraform));
+  }
+} finally {
+  rmSync(dir, { recursive: true, force: true });
+}
+report();
+
+/** A control plane for one configuration. @param at a directory for its files */
+async function startServer(at: string): Promise<{ readonly process: ChildProcess; readonly url: string; readonly dataDir: string }> {
+  mkdirSync(at);
+  const dataDir = join(at, 'data');
+  const readyFile = join(at, 'ready.json');
+  const seed = join(at, 'seed.json');
+  writeFileSync(seed, JSON.stringify(replaySeed()));
+  const words = ['up', '--driver=fake', '--port=0', `--data-dir=${dataDir}`, `--ready-file=${readyFile}`, `--seed=${seed}`, '--log-level=warn'];
+  const child = spawn(node, [join(root, 'bin', 'actas.js'), ...words], { stdio: ['ignore', 'ignore', 'inherit'] });
+  for (let i = 0; !existsSync(readyFile); i += 1) {
+    if (i > 240 || child.exitCode !== null) throw new Error('the control plane did not start');
+    await delay(250);
+  }
+  const { url } = JSON.parse(readFileSync(readyFile, 'utf8')) as { url: string };
+  return { process: child, url, dataDir };
+}
+
+async function runGroup(group: Group, provider: Provider, found: Terraform): Promise<Result> {
+  const server = await startServer(join(dir, group.name));
+  const token = readFileSync(join(server.dataDir, 'owner-token'), 'utf8').trim();
+  const recorder = values.record ? await startRecorder(server.url) : undefined;
+  // What is recorded begins where a replay does: with nothing that a run before left behind.
+  const ways: Way[] = recorder === undefined ? [proxyWay(found, server.dataDir), clearWay(found, server.url, token)] : [clearWay(found, recorder.url, token)];
+  const faults: (string | undefined)[] = [];
+  try {
+    for (const [at, way] of ways.entries()) {
+      const fault = await live(group, { terraform: found, provider, way, dir: join(dir, `${group.name}-${at}`) });
+      console.log(
+        `${fault === undefined ? 'ok  ' : 'FAIL'} ${group.name}, by ${provider.name} ${provider.version}: ${way.title}${fault === undefined ? '' : `\n${fault.replace(/^/gm, '    ')}`}`,
+      );
+      faults.push(fault);
+    }
+  } finally {
+    await recorder?.close();
+    server.process.kill('SIGTERM');
+    await new Promise((ended) => server.process.once('exit', ended));
+  }
+  if (recorder !== undefined && faults.every((fault) => fault === undefined))
+    writeRequests(group.name, `${found.program} ${found.version}, provider ${provider.name} ${provider.version}`, recorder.exchanges);
+  return { group, faults };
+}
+
+function report(): void {
+  const good = results.filter(({ faults }) => faults.every((fault) => fault === undefined));
+  const count = (groups: readonly Group[]) => groups.flatMap(({ types }) => types).length;
+  const width = Math.max(...GROUPS.flatMap(({ types }) => types.map((type) => type.length)));
+  console.log('');
+  for (const { group, faults } of results) for (const type of group.types) console.log(`${type.padEnd(width)}  ${faults.every((fault) => fault === undefined) ? 'pass' : 'FAIL'}`);
+  for (const { types } of skipped) for (const type of types) console.log(`${type.padEnd(width)}  not known to ${names}`);
+  const passed = count(good.map(({ group }) => group));
+  console.log(`\n${passed} passed, ${count(results.map(({ group }) => group)) - passed} failed, ${count(skipped)} skipped`);
+  process.exitCode = good.length === results.length ? 0 : 1;
+}

@@ -1,0 +1,108 @@
+/** Stands between terraform and the control plane, and keeps what was said; written down without what every run makes anew. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { type Exchange, REQUESTS } from './replay.ts';
+
+export interface Recorder {
+  readonly url: string;
+  readonly exchanges: readonly Exchange[];
+  close(): Promise<void>;
+}
+
+/** The provider says the version of an endpoint in the clear twice; Google gets it once. */
+const TWICE = /^(\/[^/]+\/(v\d\w*))\/\2(?=\/)/;
+
+/** @param to the control plane, in the clear */
+export async function startRecorder(to: string): Promise<Recorder> {
+  const exchanges: Exchange[] = [];
+  const server = createServer(async (request, response) => {
+    const chunks: Buffer[] = [];
+    // Node's HTTP server hands out Buffers unless an encoding was set.
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    const body = Buffer.concat(chunks).toString();
+    const { authorization = '', 'content-type': type } = request.headers;
+    const answer = await fetch(`${to}${request.url}`, {
+      method: request.method ?? '',
+      headers: { authorization, ...(type === undefined ? {} : { 'content-type': type }) },
+      ...(body === '' ? {} : { body }),
+    });
+    const text = await answer.text();
+    exchanges.push({
+      from: 'recorded',
+      method: request.method ?? '',
+      url: (request.url ?? '').replace(TWICE, '$1'),
+      ...(body === '' ? {} : { body: JSON.parse(body) }),
+      status: answer.status,
+      answer: JSON.parse(text),
+    });
+    response.writeHead(answer.status, { 'content-type': answer.headers.get('content-type') ?? '' }).end(text);
+  });
+  await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
+  // A server that listens on a port has an address of this form.
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    exchanges,
+    close: () => new Promise((closed) => (server.closeAllConnections(), server.close(() => closed()))),
+  };
+}
+
+/** @param group names the file @param by program and provider, with their versions */
+export function writeRequests(group: string, by: string, exchanges: readonly Exchange[]): void {
+  mkdirSync(REQUESTS, { recursive: true });
+  const lines = [
+    { about: `What the google provider sends for test/terraform/configurations/${group}, and the answers with which its second plan was empty.`, by },
+    ...lasting(once(exchanges)),
+  ];
+  writeFileSync(join(REQUESTS, `${group}.jsonl`), lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+}
+
+/** Without reads that were the same before, since anything was written. */
+function once(exchanges: readonly Exchange[]): Exchange[] {
+  let seen = new Set<string>();
+  return exchanges.filter((exchange) => {
+    const isRead = exchange.method === 'GET' || /:(?:getIamPolicy|getOrgPolicy)\b/.test(exchange.url);
+    if (!isRead) seen = new Set();
+    const key = JSON.stringify(exchange);
+    if (seen.has(key)) return false;
+    seen.add(key);
+    return true;
+  });
+}
+
+/** What is made anew: in whole texts by their field, in parts of texts by what stands before them. */
+const ANY = /^(?:\w+Time|privateKeyData|publicKeyData)$/;
+const WHOLE = /^(?:etag|uniqueId|oauth2ClientId|uid)$/;
+const PARTS = /(?<=\/keys\/)[0-9a-f]{40}|(?<=tagKeys\/)\d{5,}|(?<=tagValues\/)\d{5,}|(?<=operations\/)[^/]+$/g;
+
+function lasting(exchanges: readonly Exchange[]): Exchange[] {
+  const names = new Map<string, string>();
+  const counts = new Map<string, number>();
+  const nameOf = (kind: string, value: string): string => {
+    const known = names.get(value);
+    if (known !== undefined) return known;
+    const count = (counts.get(kind) ?? 0) + 1;
+    counts.set(kind, count);
+    const name = `{{${kind}:${count}}}`;
+    names.set(value, name);
+    return name;
+  };
+  const learn = (value: unknown, key = ''): void => {
+    if (typeof value === 'string' && WHOLE.test(key)) nameOf(key, value);
+    else if (typeof value === 'string' && !ANY.test(key)) for (const [part] of value.matchAll(PARTS)) nameOf('id', part);
+    else if (typeof value === 'object' && value !== null) for (const [each, inner] of Object.entries(value)) learn(inner, each);
+  };
+  const ids = () => [...names].filter(([, name]) => name.startsWith('{{id:')).toSorted(([a], [b]) => b.length - a.length);
+  const replaced = (text: string) => names.get(text) ?? ids().reduce((before, [value, name]) => before.replaceAll(value, name), text);
+  const write = (value: unknown, key = ''): unknown => {
+    if (typeof value === 'string') return ANY.test(key) ? '{{*}}' : replaced(value);
+    if (Array.isArray(value)) return value.map((each: unknown) => write(each));
+    if (typeof value === 'object' && value !== null) return Object.fromEntries(Object.entries(value).map(([each, inner]) => [each, write(inner, each)]));
+    return value;
+  };
+  for (const { answer } of exchanges) learn(answer);
+  // Only strings are replaced, so each keeps its form.
+  return exchanges.map((exchange) => write(exchange) as Exchange);
+}
