@@ -1,10 +1,10 @@
 /**
  * Runs the real `terraform` or `tofu` with a google provider against a control plane of its own, through the whole life of each configuration in
  * test/terraform/configurations, and says what passed: once as `actas terraform` does it, with no endpoint named, and once with custom endpoints. Types that
- * no provider at hand knows are named and counted. `--record` writes the requests of the second way to test/terraform/requests, which `npm test` sends again;
+ * no provider at hand knows are named and counted. `--record` writes the requests of the second way to test/terraform/requests, which `npm test` sends again, and plans to test/terraform/plans;
  * `--only=GROUP` takes one configuration.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { GROUPS, type Group } from '../test/terraform/groups.ts';
 import { findTerraform, type Provider, type Terraform } from '../test/terraform/program.ts';
-import { startRecorder, writeRequests } from '../test/terraform/record.ts';
+import { startRecorder, writePlan, writeRequests } from '../test/terraform/record.ts';
 import { replaySeed } from '../test/terraform/replay.ts';
 import { clearWay, live, proxyWay, type Way } from '../test/terraform/run.ts';
 import { node, root } from './prepare.mjs';
@@ -72,7 +72,7 @@ async function runGroup(group: Group, provider: Provider, found: Terraform): Pro
   const faults: (string | undefined)[] = [];
   try {
     for (const [at, way] of ways.entries()) {
-      const fault = await live(group, { terraform: found, provider, way, dir: join(dir, `${group.name}-${at}`) });
+      const fault = await live(group, { terraform: found, provider, way, dir: join(dir, `${group.name}-${at}`), onPlan: (json) => readPlan(group, json) });
       console.log(
         `${fault === undefined ? 'ok  ' : 'FAIL'} ${group.name}, by ${provider.name} ${provider.version}: ${way.title}${fault === undefined ? '' : `\n${fault.replace(/^/gm, '    ')}`}`,
       );
@@ -86,6 +86,17 @@ async function runGroup(group: Group, provider: Provider, found: Terraform): Pro
   if (recorder !== undefined && faults.every((fault) => fault === undefined))
     writeRequests(group.name, `${found.program} ${found.version}, provider ${provider.name} ${provider.version}`, recorder.exchanges);
   return { group, faults };
+}
+
+/** `actas iam diff` must read the plan, leave nothing out, and find that somebody gains something where it grants. */
+function readPlan(group: Group, json: string): string | undefined {
+  const file = join(dir, `${group.name}.plan.json`);
+  writeFileSync(file, json);
+  const { status, stdout, stderr } = spawnSync(node, [join(root, 'bin', 'actas.js'), 'iam', 'diff', file], { encoding: 'utf8' });
+  const grants = group.types.some((type) => /_iam_(?:member|binding|policy)$/.test(type));
+  if (status !== (grants ? 8 : 0) || stderr !== '') return `actas iam diff ends with ${status}\n${stdout}${stderr}`;
+  if (values.record && grants) writePlan(group.name, json);
+  return undefined;
 }
 
 function report(): void {

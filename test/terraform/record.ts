@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { type Exchange, REQUESTS } from './replay.ts';
+import { type Exchange, PLANS, REQUESTS } from './replay.ts';
 
 export interface Recorder {
   readonly url: string;
@@ -105,4 +105,12 @@ function lasting(exchanges: readonly Exchange[]): Exchange[] {
   for (const { answer } of exchanges) learn(answer);
   // Only strings are replaced, so each keeps its form.
   return exchanges.map((exchange) => write(exchange) as Exchange);
+}
+
+/** A plan as `terraform show -json` prints it, but when. */
+export function writePlan(group: string, json: string): void {
+  mkdirSync(PLANS, { recursive: true });
+  // A plan is an object, whatever else is in it.
+  const plan = JSON.parse(json) as object;
+  writeFileSync(join(PLANS, `${group}.json`), `${JSON.stringify({ ...plan, timestamp: undefined }, undefined, 1)}\n`);
 }

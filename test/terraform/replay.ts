@@ -5,6 +5,7 @@ import { defaultSeed } from '../../src/seed/seed.ts';
 import type { Answer, TestServer } from '../harness/server.ts';
 import { until } from '../harness/until.ts';
 
+export const PLANS = join(import.meta.dirname, 'plans');
 export const REQUESTS = join(import.meta.dirname, 'requests');
 
 export interface Exchange {

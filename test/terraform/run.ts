@@ -59,8 +59,8 @@ export interface Life {
   readonly way: Way;
   /** An empty directory. */
   readonly dir: string;
-  /** Called with what `terraform show -json` says of the first plan. */
-  readonly onPlan?: (json: string) => void;
+  /** Called with what `terraform show -json` says of the first plan. @returns undefined, or what is wrong with it */
+  readonly onPlan: (json: string) => string | undefined;
 }
 
 /** @returns undefined where all went well, or what did not, with what terraform said */
@@ -97,7 +97,8 @@ export async function live(group: Group, { provider, way, dir, onPlan }: Life): 
   ];
   for (const [title, run] of steps) {
     const { code, text, out } = await run();
-    if (title === 'show' && code === 0) onPlan?.(out);
+    const wrong = title === 'show' && code === 0 ? onPlan(out) : undefined;
+    if (wrong !== undefined) return `${title}: ${wrong}`;
     if (code === 0) continue;
     // What else was made goes away with the control plane; the next configuration must not find it.
     await tell(true, 'destroy', '-auto-approve');
