@@ -5,79 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { run } from '../src/cli/test-shell.ts';
-import { defaultSeed } from '../src/seed/seed.ts';
 import { gcloudEnvironment, hasGcloud } from './acceptance/commands.ts';
+import { RICH } from './harness/rich-seed.ts';
 import { startTestServer, type TestServer } from './harness/server.ts';
 
 const ACCOUNT = 'hello-sa@demo.iam.gserviceaccount.com';
-const RICH = {
-  ...defaultSeed(),
-  serviceAccounts: [
-    { project: 'demo', id: 'hello-sa', displayName: 'Says "hello" for ${money}', description: "it's %{one}" },
-    { project: 'demo', id: 'idle-sa', disabled: true },
-  ],
-  roles: [{ name: 'projects/demo/roles/attach', title: 'Attach', stage: 'GA', includedPermissions: ['iam.serviceAccounts.actAs', 'run.jobs.run'] }],
-  policies: [
-    ...defaultSeed().policies,
-    {
-      resource: 'projects/demo',
-      bindings: [
-        { role: 'roles/run.developer', members: ['user:dev@example.com', `serviceAccount:${ACCOUNT}`] },
-        { role: 'projects/demo/roles/attach', members: ['group:team@example.com'] },
-        { role: 'roles/run.viewer', members: ['user:temp@example.com'], condition: { title: 'for a while', expression: 'request.time < timestamp("2100-01-01T00:00:00Z")' } },
-      ],
-    },
-    { resource: `projects/demo/serviceAccounts/${ACCOUNT}`, bindings: [{ role: 'roles/iam.serviceAccountUser', members: ['user:dev@example.com'] }] },
-    { resource: 'projects/demo/locations/us-central1/jobs/hello', bindings: [{ role: 'roles/run.invoker', members: ['user:dev@example.com'] }] },
-  ],
-  denyPolicies: [
-    {
-      name: 'projects/demo/denyPolicies/no-deletes',
-      displayName: 'No deletes',
-      rules: [
-        {
-          description: 'keep jobs',
-          denyRule: {
-            deniedPrincipals: ['principalSet://goog/public:all'],
-            exceptionPrincipals: ['principal://goog/subject/owner@example.com'],
-            deniedPermissions: ['run.googleapis.com/jobs.delete'],
-          },
-        },
-      ],
-    },
-  ],
-  orgPolicies: [
-    { name: 'projects/demo/policies/iam.disableServiceAccountKeyCreation', spec: { rules: [{ enforce: true }] } },
-    { name: 'projects/demo/policies/gcp.resourceLocations', spec: { rules: [{ values: { allowedValues: ['in:us-locations'] } }] } },
-  ],
-  jobs: [
-    {
-      name: 'projects/demo/locations/us-central1/jobs/hello',
-      labels: { team: 'x' },
-      template: {
-        taskCount: 3,
-        parallelism: 2,
-        template: {
-          serviceAccount: ACCOUNT,
-          timeout: '90s',
-          maxRetries: 0,
-          containers: [
-            {
-              image: 'local/image',
-              command: ['sh', '-c'],
-              args: ['echo "${HOME}" %{x}\nexit 0'],
-              env: [{ name: 'GREETING', value: 'hi' }],
-              resources: { limits: { cpu: '2', memory: '1Gi' } },
-              volumeMounts: [{ name: 'scratch', mountPath: '/scratch' }],
-            },
-          ],
-          volumes: [{ name: 'scratch', emptyDir: { medium: 'MEMORY', sizeLimit: '64Mi' } }],
-        },
-      },
-    },
-    { name: 'projects/demo/locations/us-east1/jobs/plain', template: { template: { containers: [{ image: 'local/image' }] } } },
-  ],
-};
 
 let server: TestServer;
 let dir: string;

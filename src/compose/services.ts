@@ -130,6 +130,11 @@ export function createApis(given: ServiceParts, status: () => StatusFacts): read
       load: async () => (await import('../services/serviceusage/serviceusage.ts')).createServiceUsageServices(parts),
     },
     {
+      host: 'cloudbilling.googleapis.com',
+      serves: ['google.cloud.billing.v1.CloudBilling'],
+      load: async () => [(await import('../services/cloudbilling/cloudbilling.ts')).createBillingService(parts)],
+    },
+    {
       host: 'logging.googleapis.com',
       serves: ['google.logging.v2.LoggingServiceV2'],
       load: async () => [

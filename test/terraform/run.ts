@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { node, root } from '../../scripts/prepare.mjs';
+import { TERRAFORM_ENDPOINTS } from '../../src/cli/client-environment.ts';
 import type { Group } from './groups.ts';
 import { collect, copyConfiguration, type Outcome, type Provider, requirement, type Terraform } from './program.ts';
 
@@ -29,7 +30,8 @@ export function clearWay(terraform: Terraform, url: string, token: string): Way 
   return {
     title: 'custom endpoints, in the clear',
     block: ({ settings }) =>
-      Object.entries(ENDPOINTS)
+      Object.entries(TERRAFORM_ENDPOINTS)
+        .map(([api, path]) => [`${api.toLowerCase()}_custom_endpoint`, path] as const)
         .filter(([name]) => settings.has(name))
         .map(([name, path]) => `  ${name} = "${url}/${path}"\n`)
         .join(''),
@@ -38,20 +40,6 @@ export function clearWay(terraform: Terraform, url: string, token: string): Way 
     env: { ...terraform.env, GOOGLE_OAUTH_ACCESS_TOKEN: token, HTTPS_PROXY: 'http://127.0.0.1:9', https_proxy: undefined, NO_PROXY: '127.0.0.1' },
   };
 }
-
-/** Held against docs/terraform.md by test/terraform-requests.test.ts. */
-export const ENDPOINTS: Readonly<Record<string, string>> = {
-  cloud_run_v2_custom_endpoint: 'run.googleapis.com/v2/',
-  iam_custom_endpoint: 'iam.googleapis.com/v1/',
-  iam_beta_custom_endpoint: 'iam.googleapis.com/v1/',
-  iam2_custom_endpoint: 'iam.googleapis.com/v2/',
-  iam_credentials_custom_endpoint: 'iamcredentials.googleapis.com/v1/',
-  resource_manager_custom_endpoint: 'cloudresourcemanager.googleapis.com/v1/',
-  resource_manager_v3_custom_endpoint: 'cloudresourcemanager.googleapis.com/v3/',
-  tags_custom_endpoint: 'cloudresourcemanager.googleapis.com/v3/',
-  org_policy_custom_endpoint: 'orgpolicy.googleapis.com/v2/',
-  service_usage_custom_endpoint: 'serviceusage.googleapis.com/v1/',
-};
 
 export interface Life {
   readonly terraform: Terraform;
