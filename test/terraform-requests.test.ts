@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { TERRAFORM_ENDPOINTS } from '../src/cli/client-environment.ts';
 import { startTestServer } from './harness/server.ts';
 import { GROUPS } from './terraform/groups.ts';
 import { CONFIGURATIONS } from './terraform/program.ts';
@@ -34,6 +35,12 @@ test('every configuration has its requests, and holds the types that it is there
 
 test.each(GROUPS.map(({ name }) => name))('%s: the provider gets the answers that it needs', async (name) => {
   expect(await replayed(readExchanges(name))).toEqual([]);
+});
+
+test('docs/terraform.md names the endpoints that `actas env --mode=direct` names', () => {
+  const text = readFileSync(join(import.meta.dirname, '..', 'docs', 'terraform.md'), 'utf8');
+  const shown = [...text.matchAll(/^ {2}(\w+)_custom_endpoint += "http:\/\/127\.0\.0\.1:8787\/(\S+)"$/gm)].map(([, name = '', path]) => [name.toUpperCase(), path]);
+  expect(Object.fromEntries(shown)).toEqual(TERRAFORM_ENDPOINTS);
 });
 
 test('an answer that the next plan would change is found', async () => {
