@@ -14,11 +14,15 @@ const compare = (text: string) => {
   return { notes, gains: gains.map(({ principal, kind, accounts, ways }) => [principal, kind, ...accounts, ...ways.map(({ role }) => role)]) };
 };
 
-test('a grant on an account that the same plan makes', () => {
+test('grants on and to an account that the same plan makes', () => {
   expect(planOf('accounts')).toMatch(/"service_account_id": true/);
+  expect(planOf('accounts')).toMatch(/"member": true/);
   expect(compare(planOf('accounts'))).toEqual({
     notes: [],
-    gains: [['user:dev@example.com', 'act', 'terraform-sa@demo.iam.gserviceaccount.com', 'roles/iam.serviceAccountUser', 'roles/iam.serviceAccountTokenCreator']],
+    gains: [
+      ['user:dev@example.com', 'act', 'terraform-sa@demo.iam.gserviceaccount.com', 'roles/iam.serviceAccountUser', 'roles/iam.serviceAccountTokenCreator'],
+      ['serviceAccount:terraform-sa@demo.iam.gserviceaccount.com', 'other', 'roles/run.viewer'],
+    ],
   });
 });
 

@@ -1,6 +1,6 @@
 /** Stands between terraform and the control plane, and keeps what was said; written down without what every run makes anew. */
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type Exchange, PLANS, REQUESTS } from './replay.ts';
@@ -17,7 +17,7 @@ const TWICE = /^(\/[^/]+\/(v\d\w*))\/\2(?=\/)/;
 /** @param to the control plane, in the clear */
 export async function startRecorder(to: string): Promise<Recorder> {
   const exchanges: Exchange[] = [];
-  const server = createServer(async (request, response) => {
+  const handOn = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const chunks: Buffer[] = [];
     // Node's HTTP server hands out Buffers unless an encoding was set.
     for await (const chunk of request) chunks.push(chunk as Buffer);
@@ -38,7 +38,8 @@ export async function startRecorder(to: string): Promise<Recorder> {
       answer: JSON.parse(text),
     });
     response.writeHead(answer.status, { 'content-type': answer.headers.get('content-type') ?? '' }).end(text);
-  });
+  };
+  const server = createServer((request, response) => void handOn(request, response).catch((error: Error) => response.destroy(error)));
   await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
   // A server that listens on a port has an address of this form.
   const { port } = server.address() as AddressInfo;

@@ -1,4 +1,4 @@
-# A service account, a grant on it, and a key. Keys are refused by an organization policy until the project turns it off.
+# A service account, grants on it and to it, and a key. Keys are refused by an organization policy until the project turns it off.
 variable "changed" {
   type    = bool
   default = false
@@ -26,6 +26,12 @@ resource "google_service_account_iam_member" "for_a_while" {
     title      = "for a while"
     expression = "request.time < timestamp(\"2100-01-01T00:00:00Z\")"
   }
+}
+
+resource "google_project_iam_member" "hello" {
+  project = "demo"
+  role    = "roles/run.viewer"
+  member  = "serviceAccount:${google_service_account.hello.email}"
 }
 
 resource "google_project_organization_policy" "keys" {
