@@ -40,7 +40,9 @@ test.each(GROUPS.map(({ name }) => name))('%s: the provider gets the answers tha
 test('docs/terraform.md names the endpoints that `actas env --mode=direct` names', () => {
   const text = readFileSync(join(import.meta.dirname, '..', 'docs', 'terraform.md'), 'utf8');
   const shown = [...text.matchAll(/^ {2}(\w+)_custom_endpoint += "http:\/\/127\.0\.0\.1:8787\/(\S+)"$/gm)].map(([, name = '', path]) => [name.toUpperCase(), path]);
-  expect(Object.fromEntries(shown)).toEqual(TERRAFORM_ENDPOINTS);
+  // A provider refuses a setting that it does not know; no newer one knows this.
+  const { RESOURCE_MANAGER_V2: _older, ...endpoints } = TERRAFORM_ENDPOINTS;
+  expect(Object.fromEntries(shown)).toEqual(endpoints);
 });
 
 test('an answer that the next plan would change is found', async () => {

@@ -123,6 +123,8 @@ export const TERRAFORM_ENDPOINTS: Readonly<Record<string, string>> = {
   IAM2: 'iam.googleapis.com/v2/',
   IAM_CREDENTIALS: 'iamcredentials.googleapis.com/v1/',
   RESOURCE_MANAGER: 'cloudresourcemanager.googleapis.com/v1/',
+  // Of older providers, for folders.
+  RESOURCE_MANAGER_V2: 'cloudresourcemanager.googleapis.com/v2/',
   RESOURCE_MANAGER_V3: 'cloudresourcemanager.googleapis.com/v3/',
   TAGS: 'cloudresourcemanager.googleapis.com/v3/',
   ORG_POLICY: 'orgpolicy.googleapis.com/v2/',

@@ -43,6 +43,16 @@ test('a whole policy', () => {
   });
 });
 
+test('what only the server can name, a new folder, is left out, and said once', () => {
+  const { notes, gains } = compare(planOf('hierarchy'));
+  expect(notes).toEqual([
+    'google_folder_iam_member.viewer: folder will be known when it is applied, and is left out.',
+    'google_tags_tag_key_iam_member.viewer: tag_key will be known when it is applied, and is left out.',
+  ]);
+  expect(gains).toContainEqual(['user:dev@example.com', 'act', 'reader-sa@terraform-data-1.iam.gserviceaccount.com', 'roles/iam.serviceAccountUser']);
+  expect(gains).toContainEqual(['user:dev@example.com', 'other', 'organizations/111111111111/roles/terraformRunner']);
+});
+
 const made = (address: string) => ({ address, type: 'google_service_account', change: { after: { account_id: 'new-sa' } } });
 const granted = (address: string, unknown: object) => ({ address, type: 'google_project_iam_member', change: { after: { role: 'roles/viewer' }, after_unknown: unknown } });
 const configured = (address: string, references: string[]) => ({ address, expressions: { member: { references } } });
@@ -55,6 +65,20 @@ test("a member in a module, whose account is in the provider's project", () => {
   const followed = followReferences(changes, { provider_config: provider, root_module: { module_calls: { m: { module } } } });
   expect(memberOf(followed)).toBe('serviceAccount:new-sa@demo.iam.gserviceaccount.com');
   expect(followed.at(-1)?.change.after_unknown).toEqual({ etag: true });
+});
+
+test("an organization's role", () => {
+  const role = { address: 'google_organization_iam_custom_role.r', type: 'google_organization_iam_custom_role', change: { after: { org_id: '1', role_id: 'runner' } } };
+  const changes = [role, granted('google_organization_iam_member.a', { role: true })];
+  const root = {
+    resources: [
+      {
+        address: 'google_organization_iam_member.a',
+        expressions: { role: { references: ['google_organization_iam_custom_role.r.name', 'google_organization_iam_custom_role.r'] } },
+      },
+    ],
+  };
+  expect(followReferences(changes, { root_module: root }).at(-1)?.change.after?.['role']).toBe('organizations/1/roles/runner');
 });
 
 test.each([

@@ -29,12 +29,46 @@ export const configurationSchema = z.looseObject({
 });
 type Configuration = z.infer<typeof configurationSchema>;
 
-/** Fields of IAM resources that name another resource, and the attributes by which they can do so. */
-const FIELDS: Readonly<Record<string, { readonly type: string; readonly attributes: readonly string[] }>> = {
-  service_account_id: { type: 'google_service_account', attributes: ['name', 'id'] },
-  member: { type: 'google_service_account', attributes: ['member', 'email'] },
-  role: { type: 'google_project_iam_custom_role', attributes: ['name', 'id'] },
+type Made = Readonly<Record<string, unknown>>;
+interface Target {
+  readonly type: string;
+  /** Attributes by which it is named. */
+  readonly attributes: readonly string[];
+  /** @param own the project of the provider's block */
+  nameOf(made: Made, own: string | undefined): string | undefined;
+}
+const ROLE = ['name', 'id'];
+/** Fields of IAM resources that name another resource, and what they can name. */
+const FIELDS: Readonly<Record<string, readonly Target[]>> = {
+  service_account_id: [
+    {
+      type: 'google_service_account',
+      attributes: ['name', 'id'],
+      nameOf: (made, own) => accountName(made, own, (project, email) => `projects/${project}/serviceAccounts/${email}`),
+    },
+  ],
+  // A member of that kind has no other form, however its text was put together.
+  member: [{ type: 'google_service_account', attributes: ['member', 'email'], nameOf: (made, own) => accountName(made, own, (_project, email) => `serviceAccount:${email}`) }],
+  role: [
+    { type: 'google_project_iam_custom_role', attributes: ROLE, nameOf: (made, own) => roleName('projects', textOf(made, 'project') ?? own, made) },
+    { type: 'google_organization_iam_custom_role', attributes: ROLE, nameOf: (made) => roleName('organizations', textOf(made, 'org_id'), made) },
+  ],
 };
+
+function textOf(made: Made, key: string): string | undefined {
+  const value = made[key];
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}
+
+function accountName(made: Made, own: string | undefined, named: (project: string, email: string) => string): string | undefined {
+  const [project, account] = [textOf(made, 'project') ?? own, textOf(made, 'account_id')];
+  return project === undefined || account === undefined ? undefined : named(project, `${account}@${project}.iam.gserviceaccount.com`);
+}
+
+function roleName(kind: string, holder: string | undefined, made: Made): string | undefined {
+  const role = textOf(made, 'role_id');
+  return holder === undefined || role === undefined ? undefined : `${kind}/${holder}/roles/${role}`;
+}
 
 /** @returns the changes, with what follows from others of them as if it were known */
 export function followReferences(changes: readonly Change[], configuration: Configuration | undefined): readonly Change[] {
@@ -46,12 +80,14 @@ export function followReferences(changes: readonly Change[], configuration: Conf
     const { after: held, after_unknown: unknown } = change.change;
     const parsed = values.safeParse(unknown);
     if (!parsed.success || held === undefined || held === null) return change;
-    const found = Object.entries(FIELDS).flatMap(([field, wanted]) => {
-      const target = parsed.data[field] === true ? referenceOf(expressions.get(change.address)?.[field], wanted) : undefined;
-      const made = target === undefined ? undefined : after.get(`${moduleOf(change.address)}${target}`);
-      const value = made === undefined ? undefined : nameOf(field, made, ownProject);
-      return value === undefined ? [] : [[field, value] as const];
-    });
+    const found = Object.entries(FIELDS).flatMap(([field, targets]) =>
+      targets.flatMap((target) => {
+        const resource = parsed.data[field] === true ? referenceOf(expressions.get(change.address)?.[field], target) : undefined;
+        const made = resource === undefined ? undefined : after.get(`${moduleOf(change.address)}${resource}`);
+        const value = made === undefined ? undefined : target.nameOf(made, ownProject);
+        return value === undefined ? [] : [[field, value] as const];
+      }),
+    );
     if (found.length === 0) return change;
     const known = new Set<string>(found.map(([field]) => field));
     const left = Object.fromEntries(Object.entries(parsed.data).filter(([field]) => !known.has(field)));
@@ -72,7 +108,7 @@ function moduleOf(address: string): string {
 }
 
 /** The one resource that an expression refers to, where it refers to nothing else. */
-function referenceOf(expression: unknown, { type, attributes }: { readonly type: string; readonly attributes: readonly string[] }): string | undefined {
+function referenceOf(expression: unknown, { type, attributes }: Target): string | undefined {
   const { data } = z.looseObject({ references: z.array(z.string()) }).safeParse(expression);
   const [first, second, ...more] = data?.references ?? [];
   const cut = first?.lastIndexOf('.') ?? -1;
@@ -83,19 +119,4 @@ function referenceOf(expression: unknown, { type, attributes }: { readonly type:
 
 function constantOf(expression: unknown): string | undefined {
   return z.looseObject({ constant_value: z.string() }).safeParse(expression).data?.constant_value;
-}
-
-function nameOf(field: string, made: Readonly<Record<string, unknown>>, ownProject: string | undefined): string | undefined {
-  const text = (key: string): string | undefined => {
-    const value = made[key];
-    return typeof value === 'string' && value !== '' ? value : undefined;
-  };
-  const project = text('project') ?? ownProject;
-  const [account, role] = [text('account_id'), text('role_id')];
-  if (project === undefined) return undefined;
-  if (field === 'role') return role === undefined ? undefined : `projects/${project}/roles/${role}`;
-  if (account === undefined) return undefined;
-  const email = `${account}@${project}.iam.gserviceaccount.com`;
-  // A member of that kind has no other form, however its text was put together.
-  return field === 'member' ? `serviceAccount:${email}` : `projects/${project}/serviceAccounts/${email}`;
 }

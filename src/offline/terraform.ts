@@ -139,7 +139,8 @@ function build(state: PolicyState, items: readonly Item[], notes: string[]): Pol
       const target = targetOf(of, held);
       const resource = target === undefined ? undefined : stateResource(state, target);
       if (resource === undefined) {
-        notes.push(`${address}: what it is about is not known here, and it is left out.`);
+        // Once is enough: a plan that does not know it yet has been said so.
+        if (!notes.some((note) => note.startsWith(`${address}: `))) notes.push(`${address}: what it is about is not known here, and it is left out.`);
         continue;
       }
       const bindings = bindingsOf(form, held);

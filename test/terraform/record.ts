@@ -76,7 +76,9 @@ function once(exchanges: readonly Exchange[]): Exchange[] {
 /** What is made anew: in whole texts by their field, in parts of texts by what stands before them. */
 const ANY = /^(?:\w+Time|privateKeyData|publicKeyData)$/;
 const WHOLE = /^(?:etag|uniqueId|oauth2ClientId|uid)$/;
-const PARTS = /(?<=\/keys\/)[0-9a-f]{40}|(?<=tagKeys\/)\d{5,}|(?<=tagValues\/)\d{5,}|(?<=operations\/)[^/]+$/g;
+const PARTS = /(?<=\/keys\/)[0-9a-f]{40}|(?<=(?:tagKeys|tagValues|folders|projects)\/)\d{5,}|(?<=liens\/)[\w-]+|(?<=operations\/)[^/]+$/g;
+/** Numbers of the seed. */
+const GIVEN = new Set(['111111111111', '222222222222', '123456789012', '210987654321']);
 
 function lasting(exchanges: readonly Exchange[]): Exchange[] {
   const names = new Map<string, string>();
@@ -92,18 +94,26 @@ function lasting(exchanges: readonly Exchange[]): Exchange[] {
   };
   const learn = (value: unknown, key = ''): void => {
     if (typeof value === 'string' && WHOLE.test(key)) nameOf(key, value);
-    else if (typeof value === 'string' && !ANY.test(key)) for (const [part] of value.matchAll(PARTS)) nameOf('id', part);
+    else if (typeof value === 'string' && !ANY.test(key)) [...value.matchAll(PARTS)].filter(([part]) => !GIVEN.has(part)).forEach(([part]) => void nameOf('id', part));
     else if (typeof value === 'object' && value !== null) for (const [each, inner] of Object.entries(value)) learn(inner, each);
+  };
+  /** A time that is sent back must be the one that was answered. */
+  const learnSent = (value: unknown, key = ''): void => {
+    if (typeof value === 'string' && ANY.test(key)) nameOf('time', value);
+    else if (typeof value === 'object' && value !== null) for (const [each, inner] of Object.entries(value)) learnSent(inner, each);
   };
   const ids = () => [...names].filter(([, name]) => name.startsWith('{{id:')).toSorted(([a], [b]) => b.length - a.length);
   const replaced = (text: string) => names.get(text) ?? ids().reduce((before, [value, name]) => before.replaceAll(value, name), text);
   const write = (value: unknown, key = ''): unknown => {
-    if (typeof value === 'string') return ANY.test(key) ? '{{*}}' : replaced(value);
+    if (typeof value === 'string') return ANY.test(key) ? (names.get(value) ?? '{{*}}') : replaced(value);
     if (Array.isArray(value)) return value.map((each: unknown) => write(each));
     if (typeof value === 'object' && value !== null) return Object.fromEntries(Object.entries(value).map(([each, inner]) => [each, write(inner, each)]));
     return value;
   };
-  for (const { answer } of exchanges) learn(answer);
+  for (const { answer, body } of exchanges) {
+    learn(answer);
+    learnSent(body);
+  }
   // Only strings are replaced, so each keeps its form.
   return exchanges.map((exchange) => write(exchange) as Exchange);
 }
