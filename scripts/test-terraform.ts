@@ -1,9 +1,8 @@
 /**
  * Runs the real `terraform` or `tofu` with a google provider against a control plane of its own, through the whole life of each configuration in
  * test/terraform/configurations, and says what passed: once as `actas terraform` does it, with no endpoint named, and once with custom endpoints. Types that
- * no provider at hand knows are named and counted. `--record` writes the requests of the second way to test/terraform/requests, which `npm test` sends again, and plans to test/terraform/plans;
- * `--only=GROUP` takes one configuration, `--only=export` the last part alone: what
- * `actas export --format=terraform` writes.
+ * no provider at hand knows are named and counted. At last it applies what `actas export --format=terraform` writes. `--record` writes the requests of the second
+ * way to test/terraform/requests, which `npm test` sends again, and plans to test/terraform/plans; `--only=GROUP` takes one configuration, `--only=export` the export.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -71,7 +70,7 @@ async function startServer(at: string, declared = replaySeed()): Promise<Server>
     if (i > 240 || child.exitCode !== null) throw new Error('the control plane did not start');
     await delay(250);
   }
-  const { url } = JSON.parse(readFileSync(readyFile, 'utf8')) as { url: string };
+  const { url }: { url: string } = JSON.parse(readFileSync(readyFile, 'utf8'));
   const stop = async (): Promise<void> => {
     child.kill('SIGTERM');
     await new Promise((ended) => child.once('exit', ended));

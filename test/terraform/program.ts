@@ -52,7 +52,7 @@ export async function findTerraform(say: (line: string) => void): Promise<Terraf
   const program = ['terraform', 'tofu'].find((name) => spawnSync(name, ['version'], { stdio: 'ignore' }).status === 0);
   if (program === undefined) return 'neither terraform nor tofu is on the PATH';
   const env = ownEnvironment();
-  const { terraform_version: version = '' } = JSON.parse(spawnSync(program, ['version', '-json'], { env, encoding: 'utf8' }).stdout) as { terraform_version?: string };
+  const { terraform_version: version = '' }: { terraform_version?: string } = JSON.parse(spawnSync(program, ['version', '-json'], { env, encoding: 'utf8' }).stdout);
   const given = process.env['ACTAS_TERRAFORM_PROVIDER'];
   if (given !== undefined) {
     if (!existsSync(given)) return `ACTAS_TERRAFORM_PROVIDER: ${given} does not exist; name the provider's binary, for example terraform-provider-google_v6.0.0_x5`;
@@ -70,18 +70,17 @@ export async function findTerraform(say: (line: string) => void): Promise<Terraf
     else say(`${wanted.name} ${wanted.version} cannot be built: ${file}`);
   }
   if (files.length === 0) return `${program} init finds no google provider, and none can be built: set ACTAS_TERRAFORM_PROVIDER to its binary`;
-  return withProviders(
-    program,
-    version,
-    mirrored(env, files),
-    files.map(({ name }) => name),
-    'their source, built here',
-  ); // prettier-ignore
+  const names = files.map(({ name }) => name);
+  return withProviders(program, version, mirrored(env, files), names, 'their source, built here');
 }
 
 /** Terraform only warns of a configuration file that is not there, but its warnings stand in what we read. */
 function ownEnvironment(): Record<string, string | undefined> {
-  const env: Record<string, string | undefined> = { ...process.env, CHECKPOINT_DISABLE: '1', TF_IN_AUTOMATION: '1', TF_INPUT: '0' };
+  const plugins = join(CACHE, 'plugins');
+  mkdirSync(plugins, { recursive: true });
+  // One download serves every configuration; none of them has a lock file that could break.
+  const cache = { TF_PLUGIN_CACHE_DIR: plugins, TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE: '1' };
+  const env: Record<string, string | undefined> = { ...cache, ...process.env, CHECKPOINT_DISABLE: '1', TF_IN_AUTOMATION: '1', TF_INPUT: '0' };
   const file = env['TF_CLI_CONFIG_FILE'];
   if (file !== undefined && !existsSync(file)) delete env['TF_CLI_CONFIG_FILE'];
   return env;
@@ -150,8 +149,8 @@ function withProviders(program: string, version: string, env: Terraform['env'], 
     if (init.status !== 0) return `${program} init: ${init.stderr}`;
     const { stdout, status, stderr } = spawnSync(program, ['providers', 'schema', '-json'], { cwd: dir, env, encoding: 'utf8', maxBuffer: 512 * 1024 * 1024 });
     if (status !== 0) return `${program} providers schema: ${stderr}`;
-    const schemas = (JSON.parse(stdout) as Schemas).provider_schemas;
-    const selected = (JSON.parse(spawnSync(program, ['version', '-json'], { cwd: dir, env, encoding: 'utf8' }).stdout) as Selections).provider_selections;
+    const { provider_schemas: schemas }: Schemas = JSON.parse(stdout);
+    const { provider_selections: selected }: Selections = JSON.parse(spawnSync(program, ['version', '-json'], { cwd: dir, env, encoding: 'utf8' }).stdout);
     const providers = Object.entries(schemas).map(([address, schema]) => ({
       name: basename(address),
       version: selected[address] ?? '',

@@ -30,9 +30,8 @@ export function replaySeed(): object {
 
 /** Names of the files, without their ending. */
 export function recordings(): string[] {
-  return readdirSync(REQUESTS)
-    .map((name) => name.replace(/\.jsonl$/, ''))
-    .toSorted(); // prettier-ignore
+  const names = readdirSync(REQUESTS).map((name) => name.replace(/\.jsonl$/, ''));
+  return names.toSorted();
 }
 
 export function readExchanges(name: string): readonly Exchange[] {
