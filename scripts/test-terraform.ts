@@ -35,8 +35,10 @@ interface Server {
 const { values } = parseArgs({ options: { record: { type: 'boolean', default: false }, only: { type: 'string' } } });
 const terraform = await findTerraform(console.log);
 if (typeof terraform === 'string') {
-  console.log(`${terraform}: this suite is skipped.\n0 passed, 0 failed, 1 skipped`);
-  process.exit(0);
+  // A provider that was named and cannot be used is a fault.
+  const isNamed = process.env['ACTAS_TERRAFORM_PROVIDER'] !== undefined;
+  console.log(`${terraform}${isNamed ? '\n0 passed, 1 failed' : ': this suite is skipped.\n0 passed, 0 failed, 1 skipped'}`);
+  process.exit(isNamed ? 1 : 0);
 }
 const names = terraform.providers.map(({ name, version }) => `${name} ${version}`).join(', ');
 console.log(`${terraform.program} ${terraform.version} with ${names} (from ${terraform.from})`);

@@ -56,7 +56,8 @@ export async function findTerraform(say: (line: string) => void): Promise<Terraf
   const given = process.env['ACTAS_TERRAFORM_PROVIDER'];
   if (given !== undefined) {
     if (!existsSync(given)) return `ACTAS_TERRAFORM_PROVIDER: ${given} does not exist; name the provider's binary, for example terraform-provider-google_v6.0.0_x5`;
-    const [, name = 'google', release = '0.0.0'] = /terraform-provider-(google(?:-beta)?)(?:_v([\d.]+))?/.exec(basename(given)) ?? [];
+    // Terraform takes no version 0.0.0.
+    const [, name = 'google', release = '0.0.1'] = /terraform-provider-(google(?:-beta)?)(?:_v([\d.]+))?/.exec(basename(given)) ?? [];
     return withProviders(program, version, mirrored(env, [{ name, version: release, file: resolve(given) }]), [name], `the file ${basename(given)}`);
   }
   const installed = ['google', 'google-beta'].filter((name) => isInstallable(program, env, [name]));
