@@ -13,7 +13,7 @@ export const changeSchema = z.looseObject({
 });
 type Change = z.infer<typeof changeSchema>;
 
-interface Module {
+export interface Module {
   readonly resources?: readonly { readonly address: string; readonly expressions?: Readonly<Record<string, unknown>> | undefined }[] | undefined;
   readonly module_calls?: Readonly<Record<string, { readonly module?: Module | undefined }>> | undefined;
 }
