@@ -115,18 +115,21 @@ function withoutPassword(url: string): string {
 
 /** gcloud's names of APIs. */
 const GCLOUD_APIS = ['iam', 'cloudresourcemanager', 'logging', 'orgpolicy', 'serviceusage', 'iamcredentials', 'policytroubleshooter', 'sts'];
-/** Of Terraform's google provider, with the version that each endpoint has to name. */
-const TERRAFORM_ENDPOINTS: Readonly<Record<string, string>> = {
+/** Of Terraform's google provider, with the version that each endpoint has to name: `GOOGLE_..._CUSTOM_ENDPOINT`, or `..._custom_endpoint` in its block. */
+export const TERRAFORM_ENDPOINTS: Readonly<Record<string, string>> = {
   CLOUD_RUN_V2: 'run.googleapis.com/v2/',
   IAM: 'iam.googleapis.com/v1/',
   IAM_BETA: 'iam.googleapis.com/v1/',
   IAM2: 'iam.googleapis.com/v2/',
   IAM_CREDENTIALS: 'iamcredentials.googleapis.com/v1/',
   RESOURCE_MANAGER: 'cloudresourcemanager.googleapis.com/v1/',
+  // Of older providers, for folders.
+  RESOURCE_MANAGER_V2: 'cloudresourcemanager.googleapis.com/v2/',
   RESOURCE_MANAGER_V3: 'cloudresourcemanager.googleapis.com/v3/',
   TAGS: 'cloudresourcemanager.googleapis.com/v3/',
   ORG_POLICY: 'orgpolicy.googleapis.com/v2/',
   SERVICE_USAGE: 'serviceusage.googleapis.com/v1/',
+  CLOUD_BILLING: 'cloudbilling.googleapis.com/v1/',
 };
 
 function directVariables(url: string, region: string): Part {

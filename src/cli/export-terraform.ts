@@ -101,7 +101,7 @@ function accountValue(email: string, { accounts }: Place): Value {
 function memberValue(member: string, { id, number, accounts }: Place): Value {
   const email = member.slice(member.indexOf(':') + 1);
   const account = member.startsWith('serviceAccount:') ? accounts.get(email) : undefined;
-  if (account !== undefined) return new Raw(`google_service_account.${account}.member`);
+  if (account !== undefined) return new Raw(`"serviceAccount:\${google_service_account.${account}.email}"`);
   const parts = NUMBERED.exec(member);
   if (parts?.[2] === number) return new Raw(`"${parts[1]}\${data.google_project.project.number}${quoted(parts[3] ?? '').slice(1, -1)}"`);
   return member.replace(/^(project(?:Owner|Editor|Viewer)):.*$/, `$1:${id}`);

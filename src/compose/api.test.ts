@@ -20,6 +20,19 @@ test('what finds a request is known without loading anything', () => {
   expect([operations?.owns?.('mine/1'), operations?.owns?.('yours/1')]).toEqual([true, false]);
 });
 
+test('a former version leads to the same methods, of operations too', () => {
+  const api = defineApi({
+    host: 'actas.internal',
+    serves: ['google.iam.v2.Policies'],
+    operations: { owns: () => true, methods: { GetOperation: ['GET /v2/{name=policies/*/*/*/operations/*}'] } },
+    formerly: ['v2', 'v2beta'],
+    load: () => Promise.reject(new Error('not wanted')),
+  });
+  const [first, operations] = api.services;
+  expect(first?.methods['GetPolicy']).toEqual(['GET /v2/{name=policies/*/*/*}', 'GET /v2beta/{name=policies/*/*/*}']);
+  expect(operations?.methods['GetOperation']).toEqual(['GET /v2/{name=policies/*/*/*/operations/*}', 'GET /v2beta/{name=policies/*/*/*/operations/*}']);
+});
+
 test('requests that come together load once, and those that come later not again', async () => {
   let loads = 0;
   const api = defineApi({ host: 'actas.internal', serves: ['actas.v1.Control'], load: async () => (loads++, control()) });

@@ -11,14 +11,17 @@ export interface ApiDeclaration {
   readonly serves: readonly Exclude<ServiceName, typeof OPERATIONS>[];
   /** Where the API has operations: `load` gives google.longrunning.Operations as well. */
   readonly operations?: OperationsOutline;
+  /** A version of before by which clients still call the same methods, with the same messages: `['v2', 'v2beta']`. */
+  readonly formerly?: readonly [version: string, former: string];
   /** Imports the API's folder and makes its services. */
   load(): Promise<readonly AnyService[]>;
 }
 
 export function defineApi(declaration: ApiDeclaration): Api {
-  const { host, serves, operations } = declaration;
-  const services: ServiceOutline[] = serves.map((typeName) => ({ typeName, methods: SERVICES[typeName] }));
-  if (operations !== undefined) services.push({ typeName: OPERATIONS, methods: { ...SERVICES[OPERATIONS], ...operations.methods }, owns: operations.owns });
+  const { host, serves, operations, formerly } = declaration;
+  const declared: ServiceOutline[] = serves.map((typeName) => ({ typeName, methods: SERVICES[typeName] }));
+  if (operations !== undefined) declared.push({ typeName: OPERATIONS, methods: { ...SERVICES[OPERATIONS], ...operations.methods }, owns: operations.owns });
+  const services = formerly === undefined ? declared : declared.map((service) => ({ ...service, methods: withFormer(service.methods, formerly) }));
   let loading: Promise<readonly AnyService[]> | undefined;
   return {
     host,
@@ -34,6 +37,15 @@ export function defineApi(declaration: ApiDeclaration): Api {
       return loading;
     },
   };
+}
+
+/** Each binding of the version, and the same under the former one. */
+function withFormer(methods: ServiceOutline['methods'], [version, former]: readonly [string, string]): ServiceOutline['methods'] {
+  const both = (bindings: readonly string[]) => [
+    ...bindings,
+    ...bindings.filter((each) => each.includes(` /${version}/`)).map((each) => each.replace(` /${version}/`, ` /${former}/`)),
+  ];
+  return Object.fromEntries(Object.entries(methods).map(([rpc, bindings]) => [rpc, both(bindings)]));
 }
 
 /** A declaration that says something else than the code is a mistake of ours; the tests load every API. */

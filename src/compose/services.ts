@@ -58,6 +58,8 @@ export function createApis(given: ServiceParts, status: () => StatusFacts): read
       host: 'iam.googleapis.com',
       serves: ['google.iam.v2.Policies'],
       operations: DENY_POLICY_OPERATIONS,
+      // google-beta, Terraform's provider, calls it so.
+      formerly: ['v2', 'v2beta'],
       load: async () => (await import('../services/iam/deny.ts')).createDenyServices(parts),
     },
     {
@@ -84,6 +86,8 @@ export function createApis(given: ServiceParts, status: () => StatusFacts): read
       host: 'iam.googleapis.com',
       serves: ['google.iam.v1.WorkloadIdentityPools'],
       operations: POOL_OPERATIONS,
+      // google-beta, Terraform's provider, calls it so.
+      formerly: ['v1', 'v1beta'],
       load: async () => (await import('../services/workloadidentity/workload-identity.ts')).createWorkloadIdentityServices(parts),
     },
     {
@@ -124,6 +128,11 @@ export function createApis(given: ServiceParts, status: () => StatusFacts): read
       serves: ['google.api.serviceusage.v1.ServiceUsage'],
       operations: SERVICE_USAGE_OPERATIONS,
       load: async () => (await import('../services/serviceusage/serviceusage.ts')).createServiceUsageServices(parts),
+    },
+    {
+      host: 'cloudbilling.googleapis.com',
+      serves: ['google.cloud.billing.v1.CloudBilling'],
+      load: async () => [(await import('../services/cloudbilling/cloudbilling.ts')).createBillingService(parts)],
     },
     {
       host: 'logging.googleapis.com',

@@ -1,16 +1,11 @@
 /** What `terraform show -json` prints of a plan or a state, as policies: IAM members, bindings and policies, custom roles, accounts, projects and folders. */
 import { z } from 'zod';
 import { emptyState, type PolicyState, type StateBinding, stateResource } from './state.ts';
+import { changeSchema, configurationSchema, followReferences } from './terraform-references.ts';
 
 const values = z.record(z.string(), z.unknown());
 type Values = z.infer<typeof values>;
-const change = z.looseObject({
-  address: z.string(),
-  mode: z.string().optional(),
-  type: z.string(),
-  change: z.looseObject({ before: values.nullish(), after: values.nullish(), after_unknown: z.unknown().optional() }),
-});
-export const planSchema = z.looseObject({ resource_changes: z.array(change) });
+export const planSchema = z.looseObject({ resource_changes: z.array(changeSchema), configuration: configurationSchema.optional() });
 export type Plan = z.infer<typeof planSchema>;
 
 interface Module {
@@ -45,7 +40,10 @@ export function stateOfTerraform(document: z.infer<typeof stateSchema>, notes: s
 
 /** A plan's two states. @param base what it is applied to; without it what the plan itself knows of before */
 export function statesOfPlan(plan: Plan, base: PolicyState | undefined, notes: string[]): { readonly before: PolicyState; readonly after: PolicyState } {
-  const managed = plan.resource_changes.filter(({ mode }) => mode !== 'data');
+  const managed = followReferences(
+    plan.resource_changes.filter(({ mode }) => mode !== 'data'),
+    plan.configuration,
+  );
   const at = (moment: 'before' | 'after'): Item[] =>
     managed.flatMap(({ address, type, change: changed }) => {
       const held = changed[moment];
@@ -141,7 +139,8 @@ function build(state: PolicyState, items: readonly Item[], notes: string[]): Pol
       const target = targetOf(of, held);
       const resource = target === undefined ? undefined : stateResource(state, target);
       if (resource === undefined) {
-        notes.push(`${address}: what it is about is not known here, and it is left out.`);
+        // Once is enough: a plan that does not know it yet has been said so.
+        if (!notes.some((note) => note.startsWith(`${address}: `))) notes.push(`${address}: what it is about is not known here, and it is left out.`);
         continue;
       }
       const bindings = bindingsOf(form, held);

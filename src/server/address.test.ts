@@ -19,6 +19,12 @@ test.each([
   // One prefix, and none where the name has said it already.
   ['localhost', '/run.googleapis.com/iam.googleapis.com/v1/x', ['run.googleapis.com', undefined, '/iam.googleapis.com/v1/x', '']],
   ['run.googleapis.com', '/iam.googleapis.com/v1/x', ['run.googleapis.com', undefined, '/iam.googleapis.com/v1/x', '']],
+  // Terraform's google provider says the version of an http endpoint twice.
+  ['localhost', '/iam.googleapis.com/v1/v1/projects/x', ['iam.googleapis.com', undefined, '/v1/projects/x', '']],
+  ['localhost', '/iam.googleapis.com/v2beta/v2beta/x', ['iam.googleapis.com', undefined, '/v2beta/x', '']],
+  ['localhost', '/iam.googleapis.com/v1/v2/x', ['iam.googleapis.com', undefined, '/v1/v2/x', '']],
+  ['localhost', '/iam.googleapis.com/v1/v1beta/x', ['iam.googleapis.com', undefined, '/v1/v1beta/x', '']],
+  ['iam.googleapis.com', '/v1/v1/x', ['iam.googleapis.com', undefined, '/v1/v1/x', '']],
   // Nothing is normalised away.
   ['localhost', '//evil.example/v1/x', [undefined, undefined, '//evil.example/v1/x', '']],
   ['localhost', '/run.googleapis.com/../iam.googleapis.com/v1/x', ['run.googleapis.com', undefined, '/../iam.googleapis.com/v1/x', '']],

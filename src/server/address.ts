@@ -46,7 +46,7 @@ export function createAddressing(services: ReadonlySet<string>, allowed: Readonl
         throw forbidden(`The host ${JSON.stringify(name)} is not a name of this server. Add it with --allowed-host, or use localhost or the host of an API.`);
       const prefix = /^\/([a-z0-9.-]+)(\/.*)$/.exec(path);
       const prefixed = prefix?.[1] === undefined ? undefined : known(prefix[1]);
-      if (prefixed !== undefined && prefix?.[2] !== undefined) return withRegion({ ...prefixed, path: prefix[2], query });
+      if (prefixed !== undefined && prefix?.[2] !== undefined) return withRegion({ ...prefixed, path: withOneVersion(prefix[2]), query });
       const unknown = prefix?.[1] === undefined ? undefined : googleHost(prefix[1]);
       if (unknown !== undefined && prefix?.[2] !== undefined) return { host: undefined, foreign: unknown.host, region: unknown.region, path: prefix[2], query };
       return withRegion({ host: undefined, region: undefined, path, query });
@@ -73,6 +73,14 @@ function withRegion(target: Target): Target {
   const region = said?.[1] ?? target.region;
   const path = said?.[2] ?? target.path;
   return { ...target, region, path: region !== undefined && path.startsWith('/apis/') ? `/r/${region}${path}` : path };
+}
+
+/**
+ * Terraform's google provider takes the version off an endpoint that it is given before its client library puts one on, but off `https://` ones alone; of
+ * `http://.../iam.googleapis.com/v1/` it makes `/v1/v1/projects/...`. No API has such a path.
+ */
+function withOneVersion(path: string): string {
+  return path.replace(/^(\/v\d+(?:(?:alpha|beta)\d*)?)(?=\1\/)/, '');
 }
 
 function hostname(authority: string | undefined): string | undefined {

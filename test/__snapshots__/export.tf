@@ -223,7 +223,7 @@ resource "google_project_iam_member" "project_attach_group_team" {
 resource "google_project_iam_member" "project_run_developer_serviceAccount_hello_sa" {
   project = "demo"
   role    = "roles/run.developer"
-  member  = google_service_account.hello_sa.member
+  member  = "serviceAccount:${google_service_account.hello_sa.email}"
 }
 
 resource "google_project_iam_member" "project_run_developer_user_dev" {

@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import { defaultSeed } from '../../src/seed/seed.ts';
 import type { TestServer } from '../harness/server.ts';
 import { startTestServer } from '../harness/server.ts';
+import type { Terraform } from '../terraform/program.ts';
 import { cliWay, gcloudWay, hasGcloud, yamlWay } from './commands.ts';
 import { apiWay, recordedGcloudWay } from './requests.ts';
+import { terraformRequestsWay, terraformWay } from './terraform.ts';
 import { type Answer, NUMBER, PROJECT, type Way } from './way.ts';
 
 const DEPLOYER = 'user:dev@example.com';
@@ -118,6 +120,7 @@ const OWN: readonly Step[] = [
   {
     topic: 'Setting the identity',
     title: 'A job is exported, its account changed in the file, and replaced',
+    notOf: ['Terraform'],
     async run(way) {
       await works(way.replaceJob('hello', email('first-sa'), DEPLOYER));
       await runsAs(way, 'hello', email('first-sa'));
@@ -133,7 +136,7 @@ const OWN: readonly Step[] = [
       await works(way.listJobs(principal), 'hello');
     },
   },
-  { topic: 'The identity as a principal', title: 'The job is executed', run: (way) => works(way.execute('hello', DEPLOYER), 'hello-') },
+  { topic: 'The identity as a principal', title: 'The job is executed', notOf: ['Terraform'], run: (way) => works(way.execute('hello', DEPLOYER), 'hello-') },
 ];
 
 const ACROSS: readonly Step[] = [
@@ -213,16 +216,20 @@ async function tell(way: Way): Promise<Column> {
   return { name: way.name, outcomes };
 }
 
-/** @param options.real a gcloud that is on the PATH is run; its requests as recorded stand for it otherwise */
-export async function tellByEachWay(dir: string, options: { readonly real: boolean }): Promise<readonly Column[]> {
+/**
+ * @param options.real a gcloud that is on the PATH is run; its requests as recorded stand for it otherwise
+ * @param options.terraform is run for what its providers know; requests stand for it otherwise
+ */
+export async function tellByEachWay(dir: string, options: { readonly real: boolean; readonly terraform?: Terraform }): Promise<readonly Column[]> {
   const seedFile = join(dir, 'seed.json');
   const seed = defaultSeed();
   const projects = [...seed.projects, { id: OTHER, number: '210987654321', parent: 'organizations/111111111111' }];
   const deployers = { resource: `projects/${PROJECT}`, bindings: [{ role: 'roles/run.developer', members: [DEPLOYER, HEIR] }] };
   writeFileSync(seedFile, JSON.stringify({ ...seed, projects, policies: [...seed.policies, deployers] }));
   const columns: Column[] = [];
-  const real = options.real && hasGcloud();
-  for (const make of [real ? gcloudWay : recordedGcloudWay, cliWay, yamlWay, apiWay]) {
+  const { terraform } = options;
+  const byTerraform = terraform === undefined ? terraformRequestsWay : (server: TestServer) => terraformWay(terraform, server);
+  for (const make of [options.real && hasGcloud() ? gcloudWay : recordedGcloudWay, cliWay, yamlWay, apiWay, byTerraform]) {
     const server: TestServer = await startTestServer({ seed: seedFile });
     const made = make(server);
     try {
@@ -246,7 +253,10 @@ export function acceptancePage(columns: readonly Column[]): string {
 Made by \`npm run acceptance\`, and held against the program by \`npm test\`; not edited. Each column tells the whole story from the beginning, on a control
 plane of its own. In the column gcloud \`npm run acceptance\` runs a real gcloud where one is on the PATH; otherwise, and in \`npm test\`, its
 requests are sent as recorded, in its order. YAML is \`actas\` with files: jobs (\`run jobs replace\`), allow policies, roles, organization policies.
-The API is Cloud Run v2, and v1 where a job is replaced. A dash: the way has nothing of its own for the step.
+The API is Cloud Run v2, and v1 where a job is replaced. In the column Terraform \`npm run acceptance\` runs a real terraform for the resource types that a
+google provider at hand knows ([how one is found](terraform.md#how-it-is-tested)); what it does not know, and in \`npm test\` all of it, is sent as
+the provider sends it. What Terraform has no resource for (an execution, what a policy comes to) is asked of the API. A dash: the way has nothing of its own for
+the step.
 
 | Step | ${columns.map(({ name }) => name).join(' | ')} |
 |---|${columns.map(() => '---').join('|')}|

@@ -1,0 +1,3 @@
+/** See prepare.mjs. */
+export const root: string;
+export const node: string;
