@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { run } from '../src/cli/test-shell.ts';
+import { defaultSeed } from '../src/seed/seed.ts';
 import { gcloudEnvironment, hasGcloud } from './acceptance/commands.ts';
 import { RICH } from './harness/rich-seed.ts';
 import { startTestServer, type TestServer } from './harness/server.ts';
