@@ -59,7 +59,7 @@ export interface Front {
 export function createFront(parts: FrontParts): Front {
   const { config, store, logs, names, leases, metrics, log } = parts;
   const identity = createIdentity(store, names, parts.tokens, config);
-  const { authorizer, catalogue, orgPolicies } = createPolicy(store, logs);
+  const { authorizer, catalogue, orgPolicies } = createPolicy(store, logs, `projects/${config.project}`);
   const deps = dispatchDeps({ config, store, logs, identity, authorizer, catalogue, metrics, log });
   const dispatch = createDispatch(deps);
   const limits = {

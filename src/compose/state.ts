@@ -17,6 +17,7 @@ export async function openState(config: Config, log: Log, undo: Undo): Promise<{
   undo.push(() => lock.release());
   const { logs, open } = prepareLogStore(config.dataDir, {
     retention: { maxAgeMs: config.logRetention, maxBytes: config.logMaxSize },
+    home: `projects/${config.project}`,
     onError: (error) => log.error({ err: error }, 'the log store failed'),
   });
   undo.push(() => logs.close());
