@@ -9,6 +9,7 @@ import { authenticate } from './authenticate.ts';
 import { createJob } from './create-job.ts';
 import { getJobGrpc } from './get-job-grpc.ts';
 import { getJobRest } from './get-job-rest.ts';
+import { logPage } from './log-page.ts';
 import { metadataToken } from './metadata-token.ts';
 import { policyCheck } from './policy-check.ts';
 import { ready } from './ready.ts';
@@ -42,6 +43,7 @@ const BENCHMARKS: Record<string, Benchmark> = {
   authenticate,
   'metadata-token': metadataToken,
   upstream,
+  'log-page': logPage,
   ready,
   'task-start': taskStart,
   'hundred-tasks': hundredTasks,

@@ -1,7 +1,7 @@
 /** Cloud Logging with the official client, over plain gRPC and over TLS, and over REST: what is written is read, followed, listed and deleted. */
 import { Logging } from '@google-cloud/logging';
 import { setInstrumentationStatus } from '@google-cloud/logging/build/src/utils/instrumentation.js';
-import { credentials } from '@grpc/grpc-js';
+import { credentials, Metadata } from '@grpc/grpc-js';
 import { OAuth2Client } from 'google-auth-library';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestServer, type TestServer } from './harness/server.ts';
@@ -36,7 +36,12 @@ describe('@google-cloud/logging over TLS', () => {
     auth.setCredentials({ access_token: server.ownerToken });
     const { hostname, port } = new URL(server.url);
     const authority = (await server.call('GET', '/ca.pem')).text;
-    const sslCreds = credentials.combineChannelCredentials(credentials.createSsl(Buffer.from(authority)), credentials.createFromGoogleCredential(auth as never));
+    const token = credentials.createFromMetadataGenerator((_params, done) => {
+      const metadata = new Metadata();
+      metadata.set('authorization', `Bearer ${server.ownerToken}`);
+      done(null, metadata);
+    });
+    const sslCreds = credentials.combineChannelCredentials(credentials.createSsl(Buffer.from(authority)), token);
     logging = new Logging({
       projectId: 'demo',
       apiEndpoint: hostname,

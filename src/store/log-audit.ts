@@ -19,8 +19,8 @@ export const AUDIT_LOG_IDS: Readonly<Record<AuditLogId, string>> = {
 /** The trail as a table, for who opens the file with sqlite3. */
 export const AUDIT_VIEW = `CREATE VIEW IF NOT EXISTS audit AS SELECT entries.id AS id, entries.time_ns / 1000 AS time, coalesce(payload ->> '$.authenticationInfo.principalSubject', '') AS principal,
     payload ->> '$.methodName' AS method, payload ->> '$.metadata.resource' AS resource,
-    (SELECT json_group_array(json_object('permission', value ->> '$.permission', 'resource', '//' || (value ->> '$.resourceAttributes.service') || '/' || (value ->> '$.resourceAttributes.name'),
-      'granted', json(iif(value ->> '$.granted', 'true', 'false')))) FROM json_each(payload, '$.authorizationInfo')) AS permissions,
+    (SELECT json_group_array(json_patch(json_object('permission', value ->> '$.permission', 'resource', '//' || (value ->> '$.resourceAttributes.service') || '/' || (value ->> '$.resourceAttributes.name'),
+      'granted', json(iif(value ->> '$.granted', 'true', 'false'))), json_object('member', value ->> '$.resourceAttributes.labels.member'))) FROM json_each(payload, '$.authorizationInfo')) AS permissions,
     payload ->> '$.metadata.status' AS status, payload ->> '$.metadata.latencyMs' AS latency_ms, payload ->> '$.metadata.requestId' AS request_id, payload ->> '$.metadata.door' AS door,
     coalesce(payload -> '$.metadata.delegation', '[]') AS delegation
   FROM entries JOIN streams ON streams.id = entries.stream WHERE streams.log_id IN (${Object.values(AUDIT_LOG_IDS)
@@ -29,14 +29,12 @@ export const AUDIT_VIEW = `CREATE VIEW IF NOT EXISTS audit AS SELECT entries.id 
 
 export interface AuditWriter {
   /** Inside a transaction of the caller. */
-  insert(entries: readonly AuditEntry[]): void;
+  insert(entries: readonly AuditEntry[], receiveTime: Micros): void;
 }
 
 export function createAuditWriter(write: (entries: readonly NewLogEntry[], receiveTime: Micros) => void): AuditWriter {
   return {
-    insert(entries) {
-      for (const entry of entries) write([toEntry(entry)], entry.timeMicros);
-    },
+    insert: (entries, receiveTime) => write(entries.map(toEntry), receiveTime),
   };
 }
 

@@ -5,7 +5,7 @@
  * Invariants: lines and the cursor that counts them are written in one transaction; a query returns within its time, with the place
  * where the next one goes on; entries leave in the order in which they came.
  *
- * An entry costs one row and two index entries: by parent and by stream, each with the time.
+ * An entry costs one row and two index entries: by parent and by stream, each with the time. They hold all that is needed to pass over an entry.
  */
 import { DatabaseSync } from 'node:sqlite';
 import type { Micros } from '../timestamp.ts';
@@ -22,7 +22,7 @@ const SCHEMA = `${STREAM_SCHEMA}
   CREATE TABLE IF NOT EXISTS cursors (source INTEGER NOT NULL, container TEXT NOT NULL, time_ns INTEGER NOT NULL, count INTEGER NOT NULL, splits TEXT, PRIMARY KEY (source, container)) STRICT, WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS entries (id INTEGER PRIMARY KEY AUTOINCREMENT, time_ns INTEGER NOT NULL, receive_time INTEGER NOT NULL, parent INTEGER NOT NULL, stream INTEGER NOT NULL,
     kind TEXT NOT NULL, insert_id TEXT, extras TEXT, split TEXT, payload TEXT NOT NULL) STRICT;
-  CREATE INDEX IF NOT EXISTS entries_parent ON entries (parent, time_ns);
+  CREATE INDEX IF NOT EXISTS entries_parent ON entries (parent, time_ns, id, stream);
   CREATE INDEX IF NOT EXISTS entries_stream ON entries (stream, time_ns);
   ${AUDIT_VIEW}
   PRAGMA user_version = ${LOG_SCHEMA_VERSION};`;

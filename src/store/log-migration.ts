@@ -61,28 +61,31 @@ function moveAudit(raw: DatabaseSync, database: LogDatabase, version: number, ho
     const resource = String(row['resource']);
     const project = /\/(projects\/[^/]+)/.exec(resource)?.[1];
     const status = String(row['status']);
-    database.audit.insert([
-      {
-        parent: project ?? home,
-        // It was not asked then whether Google would have shown it.
-        log: 'calls',
-        timeMicros: Number(row['time']),
-        principal: String(row['principal']),
-        delegation: version < 2 ? [] : (JSON.parse(String(row['delegation'])) as string[]),
-        service: /^\/\/([^/]+)/.exec(resource)?.[1] ?? '',
-        method: String(row['method']),
-        resource,
-        permissions: JSON.parse(String(row['permissions'])) as AuditedPermission[],
-        status,
-        // Its number was not kept; the name is in the metadata.
-        code: status === 'OK' ? 0 : 2,
-        message: status === 'OK' ? '' : status,
-        latencyMs: Number(row['latency_ms']),
-        requestId: String(row['request_id']),
-        door: String(row['door']),
-        peer: '',
-        userAgent: '',
-      },
-    ]);
+    database.audit.insert(
+      [
+        {
+          parent: project ?? home,
+          // It was not asked then whether Google would have shown it.
+          log: 'calls',
+          timeMicros: Number(row['time']),
+          principal: String(row['principal']),
+          delegation: version < 2 ? [] : (JSON.parse(String(row['delegation'])) as string[]),
+          service: /^\/\/([^/]+)/.exec(resource)?.[1] ?? '',
+          method: String(row['method']),
+          resource,
+          permissions: JSON.parse(String(row['permissions'])) as AuditedPermission[],
+          status,
+          // Its number was not kept; the name is in the metadata.
+          code: status === 'OK' ? 0 : 2,
+          message: status === 'OK' ? '' : status,
+          latencyMs: Number(row['latency_ms']),
+          requestId: String(row['request_id']),
+          door: String(row['door']),
+          peer: '',
+          userAgent: '',
+        },
+      ],
+      Number(row['time']),
+    );
   }
 }

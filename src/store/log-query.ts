@@ -11,14 +11,14 @@ import type { StreamBounds, Streams } from './log-streams.ts';
 /** A page stops here even where more rows were asked for: a line may be of 256 KiB. */
 const MAX_PAGE_CHARS = 4 * 1024 * 1024;
 /** So few streams are merged at once, without trying the parent's entries first. */
-const FEW_STREAMS = 64;
+const FEW_STREAMS = 500;
 /** More are not held in memory. */
 const MANY_STREAMS = 5000;
 /** What reading in order may look at before the streams are looked for. */
-const TRIAL_ROWS = 1000;
+const TRIAL_ROWS = 200;
 
 type Row = Record<string, unknown>;
-/** Rows in the order of the query; undefined at their end. */
+/** Rows in the order of the query, with what the indexes hold of an entry; undefined at their end. */
 type Rows = () => Row | undefined;
 /** Reads rows of one index; what it opened is closed with the query. */
 type ReadRows = (column: 'parent' | 'stream', key: number, plan: LogPlan, after: LogPosition | undefined) => Rows;
@@ -37,9 +37,12 @@ export function createLogReader(raw: DatabaseSync, streams: Streams): LogReader 
 }
 
 /** What is wanted of a row, by its stream first. */
-function createSieve(streams: Streams, where: LogQuery['where'], hidden: readonly string[] = []) {
+function createSieve(raw: DatabaseSync, streams: Streams, where: LogQuery['where'], hidden: readonly string[] = []) {
   const test: EntryTest | undefined = where === undefined ? undefined : compileEntryTest(where);
   const headTest: HeadTest = where === undefined ? () => true : compileHeadTest(where);
+  // The payload is read of those rows alone whose stream is wanted.
+  const whole = raw.prepare('SELECT * FROM entries WHERE id = ?');
+  whole.setReadBigInts(true);
   const known = new Map<number, { readonly head: LogHead; readonly verdict: boolean | undefined }>();
   const judge = (stream: number) => {
     let found = known.get(stream);
@@ -53,9 +56,11 @@ function createSieve(streams: Streams, where: LogQuery['where'], hidden: readonl
   return {
     mayHave: (stream: number): boolean => judge(stream).verdict !== false,
     /** The entry, where it is wanted. */
-    take(row: Row): LogEntry | undefined {
-      const { head, verdict } = judge(Number(row['stream']));
+    take(id: number, stream: number): LogEntry | undefined {
+      const { head, verdict } = judge(stream);
       if (verdict === false) return undefined;
+      const row = whole.get(id);
+      if (row === undefined) return undefined;
       const entry = toEntry(row, head);
       return verdict === true || test === undefined || test(entry) ? entry : undefined;
     },
@@ -70,7 +75,7 @@ function runQuery(
   after: LogPosition | undefined,
   stop: () => boolean,
 ): { entries: LogEntry[]; next: LogPosition | undefined } {
-  const sieve = createSieve(streams, query.where, query.hidden);
+  const sieve = createSieve(raw, streams, query.where, query.hidden);
   const { read, close } = createRowReader(raw, query.order);
   try {
     const heads = [...new Set(query.parents)].flatMap((parent) => {
@@ -91,7 +96,7 @@ function readPage(rows: Rows, pageSize: number, sieve: Sieve, stop: () => boolea
   for (let row = rows(); row !== undefined; row = rows()) {
     if (entries.length >= pageSize || chars > MAX_PAGE_CHARS || (last !== undefined && stop())) return { entries, next: last };
     last = { timeNs: timeOf(row), id: Number(row['id']) };
-    const entry = sieve.take(row);
+    const entry = sieve.take(last.id, Number(row['stream']));
     if (entry === undefined || isRepeated(entry)) continue;
     entries.push(entry);
     chars += entry.payload.length;
@@ -115,14 +120,7 @@ function rowsOf(read: ReadRows, streams: Streams, query: LogQuery, parent: { par
   const plan = planOf(query.where, parent.parent);
   const counted = plan.terms.map((terms) => ({ terms, count: terms.reduce((sum, term) => sum + streams.count(term, MANY_STREAMS), 0) }));
   const best = counted.reduce<(typeof counted)[number] | undefined>((least, one) => (least === undefined || one.count < least.count ? one : least), undefined);
-  const byStreams = (from: LogPosition | undefined): Rows =>
-    mergeStreams(
-      read,
-      query.order,
-      plan,
-      from,
-      streams.having(best?.terms ?? [], plan.fromNs, plan.toNs).filter(({ id }) => sieve.mayHave(id)),
-    );
+  const byStreams = (from: LogPosition | undefined): Rows => mergeStreams(read, query.order, plan, from, streams.having(best?.terms ?? [], plan.fromNs, plan.toNs), sieve);
   if (best !== undefined && best.count <= FEW_STREAMS) return byStreams(after);
   const inOrder = read('parent', parent.id, plan, after);
   if (best === undefined || best.count >= MANY_STREAMS) return inOrder;
@@ -152,7 +150,7 @@ function createRowReader(raw: DatabaseSync, order: LogQuery['order']): { readonl
     read(column, key, plan, after) {
       const clause = after === undefined ? '' : `AND (time_ns, id) ${beyond} (?, ?)`;
       const statement: StatementSync = raw.prepare(
-        `SELECT * FROM entries INDEXED BY entries_${column} WHERE ${column} = ? AND time_ns >= ? AND time_ns <= ? ${clause} ORDER BY time_ns ${direction}, id ${direction}`,
+        `SELECT id, time_ns, stream FROM entries INDEXED BY entries_${column} WHERE ${column} = ? AND time_ns >= ? AND time_ns <= ? ${clause} ORDER BY time_ns ${direction}, id ${direction}`,
       );
       statement.setReadBigInts(true);
       const rows: Iterator<Row, unknown> = statement.iterate(key, plan.fromNs, plan.toNs, ...(after === undefined ? [] : [after.timeNs, after.id]));
@@ -169,7 +167,7 @@ function createRowReader(raw: DatabaseSync, order: LogQuery['order']): { readonl
 }
 
 /** Streams merged in the order of time. None is opened before its bounds say that it may be next. */
-function mergeStreams(read: ReadRows, order: LogQuery['order'], plan: LogPlan, after: LogPosition | undefined, found: readonly StreamBounds[]): Rows {
+function mergeStreams(read: ReadRows, order: LogQuery['order'], plan: LogPlan, after: LogPosition | undefined, found: readonly StreamBounds[], sieve: Sieve): Rows {
   const isAscending = order === 'asc';
   const boundOf = ({ minNs, maxNs }: StreamBounds): bigint => (isAscending ? minNs : maxNs);
   // The next to be opened is the last of the list.
@@ -180,7 +178,7 @@ function mergeStreams(read: ReadRows, order: LogQuery['order'], plan: LogPlan, a
     if (bounds === undefined) return;
     // Nothing of it comes after the place where the query goes on.
     if (after !== undefined && (isAscending ? bounds.maxNs < after.timeNs : bounds.minNs > after.timeNs)) return;
-    open.add(read('stream', bounds.id, plan, after));
+    if (sieve.mayHave(bounds.id)) open.add(read('stream', bounds.id, plan, after));
   };
   return () => {
     for (let next = closed.at(-1); next !== undefined; next = closed.at(-1)) {
@@ -255,21 +253,19 @@ function runTail(raw: DatabaseSync, streams: Streams, query: TailQuery, stop: ()
   const newest = Number(raw.prepare('SELECT max(id) AS id FROM entries').get()?.['id'] ?? 0);
   if (query.afterId === undefined) return { entries: [], suppressed: 0, lastId: newest, more: false, later: false };
   const parents = new Set(query.parents.map((parent) => streams.parentId(parent)));
-  const sieve = createSieve(streams, query.where, query.hidden);
-  const whole = raw.prepare('SELECT * FROM entries WHERE id = ?');
-  whole.setReadBigInts(true);
+  const sieve = createSieve(raw, streams, query.where, query.hidden);
   const entries: LogEntry[] = [];
   let [suppressed, lastId, chars, more] = [0, query.afterId, 0, false];
-  // The payload is read of those rows alone whose stream is wanted.
-  for (const row of raw.prepare('SELECT id, parent, stream FROM entries WHERE id > ? AND receive_time <= ? ORDER BY id').iterate(query.afterId, query.untilMicros)) {
+  for (const row of raw.prepare('SELECT id, parent, stream, receive_time FROM entries WHERE id > ? ORDER BY id').iterate(query.afterId)) {
+    // Whatever is behind it, though it came earlier, is for the next time: an entry that is passed over is never looked at again.
+    if (Number(row['receive_time']) > query.untilMicros) break;
     if (stop() || chars > MAX_PAGE_CHARS) {
       more = true;
       break;
     }
     lastId = Number(row['id']);
-    if (!parents.has(Number(row['parent'])) || !sieve.mayHave(Number(row['stream']))) continue;
-    const full = whole.get(lastId);
-    const entry = full === undefined ? undefined : sieve.take(full);
+    if (!parents.has(Number(row['parent']))) continue;
+    const entry = sieve.take(lastId, Number(row['stream']));
     if (entry === undefined) continue;
     if (entries.length >= query.most) suppressed++;
     else {

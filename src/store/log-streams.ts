@@ -146,8 +146,7 @@ export function createStreams(raw: DatabaseSync): Streams {
     having(terms, from, to) {
       const found = new Map<number, StreamBounds>();
       for (const term of terms)
-        for (const row of withTerm.all(term, from, to))
-          found.set(Number(row['id']), { id: Number(row['id']), minNs: BigInt(String(row['min_ns'])), maxNs: BigInt(String(row['max_ns'])) });
+        for (const row of withTerm.all(term, from, to)) found.set(Number(row['id']), { id: Number(row['id']), minNs: bigint(row['min_ns']), maxNs: bigint(row['max_ns']) });
       return [...found.values()];
     },
     logIds: (parent) =>
@@ -169,6 +168,10 @@ export function createStreams(raw: DatabaseSync): Streams {
       return ids.length;
     },
   };
+}
+
+function bigint(value: unknown): bigint {
+  return typeof value === 'bigint' ? value : BigInt(String(value));
 }
 
 /** 48 bits of a hash: exact in a JavaScript number, and short in SQLite's records. What collides is told apart when the stream is looked at. */

@@ -89,7 +89,7 @@ function flush(): void {
 function keep(work: Writing['work']): void {
   if (work.kind === 'append') database.append(work.source, work.lines, systemClock.now());
   else if (work.kind === 'write') database.write(work.entries, systemClock.now());
-  else database.audit.insert(work.entries);
+  else database.audit.insert(work.entries, systemClock.now());
 }
 
 /** Step by step, so that other messages are served in between. @param gone how many entries went so far */
