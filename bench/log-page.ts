@@ -7,8 +7,6 @@ import type { LogLine, LogSource } from '../src/store/log-entry.ts';
 import { type LogStore, openLogStore } from '../src/store/log-store.ts';
 import type { Figure } from './run.ts';
 
-const JOBS = 50;
-const EXECUTIONS = 20;
 const LINES = 1000;
 const PAGE = 50;
 const ROUNDS = 60;
@@ -18,15 +16,14 @@ interface Filled {
   readonly dir: string;
 }
 
-/** As jobs write: several tasks at the same time, on two streams, an error now and then. @param entries in all */
-async function fill(entries: number): Promise<Filled> {
+/** As jobs write: on two streams, with an error now and then. @param perExecution how many lines */
+async function fill(jobs: number, executions: number, perExecution: number): Promise<Filled> {
   const dir = mkdtempSync(join(tmpdir(), 'actas-bench-logs-'));
   const logs = await openLogStore(dir, { queryTimeMs: 60_000 });
-  const perExecution = Math.max(1, Math.round(entries / (JOBS * EXECUTIONS)));
   const start = BigInt(Date.now() - 3_600_000) * 1_000_000n;
-  for (let execution = 0; execution < EXECUTIONS; execution++)
-    for (let job = 0; job < JOBS; job++) {
-      const from = start + BigInt(execution * JOBS + job) * 3_000_000_000n;
+  for (let execution = 0; execution < executions; execution++)
+    for (let job = 0; job < jobs; job++) {
+      const from = start + BigInt(execution * jobs + job) * 3_000_000_000n;
       for (let begun = 0; begun < perExecution; begun += LINES)
         await logs.append(
           sourceOf(job, execution),
@@ -52,7 +49,7 @@ function sourceOf(job: number, execution: number): LogSource {
   };
 }
 function lineOf(n: number, from: bigint): LogLine {
-  const severity = n % 500 === 499 ? 'ERROR' : n % 50 === 0 ? 'WARNING' : 'INFO';
+  const severity = n % 500 === 499 ? 'ERROR' : n % 10 === 0 ? 'WARNING' : 'INFO';
   return {
     container: 'main',
     stream: n % 7 === 0 ? 'stderr' : 'stdout',
@@ -65,11 +62,11 @@ const FILTERS: Readonly<Record<string, string>> = {
   project: '',
   resource: 'resource.type="cloud_run_job" resource.labels.job_name="job-7"',
   location: 'resource.labels.location="europe-west1"',
-  label: 'labels."run.googleapis.com/execution_name"="job-3-5"',
+  label: 'labels."run.googleapis.com/execution_name"="job-3-1"',
   'rare label': 'labels.team="team-4" labels."run.googleapis.com/task_index"="0"',
-  severity: 'severity>=WARNING resource.labels.job_name="job-9"',
+  severity: 'severity>=WARNING',
   'log name': 'logName="projects/demo/logs/run.googleapis.com%2Fstderr"',
-  time: `resource.labels.job_name="job-1" timestamp>="${new Date(Date.now() - 3_500_000).toISOString()}" timestamp<"${new Date(Date.now() - 1_800_000).toISOString()}"`,
+  time: `resource.labels.job_name="job-1" timestamp>="${new Date(Date.now() - 3_700_000).toISOString()}" timestamp<"${new Date(Date.now() - 1_800_000).toISOString()}"`,
 };
 
 /** @returns the median time of a page, milliseconds */
@@ -85,7 +82,7 @@ async function pageTime({ logs }: Filled, filter: string): Promise<number> {
 }
 
 export async function logPage(): Promise<readonly Figure[]> {
-  const [small, large] = [await fill(1000), await fill(1_000_000)];
+  const [small, large] = [await fill(10, 2, 50), await fill(50, 20, 1000)];
   const figures: Figure[] = [];
   for (const [name, filter] of Object.entries(FILTERS)) {
     const [ours, plain] = [await pageTime(large, filter), await pageTime(small, filter)];

@@ -5,6 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
+import { audit } from './audit.ts';
 import { authenticate } from './authenticate.ts';
 import { createJob } from './create-job.ts';
 import { getJobGrpc } from './get-job-grpc.ts';
@@ -43,6 +44,7 @@ const BENCHMARKS: Record<string, Benchmark> = {
   authenticate,
   'metadata-token': metadataToken,
   upstream,
+  audit,
   'log-page': logPage,
   ready,
   'task-start': taskStart,

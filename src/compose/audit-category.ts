@@ -15,11 +15,28 @@ const DATA_WRITES =
   /^(?:logging\.logEntries\.create|storage\.objects\.(?:create|delete|update)|pubsub\.topics\.publish|datastore\.entities\.(?:create|update|delete)|bigquery\.tables\.updateData|run\.routes\.invoke)$/;
 
 /** @param permissions that were asked about; the one that weighs most decides @param method full RPC name, which decides where no permission was asked about */
-export function auditTypeOf(permissions: readonly string[], method: string): AuditType {
+function auditTypeOf(permissions: readonly string[], method: string): AuditType {
   if (permissions.length === 0) return READS.test(method.split('.').at(-1) ?? '') ? 'ADMIN_READ' : 'ADMIN_WRITE';
   const types = permissions.map(typeOf);
   return (['ADMIN_WRITE', 'DATA_WRITE', 'DATA_READ'] as const).find((type) => types.includes(type)) ?? 'ADMIN_READ';
 }
+
+/** How a permission's type is told: kept by the caller, for the same few are asked about all the time. */
+export function createAuditTypes(): (permissions: readonly string[], method: string) => AuditType {
+  const known = new Map<string, AuditType>();
+  return (permissions, method) => {
+    const key = permissions.length === 0 ? method : permissions.join(' ');
+    let type = known.get(key);
+    if (type === undefined) {
+      type = auditTypeOf(permissions, method);
+      if (known.size >= MAX_KNOWN) known.clear();
+      known.set(key, type);
+    }
+    return type;
+  };
+}
+
+const MAX_KNOWN = 2000;
 
 function typeOf(permission: string): AuditType {
   if (DATA_READS.test(permission)) return 'DATA_READ';

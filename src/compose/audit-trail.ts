@@ -11,7 +11,7 @@ import type { Store } from '../store/database.ts';
 import { createPolicySource, listAncestors } from '../store/hierarchy.ts';
 import type { AuditEntry, AuditLogId } from '../store/log-entry.ts';
 import type { LogStore } from '../store/log-store.ts';
-import { type AuditType, auditTypeOf, LOG_TYPES } from './audit-category.ts';
+import { type AuditType, createAuditTypes, LOG_TYPES } from './audit-category.ts';
 
 /** The permission to attach an account, and the method under which IAM records that it was asked about. */
 const ACT_AS = 'iam.serviceAccounts.actAs';
@@ -32,6 +32,7 @@ export interface AuditTrailDeps {
 
 export function createAuditTrail({ store, logs, home }: AuditTrailDeps): (entry: Audited) => void {
   const findParent = createParents(store, home);
+  const auditTypeOf = createAuditTypes();
   const keep = (asked: string, entry: Omit<AuditEntry, 'parent' | 'log'>, choose: (parent: Parent) => AuditLogId): void => {
     const made = (parent: Parent): AuditEntry => ({ ...entry, parent: parent.name, log: choose(parent) });
     const parent = findParent(asked);

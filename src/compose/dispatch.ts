@@ -23,10 +23,12 @@ export function dispatchDeps(parts: {
   catalogue: RoleCatalogue;
   metrics: Metrics;
   log: Log;
+  /** In the place of the logs. */
+  audit: ((entry: AuditEntry) => void) | undefined;
 }): DispatchDeps {
   const { config, store, logs, identity, authorizer, catalogue, metrics, log } = parts;
   const [anonymous, again] = config.anonymousAs;
-  const trail = createAuditTrail({ store, logs, home: `projects/${config.project}` });
+  const trail = parts.audit ?? createAuditTrail({ store, logs, home: `projects/${config.project}` });
   return {
     authenticate: (token, host) => identity.authenticator.authenticate(token, host),
     ...(anonymous === undefined ? {} : { anonymous: { principal: { ...parsePrincipal(anonymous), anonymous: true }, maySetPolicies: again !== undefined } }),

@@ -33,16 +33,33 @@ export interface AuditWriter {
 }
 
 export function createAuditWriter(write: (entries: readonly NewLogEntry[], receiveTime: Micros) => void): AuditWriter {
+  // The same calls come again and again.
+  const heads = new Map<string, LogHead>();
+  const headFor = (entry: AuditEntry): LogHead => {
+    const key = `${entry.parent} ${entry.log} ${entry.service} ${entry.method} ${entry.status === 'OK'} ${entry.resource}`;
+    const known = heads.get(key);
+    if (known !== undefined) return known;
+    const head = headOf(entry);
+    if (heads.size >= MAX_HEADS) heads.clear();
+    heads.set(key, head);
+    return head;
+  };
   return {
-    insert: (entries, receiveTime) => write(entries.map(toEntry), receiveTime),
+    insert: (entries, receiveTime) =>
+      write(
+        entries.map((entry) => toEntry(entry, headFor(entry))),
+        receiveTime,
+      ),
   };
 }
 
+const MAX_HEADS = 5000;
+
 const AUDIT_LOG_TYPE = 'type.googleapis.com/google.cloud.audit.AuditLog';
 
-function toEntry(entry: AuditEntry): NewLogEntry {
+function toEntry(entry: AuditEntry, head: LogHead): NewLogEntry {
   const { timeMicros, requestId } = entry;
-  return { head: headOf(entry), timeNs: BigInt(timeMicros) * 1000n, insertId: requestId, kind: 'proto', payload: JSON.stringify(toAuditLog(entry)) };
+  return { head, timeNs: BigInt(timeMicros) * 1000n, insertId: requestId, kind: 'proto', payload: JSON.stringify(toAuditLog(entry)) };
 }
 
 function headOf({ parent, log, resource, service, method, status }: AuditEntry): LogHead {

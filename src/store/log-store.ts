@@ -246,7 +246,7 @@ function createAuditQueue(link: Link, most: number, onWrite: () => void, onError
     if (lost > 0) entries.push(lossOf(entries[0], lost));
     inFlight += entries.length;
     link
-      .ask({ kind: 'audit', entries })
+      .ask({ kind: 'audit', entries: JSON.stringify(entries) })
       .then(onWrite)
       .then(() => {
         said += lost;

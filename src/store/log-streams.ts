@@ -73,6 +73,8 @@ export function createStreams(raw: DatabaseSync): Streams {
   withTerm.setReadBigInts(true);
   const removals = ['DELETE FROM terms WHERE stream = ?', 'DELETE FROM streams WHERE id = ?'].map((sql) => raw.prepare(sql));
   const byKey = new Map<string, Remembered>();
+  /** Whoever hands in the same head again is spared its key. */
+  let byHead = new WeakMap<LogHead, Remembered>();
   const heads = new Map<number, LogHead>();
   const dirty = new Set<Remembered>();
 
@@ -92,27 +94,35 @@ export function createStreams(raw: DatabaseSync): Streams {
     for (const term of termsOf(head)) insertTerm.run(term, id);
     return { id, parentId: parent, min: timeNs, max: timeNs, receiveTime: now };
   };
+  const look = (head: LogHead, timeNs: bigint, now: Micros): Remembered => {
+    const key = keyOf(head);
+    const known = byKey.get(key);
+    if (known !== undefined) return known;
+    const row = find.get(key);
+    if (row === undefined) return remember(key, make(head, key, timeNs, now));
+    return remember(key, {
+      id: Number(row['id']),
+      parentId: Number(row['parent']),
+      min: bigint(row['min_ns']),
+      max: bigint(row['max_ns']),
+      receiveTime: Number(row['receive_time']),
+    });
+  };
   const remove = (ids: readonly number[]): void => {
     for (const id of ids) for (const removal of removals) removal.run(id);
     byKey.clear();
+    byHead = new WeakMap();
     heads.clear();
   };
   return {
     parentId,
     remove,
     keep(head, timeNs, now) {
-      const key = keyOf(head);
-      const known = byKey.get(key);
-      if (known !== undefined) return known;
-      const row = find.get(key);
-      if (row === undefined) return remember(key, make(head, key, timeNs, now));
-      return remember(key, {
-        id: Number(row['id']),
-        parentId: Number(row['parent']),
-        min: BigInt(String(row['min_ns'])),
-        max: BigInt(String(row['max_ns'])),
-        receiveTime: Number(row['receive_time']),
-      });
+      const seen = byHead.get(head);
+      if (seen !== undefined) return seen;
+      const stream = look(head, timeNs, now);
+      byHead.set(head, stream);
+      return stream;
     },
     touch(stream, timeNs, now) {
       // `keep` alone makes streams.
@@ -129,6 +139,7 @@ export function createStreams(raw: DatabaseSync): Streams {
     },
     forget() {
       byKey.clear();
+      byHead = new WeakMap();
       heads.clear();
       dirty.clear();
     },
