@@ -163,7 +163,7 @@ function registerLogs(logging: CliCommand, shell: Shell): void {
         found.map((name) => ({ name })),
       );
     else
-      session.terminal.table(
+      await session.terminal.table(
         ['NAME'],
         found.map((name) => [name]),
       );

@@ -14,6 +14,8 @@ const MAX_PAGE_CHARS = 4 * 1024 * 1024;
 const FEW_STREAMS = 500;
 /** More are not held in memory. */
 const MANY_STREAMS = 5000;
+/** So many streams are looked up together: a page needs few. */
+const STREAMS_AT_ONCE = 100;
 /** What reading in order may look at before the streams are looked for. */
 const TRIAL_ROWS = 200;
 
@@ -120,7 +122,8 @@ function rowsOf(read: ReadRows, streams: Streams, query: LogQuery, parent: { par
   const plan = planOf(query.where, parent.parent);
   const counted = plan.terms.map((terms) => ({ terms, count: terms.reduce((sum, term) => sum + streams.count(term, MANY_STREAMS), 0) }));
   const best = counted.reduce<(typeof counted)[number] | undefined>((least, one) => (least === undefined || one.count < least.count ? one : least), undefined);
-  const byStreams = (from: LogPosition | undefined): Rows => mergeStreams(read, query.order, plan, from, streams.having(best?.terms ?? [], plan.fromNs, plan.toNs), sieve);
+  const byStreams = (from: LogPosition | undefined): Rows =>
+    mergeStreams(read, query.order, plan, from, (skipped, most) => streams.having(best?.terms ?? [], plan.fromNs, plan.toNs, query.order, skipped, most), sieve);
   if (best !== undefined && best.count <= FEW_STREAMS) return byStreams(after);
   const inOrder = read('parent', parent.id, plan, after);
   if (best === undefined || best.count >= MANY_STREAMS) return inOrder;
@@ -167,24 +170,39 @@ function createRowReader(raw: DatabaseSync, order: LogQuery['order']): { readonl
 }
 
 /** Streams merged in the order of time. None is opened before its bounds say that it may be next. */
-function mergeStreams(read: ReadRows, order: LogQuery['order'], plan: LogPlan, after: LogPosition | undefined, found: readonly StreamBounds[], sieve: Sieve): Rows {
+function mergeStreams(
+  read: ReadRows,
+  order: LogQuery['order'],
+  plan: LogPlan,
+  after: LogPosition | undefined,
+  find: (skipped: number, most: number) => readonly StreamBounds[],
+  sieve: Sieve,
+): Rows {
   const isAscending = order === 'asc';
   const boundOf = ({ minNs, maxNs }: StreamBounds): bigint => (isAscending ? minNs : maxNs);
-  // The next to be opened is the last of the list.
-  const closed = [...found].sort((a, b) => (boundOf(a) === boundOf(b) ? 0 : boundOf(a) < boundOf(b) === isAscending ? 1 : -1));
+  let found: readonly StreamBounds[] = find(0, STREAMS_AT_ONCE);
+  let skipped = 0;
+  let at = 0;
+  const nextClosed = (): StreamBounds | undefined => {
+    if (at >= found.length && found.length === STREAMS_AT_ONCE) {
+      skipped += found.length;
+      found = find(skipped, STREAMS_AT_ONCE);
+      at = 0;
+    }
+    return found[at];
+  };
   const open = createHeap(order);
-  const openNext = (): void => {
-    const bounds = closed.pop();
-    if (bounds === undefined) return;
+  const openNext = (bounds: StreamBounds): void => {
+    at++;
     // Nothing of it comes after the place where the query goes on.
     if (after !== undefined && (isAscending ? bounds.maxNs < after.timeNs : bounds.minNs > after.timeNs)) return;
     if (sieve.mayHave(bounds.id)) open.add(read('stream', bounds.id, plan, after));
   };
   return () => {
-    for (let next = closed.at(-1); next !== undefined; next = closed.at(-1)) {
+    for (let next = nextClosed(); next !== undefined; next = nextClosed()) {
       const first = open.peek();
       if (first !== undefined && (isAscending ? timeOf(first) < boundOf(next) : timeOf(first) > boundOf(next))) break;
-      openNext();
+      openNext(next);
     }
     return open.take();
   };

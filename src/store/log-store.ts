@@ -247,9 +247,9 @@ function createAuditQueue(link: Link, most: number, onWrite: () => void, onError
     inFlight += entries.length;
     link
       .ask({ kind: 'audit', entries: JSON.stringify(entries) })
-      .then(onWrite)
       .then(() => {
         said += lost;
+        return onWrite();
       })
       .catch((error: Error) => {
         dropped += count;

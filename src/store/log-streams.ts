@@ -42,8 +42,8 @@ export interface Streams {
   parentId(name: string): number | undefined;
   /** @returns how many streams have the term, at most `most` */
   count(term: number, most: number): number;
-  /** Those that have any of the terms and may have entries of the time. @param from, to nanoseconds, both inclusive */
-  having(terms: readonly number[], from: bigint, to: bigint): StreamBounds[];
+  /** Some of those that have any of the terms and may have entries of the time, in the order in which they begin. @param from, to nanoseconds, both inclusive */
+  having(terms: readonly number[], from: bigint, to: bigint, order: 'asc' | 'desc', skipped: number, most: number): StreamBounds[];
   logIds(parentId: number): string[];
   ofLog(parentId: number, logId: string): number[];
   remove(ids: readonly number[]): void;
@@ -69,8 +69,6 @@ export function createStreams(raw: DatabaseSync): Streams {
   const findParent = raw.prepare('SELECT id FROM parents WHERE name = ?');
   const insertParent = raw.prepare('INSERT INTO parents (name) VALUES (?) RETURNING id');
   const countTerm = raw.prepare('SELECT count(*) AS n FROM (SELECT 1 FROM terms WHERE term = ? LIMIT ?)');
-  const withTerm = raw.prepare('SELECT id, min_ns, max_ns FROM terms JOIN streams ON streams.id = terms.stream WHERE term = ? AND max_ns >= ? AND min_ns <= ?');
-  withTerm.setReadBigInts(true);
   const removals = ['DELETE FROM terms WHERE stream = ?', 'DELETE FROM streams WHERE id = ?'].map((sql) => raw.prepare(sql));
   const byKey = new Map<string, Remembered>();
   /** Whoever hands in the same head again is spared its key. */
@@ -154,11 +152,14 @@ export function createStreams(raw: DatabaseSync): Streams {
       return head;
     },
     count: (term, most) => Number(countTerm.get(term, most)?.['n']),
-    having(terms, from, to) {
-      const found = new Map<number, StreamBounds>();
-      for (const term of terms)
-        for (const row of withTerm.all(term, from, to)) found.set(Number(row['id']), { id: Number(row['id']), minNs: bigint(row['min_ns']), maxNs: bigint(row['max_ns']) });
-      return [...found.values()];
+    having(terms, from, to, order, skipped, most) {
+      // The bound that comes first in the order.
+      const bound = order === 'asc' ? 'min_ns ASC' : 'max_ns DESC';
+      const statement = raw.prepare(
+        `SELECT id, min_ns, max_ns FROM streams WHERE id IN (SELECT stream FROM terms WHERE term IN (${terms.map(() => '?').join(', ')})) AND max_ns >= ? AND min_ns <= ? ORDER BY ${bound}, id LIMIT ? OFFSET ?`,
+      );
+      statement.setReadBigInts(true);
+      return statement.all(...terms, from, to, most, skipped).map((row) => ({ id: Number(row['id']), minNs: bigint(row['min_ns']), maxNs: bigint(row['max_ns']) }));
     },
     logIds: (parent) =>
       raw
