@@ -10,6 +10,7 @@ import { authenticate } from './authenticate.ts';
 import { createJob } from './create-job.ts';
 import { getJobGrpc } from './get-job-grpc.ts';
 import { getJobRest } from './get-job-rest.ts';
+import { logFlood } from './log-flood.ts';
 import { logPage } from './log-page.ts';
 import { metadataToken } from './metadata-token.ts';
 import { policyCheck } from './policy-check.ts';
@@ -46,6 +47,7 @@ const BENCHMARKS: Record<string, Benchmark> = {
   upstream,
   audit,
   'log-page': logPage,
+  'log-flood': logFlood,
   ready,
   'task-start': taskStart,
   'hundred-tasks': hundredTasks,
