@@ -5,10 +5,13 @@
 import { writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
+import { audit } from './audit.ts';
 import { authenticate } from './authenticate.ts';
 import { createJob } from './create-job.ts';
 import { getJobGrpc } from './get-job-grpc.ts';
 import { getJobRest } from './get-job-rest.ts';
+import { logFlood } from './log-flood.ts';
+import { logPage } from './log-page.ts';
 import { metadataToken } from './metadata-token.ts';
 import { policyCheck } from './policy-check.ts';
 import { ready } from './ready.ts';
@@ -42,6 +45,9 @@ const BENCHMARKS: Record<string, Benchmark> = {
   authenticate,
   'metadata-token': metadataToken,
   upstream,
+  audit,
+  'log-page': logPage,
+  'log-flood': logFlood,
   ready,
   'task-start': taskStart,
   'hundred-tasks': hundredTasks,

@@ -13,6 +13,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { loginSteps, moreSteps, runSteps } from './gcloud/more-steps.mjs';
 import { compareFlags, compareFormats, compareJobs } from './gcloud-differential.mjs';
 import { node, root } from './prepare.mjs';
+import { loggingSteps } from './test-gcloud-logging.mjs';
 
 const APIS = ['run', 'iam', 'cloudresourcemanager', 'logging', 'orgpolicy', 'serviceusage', 'iamcredentials', 'policytroubleshooter'];
 const IMAGE = 'us-docker.pkg.dev/cloudrun/container/job:latest';
@@ -156,11 +157,12 @@ async function steps() {
     ['a grant on the job', [...jobs, 'add-iam-policy-binding', 'hello', '--member=user:dev@example.com', '--role=roles/run.invoker'], /roles\/run.invoker/],
     ["the job's policy", [...jobs, 'get-iam-policy', 'hello'], /user:dev@example.com/],
     ["the project's policy", ['projects', 'get-iam-policy', 'demo'], /roles\/run.serviceAgent/],
-    ['logs', [...jobs, 'logs', 'read', 'hello'], /^/],
+    ['logs', [...jobs, 'logs', 'read', 'hello', '--log-filter=severity>=INFO'], /^/],
     ['regions', ['run', 'regions', 'list'], /us-central1/],
     ['the end of the job', [...jobs, 'delete', 'hello'], /Deleted job \[hello\]/],
     ['that it is gone', [...jobs, 'describe', 'hello'], /Cannot find job \[hello\]/, true],
     ...hierarchySteps(),
+    ...loggingSteps(),
   ];
 }
 

@@ -35,6 +35,8 @@ export type ErrorDetail =
       readonly value: { readonly violations: readonly { readonly type: string; readonly subject: string; readonly description: string }[] };
     }
   | { readonly type: 'google.rpc.LocalizedMessage'; readonly value: { readonly locale: string; readonly message: string } }
+  /** A message of one API alone, packed by who knows it. */
+  | { readonly type: 'google.protobuf.Any'; readonly value: { readonly typeUrl: string; readonly value: Uint8Array<ArrayBuffer> } }
   | { readonly type: 'google.rpc.Help'; readonly value: { readonly links: readonly { readonly description: string; readonly url: string }[] } };
 
 /** An error that a caller is meant to read. `details` are in the order in which they are sent. */

@@ -20,6 +20,7 @@ import { createTokens } from './identity/tokens.ts';
 import type { Driver, DriverInfo, TaskListeners } from './runner/driver.ts';
 import { createLeaseTable } from './runner/lease-table.ts';
 import { createRunner, type Runner } from './runner/loop.ts';
+import type { AuditEntry } from './server/dispatch.ts';
 import { type Listener, listen } from './server/listen.ts';
 import { createLogger } from './server/logger.ts';
 import { createMetrics } from './server/metrics.ts';
@@ -50,6 +51,8 @@ export interface ServerOptions {
   readonly log?: Log;
   /** Instead of the one that the configuration names. */
   readonly driver?: Driver;
+  /** Where audit entries go instead of the logs; for measures. */
+  readonly audit?: (entry: AuditEntry) => void;
 }
 
 /**
@@ -63,14 +66,14 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     for (const step of undo.splice(0).reverse()) await step();
   };
   try {
-    return { ...(await build(config, log, options.driver, undo)), close };
+    return { ...(await build(config, log, options, undo)), close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-async function build(config: Config, log: Log, givenDriver: Driver | undefined, undo: Undo): Promise<Omit<RunningServer, 'close'>> {
+async function build(config: Config, log: Log, options: ServerOptions, undo: Undo): Promise<Omit<RunningServer, 'close'>> {
   const startTime = systemClock.now();
   const seed = await readSeed(config);
   const { store, logs, openLogs, instanceId } = await openState(config, log, undo);
@@ -79,7 +82,7 @@ async function build(config: Config, log: Log, givenDriver: Driver | undefined, 
   undo.push(startHousekeeping(store, tokens, log));
   const metrics = createMetrics();
   const leases = createLeaseTable();
-  const driver = givenDriver ?? (await createDriver(config, instanceId, seed, log, process.env));
+  const driver = options.driver ?? (await createDriver(config, instanceId, seed, log, process.env));
   const names = new Set([config.host.toLowerCase(), ...config.allowedHost.map((name) => name.toLowerCase())]);
   // What knows the others only when all are built: status reads the runner, the runner's network serves the door.
   const late: { runner?: Runner; listener?: Listener; facts?: StatusFacts } = {};
@@ -93,6 +96,7 @@ async function build(config: Config, log: Log, givenDriver: Driver | undefined, 
     leases,
     metrics,
     log,
+    ...(options.audit === undefined ? {} : { audit: options.audit }),
     ownPort: () => late.listener?.port,
     isReady: () => late.runner?.status().available === true,
     authority: async () => (await door.certificates()).certificate,

@@ -25,6 +25,7 @@ const WITHOUT_ROLE: readonly string[] = [
   'google.cloud.policytroubleshooter.v1.IamChecker.TroubleshootIamPolicy', // tells UNKNOWN_INFO of what the caller may not read: test/explanations.test.ts
   'google.cloud.policytroubleshooter.v2alpha1.IamChecker.TroubleshootIamPolicy',
   'google.cloud.policytroubleshooter.iam.v3.PolicyTroubleshooter.TroubleshootIamPolicy',
+  'google.logging.v2.LoggingServiceV2.ListMonitoredResourceDescriptors', // belongs to no project
   'google.longrunning.Operations.GetOperation', // of Resource Manager: only the operation knows the project whose permission is needed, and the sample's does not exist
 ];
 /** What the request itself proves, or what is for everybody at Google: `access` says why. */

@@ -160,7 +160,7 @@ describe('gRPC, before any RPC', () => {
     ['a foreign Origin of gRPC-Web', { origin: 'https://evil.example', 'content-type': 'application/grpc-web+proto' }, '7', 'another origin'],
     ['an unknown method', { ':path': '/google.cloud.run.v2.Jobs/Fly' }, '12', 'google.cloud.run.v2.Jobs/Fly is not implemented'],
     ['a stream, without a token', { ':path': '/google.logging.v2.LoggingServiceV2/TailLogEntries', authorization: '' }, '16', 'credential'],
-    ['a stream', { ':path': '/google.logging.v2.LoggingServiceV2/TailLogEntries' }, '12', 'TailLogEntries is not implemented'],
+    ['a stream', { ':path': '/google.logging.v2.LoggingServiceV2/TailLogEntries' }, '3', 'at least one resource name is needed'],
   ])('%s is answered as gRPC', async (_name, headers, status, message) => {
     const answer = await grpc(headers);
     expect(answer).toMatchObject({ ':status': 200, 'grpc-status': status });

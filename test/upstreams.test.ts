@@ -197,7 +197,7 @@ test('each call is audited, what was refused too', async () => {
   const logs = new DatabaseSync(join(server.dataDir, 'logs.sqlite'), { readOnly: true });
   const entries = () =>
     logs
-      .prepare(`SELECT method, status, resource FROM audit WHERE principal = ? AND (resource LIKE '%audited' OR method = 'none') ORDER BY rowid`)
+      .prepare(`SELECT method, status, resource FROM audit WHERE principal = ? AND (resource LIKE '%audited' OR method = 'none') ORDER BY id`)
       .all(CALLER)
       .map((row) => [row['method'], row['status'], row['resource']]);
   const object = '//storage.googleapis.com/projects/demo/buckets/data/objects/audited';

@@ -28,6 +28,8 @@ export interface Api {
   send<T extends object>(verb: 'POST' | 'PATCH' | 'PUT' | 'DELETE', prefix: string, path: string, body?: object, query?: Query): Promise<T>;
   /** Every item of a paged collection, or the first `limit`. @param field the list's name in the answer */
   list<T extends object>(prefix: string, path: string, field: string, options?: { readonly query?: Query; readonly limit?: number }): Promise<T[]>;
+  /** The messages of a method that answers with a stream, as they come. Ends when the server ends it, or by the signal. @throws ApiFailure, also in its midst */
+  stream<T extends object>(prefix: string, path: string, body: object, signal: AbortSignal): AsyncGenerator<T>;
   /** Waits until an operation is done. @returns its response @throws ApiFailure with the operation's error */
   finish<T extends object>(prefix: string, operation: Operation, signal?: AbortSignal): Promise<T>;
 }
@@ -100,6 +102,16 @@ export function createApi(endpoint: Endpoint): Api {
       } while (pageToken !== undefined && items.length < (options.limit ?? Number.POSITIVE_INFINITY));
       return options.limit === undefined ? items : items.slice(0, options.limit);
     },
+    async *stream<T extends object>(prefix: string, path: string, body: object, signal: AbortSignal) {
+      const url = buildUrl(endpoint.url, prefix, path, {});
+      const response = await open('POST', url, JSON.stringify(body), await endpoint.token(), endpoint, signal);
+      if (response.statusCode !== 200) readAnswer({ status: response.statusCode ?? 0, text: await collect(response), warnings: [] }, url);
+      for await (const line of linesOf(response, signal)) {
+        // A JSON array that grows, a message on each line: `[{...}`, `,{...}`, `]`.
+        const text = line.replace(/^[[,]/, '').trim();
+        if (text !== '' && text !== ']') yield shaped<T>(readAnswer({ status: text.startsWith('{"error"') ? 0 : 200, text, warnings: [] }, url));
+      }
+    },
     async finish<T extends object>(prefix: string, started: Operation, signal?: AbortSignal) {
       let operation = started;
       for (const pause of pauses(30, 1000)) {
@@ -143,8 +155,13 @@ interface Answer {
   readonly warnings: readonly string[];
 }
 
-function exchange(verb: string, url: URL, body: object | undefined, token: string | undefined, endpoint: Endpoint, signal?: AbortSignal): Promise<Answer> {
-  const payload = body === undefined ? undefined : JSON.stringify(body);
+async function exchange(verb: string, url: URL, body: object | undefined, token: string | undefined, endpoint: Endpoint, signal?: AbortSignal): Promise<Answer> {
+  const response = await open(verb, url, body === undefined ? undefined : JSON.stringify(body), token, endpoint, signal);
+  return { status: response.statusCode ?? 0, text: await collect(response), warnings: warningsOf(response) };
+}
+
+/** Sends a request. Resolves with the head of its answer. */
+function open(verb: string, url: URL, payload: string | undefined, token: string | undefined, endpoint: Endpoint, signal?: AbortSignal): Promise<IncomingMessage> {
   const headers: Record<string, string> = { accept: 'application/json', 'user-agent': 'actas-cli', ...endpoint.headers };
   if (token !== undefined) headers['authorization'] = `Bearer ${token}`;
   // Even without a body: the server takes mutations only with a JSON content type.
@@ -156,11 +173,7 @@ function exchange(verb: string, url: URL, body: object | undefined, token: strin
     const request = (secure ? process.getBuiltinModule('node:https').request : httpRequest)(
       url,
       { method: verb, headers, ...(secure ? {} : { agent }), ...(signal === undefined ? {} : { signal }) },
-      (response) => {
-        collect(response)
-          .then((text) => resolve({ status: response.statusCode ?? 0, text, warnings: warningsOf(response) }))
-          .catch(reject);
-      },
+      resolve,
     );
     request.on('error', (error: NodeJS.ErrnoException) => reject(signal?.aborted === true ? error : connectionFailure(error, url, endpoint)));
     request.end(payload);
@@ -171,6 +184,21 @@ function exchange(verb: string, url: URL, body: object | undefined, token: strin
 function warningsOf(response: IncomingMessage): string[] {
   const header = response.headers['x-actas-warning'];
   return header === undefined ? [] : [header].flat().flatMap((text) => text.split(',').map((part) => decodeURIComponent(part.trim())));
+}
+
+async function* linesOf(response: IncomingMessage, signal: AbortSignal): AsyncGenerator<string> {
+  let rest = '';
+  response.setEncoding('utf8');
+  try {
+    for await (const chunk of response) {
+      const lines = `${rest}${String(chunk)}`.split('\n');
+      rest = lines.pop() ?? '';
+      yield* lines;
+    }
+    if (rest !== '') yield rest;
+  } catch (error) {
+    if (!signal.aborted) throw failure('The connection to the control plane broke off.', error instanceof Error ? error.message : '');
+  }
 }
 
 async function collect(response: IncomingMessage): Promise<string> {

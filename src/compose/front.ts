@@ -11,7 +11,7 @@ import { createMetadataServer, type MetadataServer } from '../metadata/server.ts
 import type { LeaseTable } from '../runner/lease-table.ts';
 import type { Seed } from '../seed/seed.ts';
 import { createApiDoor } from '../server/api-door.ts';
-import { createDispatch } from '../server/dispatch.ts';
+import { type AuditEntry, createDispatch } from '../server/dispatch.ts';
 import type { Handler } from '../server/listen.ts';
 import type { Metrics } from '../server/metrics.ts';
 import { createPeers } from '../server/peer.ts';
@@ -42,6 +42,8 @@ export interface FrontParts {
   readonly metrics: Metrics;
   readonly log: Log;
   /** The port of the server's own listener, once it is bound. */
+  /** Where audit entries go instead of the logs. */
+  readonly audit?: (entry: AuditEntry) => void;
   ownPort(): number | undefined;
   /** @throws UNAVAILABLE before it serves */
   status(): StatusFacts;
@@ -64,8 +66,8 @@ export interface Front {
 export function createFront(parts: FrontParts): Front {
   const { config, store, logs, names, leases, metrics, log } = parts;
   const identity = createIdentity(store, names, parts.tokens, config);
-  const { authorizer, catalogue, orgPolicies } = createPolicy(store, logs);
-  const deps = dispatchDeps({ config, store, logs, identity, authorizer, catalogue, metrics, log });
+  const { authorizer, catalogue, orgPolicies } = createPolicy(store, logs, `projects/${config.project}`);
+  const deps = dispatchDeps({ config, store, logs, identity, authorizer, catalogue, metrics, log, audit: parts.audit });
   const dispatch = createDispatch(deps);
   const limits = {
     ...(config.maxJobs === 0 ? {} : { jobsPerRegion: config.maxJobs }),

@@ -1,5 +1,6 @@
 /** Tokens of real accounts in the audit trail: one entry for each that a task was handed, or refused, without the token. */
 import { randomUUID } from 'node:crypto';
+import { STATUS } from '../errors.ts';
 import type { GoogleHandout } from '../metadata/credentials.ts';
 import type { LogStore } from '../store/log-store.ts';
 import { serviceAgentEmail } from '../store/service-accounts.ts';
@@ -14,6 +15,10 @@ export function googleAudit(logs: Pick<LogStore, 'audit'>, clock: Clock): (hando
   return ({ task, real, kind, granted, status, latencyMs }) => {
     const { method, permission } = KINDS[kind];
     logs.audit({
+      parent: `projects/${task.projectId}`,
+      // Where Google keeps it, but always: a real token has left the house, whatever the policies say of audit.
+      log: 'data_access',
+      service: 'iamcredentials.googleapis.com',
       timeMicros: clock.now(),
       principal: `serviceAccount:${task.serviceAccount.email}`,
       method,
@@ -28,10 +33,14 @@ export function googleAudit(logs: Pick<LogStore, 'audit'>, clock: Clock): (hando
         },
       ],
       status,
+      code: status === 'OK' ? 0 : STATUS[status].code,
+      message: '',
       latencyMs,
       requestId: randomUUID(),
       door: 'internal',
       delegation: [],
+      peer: '',
+      userAgent: '',
     });
   };
 }

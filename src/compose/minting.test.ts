@@ -37,7 +37,7 @@ beforeEach(async () => {
       await insertServiceAccount(tx.db, { projectId, email, displayName: '', description: '', createTime: 1 });
   });
   enforced = new Set(['//cloudresourcemanager.googleapis.com/projects/accounts-project']);
-  const { authorizer } = createPolicy(store, { audit: () => undefined });
+  const { authorizer } = createPolicy(store, { audit: () => undefined }, 'projects/demo');
   const orgPolicies = {
     isEnforced: async (constraint: string, resource: string) => constraint === 'iam.disableCrossProjectServiceAccountUsage' && enforced.has(resource),
     isValueAllowed: async () => true,

@@ -9,10 +9,11 @@ import { createOrgPolicyReader } from '../store/org-policies.ts';
 import { systemClock } from '../timestamp.ts';
 import { dryRunAudit } from './dry-run-audit.ts';
 
-export function createPolicy(store: Store, logs: Pick<LogStore, 'audit'>) {
+/** @param home `projects/ID`, where audit entries are kept that belong to nothing else */
+export function createPolicy(store: Store, logs: Pick<LogStore, 'audit'>, home: string) {
   const catalogue = loadCatalogue();
   const authorizer = createAuthorizer({ source: createPolicySource(store.read), catalogue, now: systemClock.now });
-  const orgPolicies = createOrgPolicies({ source: createOrgPolicyReader(store.read), onDryRun: dryRunAudit(logs, systemClock) });
+  const orgPolicies = createOrgPolicies({ source: createOrgPolicyReader(store.read), onDryRun: dryRunAudit(logs, systemClock, home) });
   const everything = () => {
     authorizer.invalidate();
     orgPolicies.invalidate();

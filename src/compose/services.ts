@@ -138,7 +138,13 @@ export function createApis(given: ServiceParts, status: () => StatusFacts): read
       host: 'logging.googleapis.com',
       serves: ['google.logging.v2.LoggingServiceV2'],
       load: async () => [
-        (await import('../services/logging/logging.ts')).createLoggingService({ logs, findProjectId: async (project) => (await findProject(store.read, project))?.project_id }),
+        (await import('../services/logging/logging.ts')).createLoggingService({
+          logs,
+          async findProject(asked) {
+            const project = await findProject(store.read, asked);
+            return project === undefined ? undefined : { id: project.project_id, number: project.number };
+          },
+        }),
       ],
     },
     {

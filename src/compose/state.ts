@@ -17,11 +17,13 @@ export async function openState(config: Config, log: Log, undo: Undo): Promise<{
   undo.push(() => lock.release());
   const { logs, open } = prepareLogStore(config.dataDir, {
     retention: { maxAgeMs: config.logRetention, maxBytes: config.logMaxSize },
+    home: `projects/${config.project}`,
     onError: (error) => log.error({ err: error }, 'the log store failed'),
   });
-  undo.push(() => logs.close());
   const store = await openStore(config.dataDir);
   undo.push(() => store.close());
+  // Before the store: whose log an entry belongs to is looked up there. Without a question the logs have no thread yet, and nothing to close.
+  undo.push(() => logs.close());
   return { store, logs, openLogs: open, instanceId: await instanceOf(store) };
 }
 

@@ -23,7 +23,7 @@ export function createApiMethods(always: readonly DescFile[]): ApiMethods {
       const service = services.find(({ desc }) => desc.typeName === typeName);
       const method = service?.desc.methods.find(({ name }) => name === rpc);
       if (service === undefined || method === undefined) throw new Error(`${api.host} was loaded without ${typeName}.${rpc}`);
-      const registry = registries.get(api) ?? createRegistry(...services.flatMap(({ desc }) => [desc.file, ...desc.file.dependencies]), ...always);
+      const registry = registries.get(api) ?? createRegistry(...services.flatMap(({ desc, anyOf = [] }) => [desc.file, ...desc.file.dependencies, ...anyOf]), ...always);
       registries.set(api, registry);
       return { service, method, registry };
     },

@@ -55,6 +55,10 @@ export interface AuditEntry {
   readonly method: string;
   readonly checks: readonly AuditedCheck[];
   readonly status: StatusName | 'OK';
+  /** Of the error; empty where there is none. */
+  readonly message: string;
+  /** Whether an organization policy refused it. */
+  readonly isPolicyViolation: boolean;
   readonly latencyMs: number;
 }
 
@@ -89,6 +93,11 @@ export interface Dispatch {
    * @throws ApiError, never anything else
    */
   unary(service: AnyService, method: DescMethod, read: () => Message | Promise<Message>, transport: Transport): Promise<Message>;
+  /**
+   * The same for a method that answers with a stream. Its audit entry is written when the stream begins.
+   * @param read makes the request, the first where there are several @throws ApiError, never anything else
+   */
+  stream(service: AnyService, method: DescMethod, read: () => Message | Promise<Message>, transport: Transport): AsyncGenerator<Message>;
   /** The same for a call of an API that no service here has: whoever answers it gets a caller who is known. @throws ApiError, never anything else */
   foreign(called: ForeignCall, transport: Transport): Promise<void>;
   /** Audits what a door refused before it knew of a method: a foreign host or page, a method that does not exist. */
@@ -118,6 +127,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     const checks: AuditedCheck[] = [];
     let principal: Principal | undefined;
     let status: StatusName | 'OK' = 'OK';
+    let refusal: ApiError | undefined;
     try {
       return await body({
         identify: async () => (principal = await identify(refuser.host, name, transport)),
@@ -127,6 +137,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     } catch (error) {
       const shaped = shape(error, deps.log, { requestId, method: name }, transport.signal);
       status = shaped.status;
+      refusal = shaped;
       throw shaped;
     } finally {
       deps.audit({
@@ -141,9 +152,35 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
         method: name,
         checks,
         status,
+        message: refusal?.message ?? '',
+        isPolicyViolation: refusal !== undefined && isPolicyViolation(refusal),
         latencyMs: performance.now() - started,
       });
     }
+  };
+
+  /** Who are you, and may you. */
+  const admit = async (
+    service: AnyService,
+    method: DescMethod,
+    read: () => Message | Promise<Message>,
+    attempt: Attempt,
+  ): Promise<{ definition: AnyMethod; request: Message; call: Call }> => {
+    const name = nameOf(service, method);
+    const definition = service.methods[method.localName];
+    if (definition === undefined) throw new Error(`${name} has no definition`);
+    if (definition === 'unimplemented') {
+      await attempt.identify();
+      throw unimplemented(name);
+    }
+    if (!('public' in definition.access)) {
+      const principal = await attempt.identify();
+      if (!scopes.isOpen(service, method, principal.scopes)) throw insufficientScopes({ service: service.host, method: name });
+    }
+    const request = await read();
+    const call = attempt.call();
+    if ('checks' in definition.access) for (const check of await definition.access.checks(request, deps.look)) await call.authorize(check);
+    return { definition, request, call };
   };
 
   return {
@@ -161,27 +198,29 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
         method: NO_METHOD,
         checks: [],
         status: error.status,
+        message: error.message,
+        isPolicyViolation: false,
         latencyMs: 0,
       });
     },
-    async unary(service, method, read, transport) {
-      const name = `${service.desc.typeName}.${method.name}`;
-      return guard(service, name, transport, async (attempt) => {
-        const definition = service.methods[method.localName];
-        if (definition === undefined) throw new Error(`${name} has no definition`);
-        if (definition === 'unimplemented') {
-          await attempt.identify();
-          throw unimplemented(name);
-        }
-        if (!('public' in definition.access)) {
-          const principal = await attempt.identify();
-          if (!scopes.isOpen(service, method, principal.scopes)) throw insufficientScopes({ service: service.host, method: name });
-        }
-        const request = await read();
-        const call = attempt.call();
-        if ('checks' in definition.access) for (const check of await definition.access.checks(request, deps.look)) await call.authorize(check);
-        return create(method.output, await run(definition, request, call, name));
+    unary: (service, method, read, transport) =>
+      guard(service, nameOf(service, method), transport, async (attempt) => {
+        const { definition, request, call } = await admit(service, method, read, attempt);
+        if (definition.handle === undefined) throw new Error(`${nameOf(service, method)} answers with a stream`);
+        return create(method.output, await definition.handle(request, call));
+      }),
+    async *stream(service, method, read, transport) {
+      const name = nameOf(service, method);
+      const answers = await guard(service, name, transport, async (attempt) => {
+        const { definition, request, call } = await admit(service, method, read, attempt);
+        if (definition.handleStream === undefined) throw new Error(`${name} does not answer with a stream`);
+        return definition.handleStream(request, call);
       });
+      try {
+        for await (const answer of answers) yield create(method.output, answer);
+      } catch (error) {
+        throw shape(error, deps.log, { requestId: randomUUID(), method: name }, transport.signal);
+      }
     },
     async foreign(called, transport) {
       await guard(called, called.method, transport, async (attempt) => {
@@ -206,9 +245,8 @@ interface Attempt {
 export const NO_METHOD = 'none';
 const NOBODY: Principal = { member: 'allUsers', email: '', kind: 'user', anonymous: true };
 
-async function run(definition: AnyMethod, request: Message, call: Call, name: string) {
-  if (definition.handle === undefined) throw unimplemented(`${name} (a stream)`);
-  return definition.handle(request, call);
+function nameOf(service: AnyService, method: DescMethod): string {
+  return `${service.desc.typeName}.${method.name}`;
 }
 
 function createCall(deps: DispatchDeps, service: Refuser, principal: Principal, transport: Transport, about: { requestId: string; name: string }, audited: AuditedCheck[]): Call {
@@ -292,6 +330,17 @@ function shape(error: unknown, log: Log, about: { requestId: string; method: str
   }
   log.error({ ...about, err: error }, 'a handler failed');
   return internal(about.requestId);
+}
+
+function isPolicyViolation({ status, details }: ApiError): boolean {
+  return (
+    status === 'FAILED_PRECONDITION' &&
+    details.some(
+      (detail) =>
+        (detail.type === 'google.rpc.ErrorInfo' && detail.value.reason === 'CUSTOM_ORG_POLICY_VIOLATION') ||
+        (detail.type === 'google.rpc.PreconditionFailure' && detail.value.violations.some(({ type }) => type.startsWith('constraints/'))),
+    )
+  );
 }
 
 function bearer(header: string | undefined): string | undefined {

@@ -3,14 +3,13 @@
  * where several APIs share one (google.longrunning.Operations), the request's name tells which is meant.
  */
 import type { IncomingMessage } from 'node:http';
-import type { DescMethod, DescService } from '@bufbuild/protobuf';
-import { create, type Message } from '@bufbuild/protobuf';
+import type { DescMethod, DescService, Message } from '@bufbuild/protobuf';
 import { Code, ConnectError, type ConnectRouter, createContextKey, createContextValues, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
-import { type ApiError, deadlineExceeded, STATUS } from '../errors.ts';
+import { type ApiError, deadlineExceeded, invalidRequest, STATUS } from '../errors.ts';
 import { packDetails } from '../rpc-status.ts';
 import type { AnyService, Api, Log, ServiceOutline } from '../services/service.ts';
-import type { Dispatch } from './dispatch.ts';
+import type { Dispatch, Transport } from './dispatch.ts';
 import { cutMessage, type GrpcDoor } from './grpc-status.ts';
 import type { Peer, PeerOf } from './peer.ts';
 import { asApiError, MAX_BODY_BYTES } from './rest.ts';
@@ -68,7 +67,7 @@ async function load(share: Share | undefined, typeName: string): Promise<AnyServ
 
 function register(router: ConnectRouter, desc: DescService, sharing: readonly Share[], dispatch: Dispatch, log: Log): void {
   const entries = desc.methods.map((method) => {
-    if (method.methodKind !== 'unary') return [method.localName, refuseStream(() => load(sharing[0], desc.typeName), method, dispatch, log)] as const;
+    if (method.methodKind !== 'unary') return [method.localName, answerStream(() => load(sharing[0], desc.typeName), method, dispatch, log)] as const;
     const handle = (request: Message, context: HandlerContext) => answer(() => load(pick(sharing, request), desc.typeName), method, request, context, dispatch, log);
     return [method.localName, handle] as const;
   });
@@ -84,17 +83,21 @@ function pick(sharing: readonly Share[], request: Message): Share | undefined {
 
 async function answer(choose: () => Promise<AnyService>, method: DescMethod, request: Message, context: HandlerContext, dispatch: Dispatch, log: Log): Promise<Message> {
   try {
-    return await dispatch.unary(await choose(), method, () => request, {
-      door: 'grpc',
-      authorization: context.requestHeader.get('authorization') ?? undefined,
-      peer: context.values.get(PEER),
-      userAgent: context.requestHeader.get('user-agent') ?? undefined,
-      signal: withDeadline(context),
-      warn: (message) => context.responseHeader.append('x-actas-warning', encodeURIComponent(message)),
-    });
+    return await dispatch.unary(await choose(), method, () => request, transportOf(context));
   } catch (error) {
     throw toConnect(asApiError(error, log));
   }
+}
+
+function transportOf(context: HandlerContext): Transport {
+  return {
+    door: 'grpc',
+    authorization: context.requestHeader.get('authorization') ?? undefined,
+    peer: context.values.get(PEER),
+    userAgent: context.requestHeader.get('user-agent') ?? undefined,
+    signal: withDeadline(context),
+    warn: (message) => context.responseHeader.append('x-actas-warning', encodeURIComponent(message)),
+  };
 }
 
 /** The call's own signal, whose reason is ours where the deadline of the call passed. */
@@ -108,10 +111,20 @@ function withDeadline(context: HandlerContext): AbortSignal {
   return ours.signal;
 }
 
-/** A stream that we do not serve: dispatch says so, to those who are known, and audits it. */
-function refuseStream(choose: () => Promise<AnyService>, method: DescMethod, dispatch: Dispatch, log: Log) {
-  return async function* (_request: unknown, context: HandlerContext): AsyncGenerator<Message> {
-    yield await answer(choose, method, create(method.input), context, dispatch, log);
+/** A stream of answers, to one request or to the first of several. */
+function answerStream(choose: () => Promise<AnyService>, method: DescMethod, dispatch: Dispatch, log: Log) {
+  return async function* (requests: Message | AsyncIterable<Message>, context: HandlerContext): AsyncGenerator<Message> {
+    const read = async (): Promise<Message> => {
+      if (!(Symbol.asyncIterator in requests)) return requests;
+      const first = await requests[Symbol.asyncIterator]().next();
+      if (first.done === true) throw invalidRequest('The stream of requests ended before the first one.');
+      return first.value;
+    };
+    try {
+      yield* dispatch.stream(await choose(), method, read, transportOf(context));
+    } catch (error) {
+      throw toConnect(asApiError(error, log));
+    }
   };
 }
 

@@ -20,6 +20,7 @@ import { isForm, oauthAnswer, oauthParameters } from './oauth.ts';
 import { applyFields, parseFields } from './partial-response.ts';
 import type { PeerOf } from './peer.ts';
 import { assignPath, type JsonObject, mergeQuery, type SystemParameters, systemParameters } from './query-params.ts';
+import { sendStream } from './rest-stream.ts';
 import { createRoutes, type Match, type Route } from './routes.ts';
 
 /** Google's limit for JSON requests. */
@@ -63,10 +64,12 @@ export function createRestDoor(apis: readonly Api[], methods: ApiMethods, dispat
       let legacy = false;
       let dialect: AnyService['dialect'];
       let isKnown = false;
+      let known: Registry | undefined;
       try {
         const match = routes.find(request.method ?? '', target);
         const { service, method, registry: types, texts: text } = loaded.get(match.route) ?? (await load(match.route));
         legacy = service.legacyErrors;
+        known = types;
         dialect = service.dialect;
         // Refused in the words of the API that is meant, so not before it is known.
         parameters = systemParameters(target.query);
@@ -78,6 +81,8 @@ export function createRestDoor(apis: readonly Api[], methods: ApiMethods, dispat
           if (dialect !== 'oauth') return decode(match, method, target.query, body, types);
           return decode(match, method, oauthParameters(method, target.query, request, body), isForm(request) ? '' : body, types);
         };
+        if (method.methodKind !== 'unary')
+          return await sendStream(response, dispatch.stream(service, method, read, transport), method.output, types, (error) => errorJson(asApiError(error, log), legacy, types));
         const answer = await dispatch.unary(service, method, read, transport);
         const body =
           mask === undefined
@@ -90,7 +95,7 @@ export function createRestDoor(apis: readonly Api[], methods: ApiMethods, dispat
         if (dialect === 'oauth') {
           const { http, json } = oauthAnswer(shaped);
           send(response, http, jsonBytes(json, parameters.prettyPrint), warnings);
-        } else sendError(response, shaped, { prettyPrint: parameters.prettyPrint, legacy, warnings, registry });
+        } else sendError(response, shaped, { prettyPrint: parameters.prettyPrint, legacy, warnings, registry: known ?? registry });
       }
     },
   };
@@ -229,13 +234,17 @@ export function asApiError(error: unknown, log: Log): ApiError {
 
 /** The error envelope of Google's JSON APIs. */
 export function sendError(response: ServerResponse, shaped: ApiError, options: { prettyPrint: boolean; legacy: boolean; warnings: readonly string[]; registry: Registry }): void {
-  const { http, reason } = STATUS[shaped.status];
-  // A Status of ours is always an object in JSON.
-  const json = toJson(StatusSchema, toRpcStatus(shaped), { registry: options.registry }) as { details?: unknown };
   if (shaped.message.startsWith('Request had insufficient')) response.setHeader('WWW-Authenticate', 'Bearer realm="https://accounts.google.com/", error="insufficient_scope"');
   if (shaped.status === 'UNAUTHENTICATED')
     response.setHeader('WWW-Authenticate', `Bearer realm="https://accounts.google.com/"${shaped.message.startsWith('Request is missing') ? '' : ', error="invalid_token"'}`);
-  const errors = options.legacy ? { errors: [{ message: shaped.message, domain: 'global', reason }] } : {};
+  send(response, STATUS[shaped.status].http, jsonBytes(errorJson(shaped, options.legacy, options.registry), options.prettyPrint), options.warnings);
+}
+
+function errorJson(shaped: ApiError, legacy: boolean, registry: Registry): object {
+  const { http, reason } = STATUS[shaped.status];
+  // A Status of ours is always an object in JSON.
+  const json = toJson(StatusSchema, toRpcStatus(shaped), { registry }) as { details?: unknown };
+  const errors = legacy ? { errors: [{ message: shaped.message, domain: 'global', reason }] } : {};
   const details = json.details === undefined ? {} : { details: json.details };
-  send(response, http, jsonBytes({ error: { code: http, message: shaped.message, ...errors, status: shaped.status, ...details } }, options.prettyPrint), options.warnings);
+  return { error: { code: http, message: shaped.message, ...errors, status: shaped.status, ...details } };
 }

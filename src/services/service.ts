@@ -3,7 +3,17 @@
  * `server/dispatch` authenticates, authorises, audits and shapes errors. A service never sees HTTP, gRPC or a token.
  * Adding an API is one folder under services/ and one entry in compose/services.ts: see docs/add-an-api.md.
  */
-import type { DescMessage, DescMethod, DescMethodServerStreaming, DescMethodUnary, DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
+import type {
+  DescFile,
+  DescMessage,
+  DescMethod,
+  DescMethodBiDiStreaming,
+  DescMethodServerStreaming,
+  DescMethodUnary,
+  DescService,
+  MessageInitShape,
+  MessageShape,
+} from '@bufbuild/protobuf';
 import type { Principal } from '../identity/principal.ts';
 import type { Micros } from '../timestamp.ts';
 
@@ -66,13 +76,21 @@ export interface Unary<I extends DescMessage, O extends DescMessage> {
   readonly access: Access<I>;
   handle(request: MessageShape<I>, call: Call): Promise<MessageInitShape<O>>;
 }
+/** Of a stream of requests the first is the request; what comes after it is not read. */
 export interface ServerStream<I extends DescMessage, O extends DescMessage> {
   readonly access: Access<I>;
+  /** Ends when the caller's signal is aborted, at the latest. */
   handleStream(request: MessageShape<I>, call: Call): AsyncIterable<MessageInitShape<O>>;
 }
 
 export type MethodFor<M extends DescMethod> =
-  M extends DescMethodUnary<infer I, infer O> ? Unary<I, O> : M extends DescMethodServerStreaming<infer I, infer O> ? ServerStream<I, O> : never;
+  M extends DescMethodUnary<infer I, infer O>
+    ? Unary<I, O>
+    : M extends DescMethodServerStreaming<infer I, infer O>
+      ? ServerStream<I, O>
+      : M extends DescMethodBiDiStreaming<infer I, infer O>
+        ? ServerStream<I, O>
+        : never;
 
 /** One entry per RPC in the proto; a method we do not serve says so by name. A forgotten RPC, or one without `access`, does not compile. */
 export type Methods<S extends DescService> = { readonly [K in keyof S['method']]: MethodFor<S['method'][K]> | 'unimplemented' };
@@ -90,6 +108,8 @@ export interface Service<S extends DescService> {
   readonly dialect?: 'oauth';
   /** Scopes of a token, any of which opens this API; where absent those of the proto (google.api.oauth_scopes), else cloud-platform and, for reading, cloud-platform.read-only. */
   readonly scopes?: readonly string[];
+  /** Files whose messages may stand in an Any of this API, beside those of its proto. */
+  readonly anyOf?: readonly DescFile[];
 }
 
 /** A service with its types forgotten, as the doors handle it. */

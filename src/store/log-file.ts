@@ -1,7 +1,7 @@
 /** What can be said of the file of the logs without opening it as a database: enough for a start, which leaves the rest to the logs' own thread. */
 import { chmodSync, closeSync, openSync, readSync } from 'node:fs';
 
-export const LOG_SCHEMA_VERSION = 2;
+export const LOG_SCHEMA_VERSION = 3;
 
 /** Where SQLite keeps `user_version`, four bytes. Source: https://www.sqlite.org/fileformat2.html (the database header) */
 const VERSION_OFFSET = 60;

@@ -2,6 +2,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { MICROS_PER_MILLI, type Micros } from '../timestamp.ts';
 import type { LogRetention } from './log-entry.ts';
+import type { Streams } from './log-streams.ts';
 
 const ROWS_PER_STEP = 500;
 const PAGES_PER_STEP = 2000;
@@ -15,12 +16,10 @@ export interface Sweep {
   step(now: Micros): number;
 }
 
-export function createSweep(raw: DatabaseSync, retention: LogRetention): Sweep {
+export function createSweep(raw: DatabaseSync, streams: Streams, retention: LogRetention): Sweep {
   const expired = raw.prepare(`SELECT max(id) AS id FROM (SELECT id, receive_time FROM entries ORDER BY id LIMIT ${ROWS_PER_STEP}) WHERE receive_time < ?`);
   const oldest = raw.prepare(`SELECT max(id) AS id FROM (SELECT id FROM entries ORDER BY id LIMIT ${ROWS_PER_STEP})`);
   const remove = raw.prepare('DELETE FROM entries WHERE id <= ?');
-  const expiredAudit = raw.prepare(`SELECT max(id) AS id FROM (SELECT id, time FROM audit ORDER BY id LIMIT ${ROWS_PER_STEP}) WHERE time < ?`);
-  const removeAudit = raw.prepare('DELETE FROM audit WHERE id <= ?');
   const removeCursors = raw.prepare('DELETE FROM cursors WHERE source IN (SELECT id FROM sources WHERE update_time < ?)');
   const removeSources = raw.prepare('DELETE FROM sources WHERE update_time < ?');
   const first = raw.prepare('SELECT receive_time FROM entries ORDER BY id LIMIT 1');
@@ -39,10 +38,11 @@ export function createSweep(raw: DatabaseSync, retention: LogRetention): Sweep {
       else if (used <= retention.maxBytes * LOW_WATER) isShrinking = false;
       raw.exec('BEGIN IMMEDIATE');
       try {
-        let gone = deleteUpTo(remove, isShrinking ? oldest.get() : expired.get(horizon)) + deleteUpTo(removeAudit, expiredAudit.get(horizon));
+        let gone = deleteUpTo(remove, isShrinking ? oldest.get() : expired.get(horizon));
         if (gone === 0) {
-          // A source whose last line is older than the oldest line left has none left: entries leave as they came.
+          // A stream or source whose last line is older than the oldest line left has none left: entries leave as they came.
           const left = Number(first.get()?.['receive_time'] ?? now);
+          streams.removeBefore(left);
           const until = Math.min(left, now - KEEP_SOURCE_MS * MICROS_PER_MILLI);
           removeCursors.run(until);
           gone = Number(removeSources.run(until).changes);
@@ -52,6 +52,7 @@ export function createSweep(raw: DatabaseSync, retention: LogRetention): Sweep {
         return gone;
       } catch (error) {
         if (raw.isTransaction) raw.exec('ROLLBACK');
+        streams.forget();
         throw error;
       }
     },

@@ -6,13 +6,13 @@
  * Bounded: at most `maxQueueBytes` of lines are on their way to the thread, further appends wait; audit entries beyond a limit are
  * dropped and counted, for they must never hold up a call.
  */
+import { randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import { cancelled, invalidArgument, isApiError, unavailable } from '../errors.ts';
 import { decodePageToken, encodePageToken } from '../page-token.ts';
-import type { AuditRecord } from './log-audit.ts';
-import type { AuditEntry, AuditQuery, LogCursor, LogEntry, LogLine, LogPosition, LogQuery, LogRetention, LogSource } from './log-entry.ts';
+import type { AuditEntry, LogCursor, LogEntry, LogLine, LogPosition, LogQuery, LogRetention, LogSource, NewLogEntry, TailPart, TailQuery } from './log-entry.ts';
 import { checkLogFile } from './log-file.ts';
 import type { LogReply, LogWork, LogWorkerData } from './log-worker.ts';
 
@@ -22,6 +22,8 @@ export interface LogStore {
    * @throws UNAVAILABLE where they were not kept: ask for the cursor and send again from there. CANCELLED by the signal while waiting for room, nothing kept
    */
   append(source: LogSource, lines: readonly LogLine[], signal?: AbortSignal): Promise<void>;
+  /** Resolves when all are committed. @throws UNAVAILABLE where none is, CANCELLED by the signal while waiting for room */
+  write(entries: readonly NewLogEntry[], signal?: AbortSignal): Promise<void>;
   /** How far an attempt's lines are kept; `{}` where there are none. */
   cursor(attemptId: string, signal?: AbortSignal): Promise<LogCursor>;
   /**
@@ -29,12 +31,16 @@ export interface LogStore {
    * @throws INVALID_ARGUMENT for a page token of another query, CANCELLED by the signal
    */
   query(query: LogQuery & { readonly pageToken?: string }, signal?: AbortSignal): Promise<{ readonly entries: readonly LogEntry[]; readonly nextPageToken: string }>;
-  /** Never waits and never throws; what cannot be kept is counted in `stats().auditDropped`. */
-  audit(entry: AuditEntry): void;
-  /** Newest first. */
-  queryAudit(query: AuditQuery, signal?: AbortSignal): Promise<readonly AuditRecord[]>;
-  /** Called after each commit of lines. @returns stops listening */
-  onAppend(listener: (source: LogSource, lines: number) => void): () => void;
+  /** Never waits and never throws; what cannot be kept is counted in `stats().auditDropped`. An entry that is still being made is waited for at the end. */
+  audit(entry: AuditEntry | Promise<AuditEntry>): void;
+  /** What arrived since, as far as the time of a query goes. */
+  tail(query: TailQuery, signal?: AbortSignal): Promise<TailPart>;
+  /** Names of logs that have entries, `projects/p/logs/ID` with the id encoded. */
+  listLogs(parents: readonly string[], signal?: AbortSignal): Promise<readonly string[]>;
+  /** Removes what a log has now. */
+  deleteLog(parent: string, logId: string): Promise<void>;
+  /** Called after each commit. @returns stops listening */
+  onWrite(listener: () => void): () => void;
   /** Applies retention now, besides every few minutes. @returns how many entries went */
   sweep(): Promise<number>;
   stats(): { readonly queuedBytes: number; readonly auditWaiting: number; readonly auditDropped: number };
@@ -52,6 +58,8 @@ export interface LogStoreOptions {
   /** How long a query may search, 500 ms by default: lines and audit entries wait meanwhile. */
   readonly queryTimeMs?: number;
   readonly sweepEveryMs?: number;
+  /** Parent of audit entries of earlier versions that belong to none. */
+  readonly home?: string;
   /** What went wrong with nobody waiting for it (audit entries lost, retention, the thread itself). */
   onError?(error: Error): void;
 }
@@ -80,25 +88,36 @@ export function prepareLogStore(dataDir: string, options: LogStoreOptions = {}):
       retention: { ...DEFAULT_RETENTION, ...options.retention },
       sweepEveryMs: options.sweepEveryMs ?? 60_000,
       queryTimeMs: options.queryTimeMs ?? 500,
+      home: options.home ?? 'projects/demo',
     },
     (error) => options.onError?.(error),
   );
   const room = createRoom(options.maxQueueBytes ?? 16 * 1024 * 1024);
-  const audit = createAuditQueue(link, options.maxAuditWaiting ?? 10_000, (error) => options.onError?.(error));
-  const listeners = new Set<(source: LogSource, lines: number) => void>();
+  const listeners = new Set<() => void>();
+  const written = (): void => {
+    for (const listener of listeners) listener();
+  };
+  const audit = createAuditQueue(link, options.maxAuditWaiting ?? 10_000, written, (error) => options.onError?.(error));
+  const send = async (work: LogWork, bytes: number, signal: AbortSignal | undefined): Promise<void> => {
+    await room.take(bytes, signal);
+    try {
+      await link.ask(work);
+    } finally {
+      room.give(bytes);
+    }
+    written();
+  };
 
   const logs: LogStore = {
     async append(source, lines, signal) {
-      for (const part of parts(lines)) {
-        await room.take(part.bytes, signal);
-        try {
-          await link.ask({ kind: 'append', source, lines: part.lines });
-        } finally {
-          room.give(part.bytes);
-        }
-        for (const listener of listeners) listener(source, part.lines.length);
-      }
+      for (const part of parts(lines)) await send({ kind: 'append', source, lines: part.lines }, part.bytes, signal);
     },
+    write: (entries, signal) =>
+      send(
+        { kind: 'write', entries },
+        entries.reduce((sum, { payload }) => sum + payload.length + LINE_OVERHEAD, 0),
+        signal,
+      ),
     cursor: (attemptId, signal) => link.ask<LogCursor>({ kind: 'cursor', attemptId }, signal),
     async query({ pageToken, ...query }, signal) {
       const identity = Object.entries(query)
@@ -106,35 +125,44 @@ export function prepareLogStore(dataDir: string, options: LogStoreOptions = {}):
         .sort(([a], [b]) => (a < b ? -1 : 1))
         .map(([name, value]) => [name, JSON.stringify(value, (_, v: unknown) => (typeof v === 'bigint' ? String(v) : v))]);
       const position = toPosition(decodePageToken(identity, pageToken ?? ''));
-      const givenUp = new Int32Array(new SharedArrayBuffer(4));
-      const giveUp = (): void => {
-        Atomics.store(givenUp, 0, 1);
-      };
-      signal?.addEventListener('abort', giveUp, { once: true });
-      try {
-        const { entries, next } = await link.ask<{ entries: readonly LogEntry[]; next: LogPosition | undefined }>({ kind: 'query', query, after: position, givenUp }, signal);
-        return { entries, nextPageToken: next === undefined ? '' : encodePageToken(identity, [String(next.timeNs), next.id]) };
-      } finally {
-        signal?.removeEventListener('abort', giveUp);
-      }
+      await audit.sent();
+      const work = (givenUp: Int32Array): LogWork => ({ kind: 'query', query, after: position, givenUp });
+      const { entries, next } = await askWhileWanted<{ entries: readonly LogEntry[]; next: LogPosition | undefined }>(link, work, signal);
+      return { entries, nextPageToken: next === undefined ? '' : encodePageToken(identity, [String(next.timeNs), next.id]) };
     },
+    tail: (query, signal) => askWhileWanted<TailPart>(link, (givenUp) => ({ kind: 'tail', query, givenUp }), signal),
+    async listLogs(parents, signal) {
+      await audit.sent();
+      return link.ask<readonly string[]>({ kind: 'listLogs', parents }, signal);
+    },
+    deleteLog: (parent, logId) => link.ask({ kind: 'deleteLog', parent, logId }),
     audit: (entry) => audit.add(entry),
-    async queryAudit(query, signal) {
-      audit.send();
-      return link.ask<readonly AuditRecord[]>({ kind: 'listAudit', query }, signal);
-    },
-    onAppend(listener) {
+    onWrite(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
     sweep: () => link.ask<number>({ kind: 'sweep' }),
     stats: () => ({ queuedBytes: room.taken(), auditWaiting: audit.waiting(), auditDropped: audit.dropped() }),
     async close() {
-      audit.send();
+      await audit.sent();
       await link.close();
     },
   };
   return { logs, open: () => link.open() };
+}
+
+/** Asks for what takes long; the thread stops where nobody waits for it any more. */
+async function askWhileWanted<T>(link: Link, work: (givenUp: Int32Array) => LogWork, signal: AbortSignal | undefined): Promise<T> {
+  const givenUp = new Int32Array(new SharedArrayBuffer(4));
+  const giveUp = (): void => {
+    Atomics.store(givenUp, 0, 1);
+  };
+  signal?.addEventListener('abort', giveUp, { once: true });
+  try {
+    return await link.ask<T>(work(givenUp), signal);
+  } finally {
+    signal?.removeEventListener('abort', giveUp);
+  }
 }
 
 /** A token is what a caller sends: its digest proves nothing about the rest. */
@@ -200,10 +228,11 @@ function createRoom(most: number) {
   };
 }
 
-function createAuditQueue(link: Link, most: number, onError: (error: Error) => void) {
+function createAuditQueue(link: Link, most: number, onWrite: () => void, onError: (error: Error) => void) {
   let pending: AuditEntry[] = [];
   let inFlight = 0;
   let dropped = 0;
+  let said = 0;
   let timer: NodeJS.Timeout | undefined;
   const send = (): void => {
     clearTimeout(timer);
@@ -211,30 +240,76 @@ function createAuditQueue(link: Link, most: number, onError: (error: Error) => v
     const entries = pending;
     if (entries.length === 0) return;
     pending = [];
+    const count = entries.length;
+    // Said once the entry of it is kept.
+    const lost = dropped - said;
+    if (lost > 0) entries.push(lossOf(entries[0], lost));
     inFlight += entries.length;
     link
-      .ask({ kind: 'audit', entries })
+      .ask({ kind: 'audit', entries: JSON.stringify(entries) })
+      .then(() => {
+        said += lost;
+        return onWrite();
+      })
       .catch((error: Error) => {
-        dropped += entries.length;
+        dropped += count;
         onError(error);
       })
       .finally(() => {
         inFlight -= entries.length;
       });
   };
+  const making = new Set<Promise<void>>();
+  const push = (entry: AuditEntry): void => {
+    pending.push(entry);
+    if (pending.length >= AUDIT_BATCH) send();
+    else timer ??= setTimeout(send, AUDIT_DELAY_MS).unref();
+  };
   return {
-    send,
-    waiting: () => pending.length + inFlight,
+    /** Resolves when all that was handed in is on its way to the thread, so before any later question. */
+    async sent(): Promise<void> {
+      while (making.size > 0) await Promise.all(making);
+      send();
+    },
+    waiting: () => pending.length + inFlight + making.size,
     dropped: () => dropped,
-    add(entry: AuditEntry): void {
-      if (pending.length + inFlight >= most) {
+    add(entry: AuditEntry | Promise<AuditEntry>): void {
+      if (pending.length + inFlight + making.size >= most) {
         dropped++;
         return;
       }
-      pending.push(entry);
-      if (pending.length >= AUDIT_BATCH) send();
-      else timer ??= setTimeout(send, AUDIT_DELAY_MS).unref();
+      if (!(entry instanceof Promise)) return push(entry);
+      const made = entry.then(push).catch((error: Error) => {
+        dropped++;
+        onError(error);
+      });
+      making.add(made);
+      void made.finally(() => making.delete(made));
     },
+  };
+}
+
+/** In the trail itself: what is not in it. */
+function lossOf(beside: AuditEntry | undefined, count: number): AuditEntry {
+  const { parent = 'projects/-', timeMicros = 0 } = beside ?? {};
+  return {
+    parent,
+    log: 'calls',
+    timeMicros,
+    principal: '',
+    delegation: [],
+    service: 'actas.internal',
+    method: 'actas.audit.lost',
+    resource: `//actas.internal/${parent}`,
+    permissions: [],
+    status: 'DATA_LOSS',
+    code: 15,
+    message: `${count} audit entries were lost before this: more calls arrived than could be written.`,
+    latencyMs: 0,
+    requestId: randomUUID(),
+    door: 'internal',
+    peer: '',
+    userAgent: '',
   };
 }
 

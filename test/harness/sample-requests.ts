@@ -45,6 +45,8 @@ const FIELDS: Record<string, JsonObject> = {
   'google.iam.admin.v1.IAM.LintPolicy': { condition: { title: 'x', expression: 'true' } },
   'google.iam.v2.Policies.CreatePolicy': { policyId: 'sample' },
   'google.logging.v2.LoggingServiceV2.ListLogEntries': { resourceNames: ['projects/demo'] },
+  'google.logging.v2.LoggingServiceV2.TailLogEntries': { resourceNames: ['projects/demo'] },
+  'google.logging.v2.LoggingServiceV2.WriteLogEntries': { logName: 'projects/demo/logs/l', resource: { type: 'global' }, entries: [{}] },
 };
 
 const SEGMENTS: Record<string, string> = {

@@ -3,17 +3,8 @@
  * Invariants: an entry is shown once (told apart by its insertId and time); entries that arrive late, because tasks write at
  * the same time, are still shown as long as they are at most `OVERLAP_MS` older than the newest one.
  */
-import { type Api, LOGGING } from '../api.ts';
-
-export interface LogEntry {
-  readonly logName?: string;
-  readonly timestamp?: string;
-  readonly severity?: string;
-  readonly insertId?: string;
-  readonly labels?: Readonly<Record<string, string>>;
-  readonly textPayload?: string;
-  readonly jsonPayload?: Readonly<Record<string, unknown>>;
-}
+import type { Api } from '../api.ts';
+import { type LogEntry, type LogRange, readLogEntries } from '../log-reading.ts';
 
 export interface LogScope {
   readonly project: string;
@@ -24,7 +15,7 @@ export interface LogScope {
   readonly extra?: string;
 }
 
-export function logFilter(scope: LogScope, since?: string): string {
+function logFilter(scope: LogScope, since?: string): string {
   const parts = ['resource.type="cloud_run_job"', `resource.labels.job_name=${JSON.stringify(scope.job)}`, `resource.labels.location=${JSON.stringify(scope.region)}`];
   if (scope.execution !== undefined) parts.push(`labels."run.googleapis.com/execution_name"=${JSON.stringify(scope.execution)}`);
   if (since !== undefined) parts.push(`timestamp>=${JSON.stringify(since)}`);
@@ -32,31 +23,13 @@ export function logFilter(scope: LogScope, since?: string): string {
   return parts.join(' AND ');
 }
 
-interface Page {
-  readonly entries?: readonly LogEntry[];
-  readonly nextPageToken?: string;
+/** Entries of a scope, at most `limit`, in the order asked for. */
+export function readEntries(api: Api, scope: LogScope, options: { readonly since?: string; readonly order: 'asc' | 'desc'; readonly limit?: number }): Promise<LogEntry[]> {
+  return readLogEntries(api, rangeOf(scope, options.since), options);
 }
 
-const PAGE_SIZE = 1000;
-
-/** Entries of a scope, at most `limit`, in the order asked for. */
-export async function readEntries(api: Api, scope: LogScope, options: { readonly since?: string; readonly order: 'asc' | 'desc'; readonly limit?: number }): Promise<LogEntry[]> {
-  const entries: LogEntry[] = [];
-  const limit = options.limit ?? Number.POSITIVE_INFINITY;
-  let pageToken: string | undefined;
-  do {
-    const body = {
-      resourceNames: [`projects/${scope.project}`],
-      filter: logFilter(scope, options.since),
-      orderBy: `timestamp ${options.order}`,
-      pageSize: Math.min(PAGE_SIZE, limit - entries.length),
-      ...(pageToken === undefined ? {} : { pageToken }),
-    };
-    const page: Page = await api.send<Page>('POST', LOGGING, 'entries:list', body);
-    entries.push(...(page.entries ?? []));
-    pageToken = page.nextPageToken || undefined;
-  } while (pageToken !== undefined && entries.length < limit);
-  return entries.slice(0, limit);
+export function rangeOf(scope: LogScope, since?: string): LogRange {
+  return { resourceNames: [`projects/${scope.project}`], filter: logFilter(scope, since) };
 }
 
 const OVERLAP_MS = 5000;

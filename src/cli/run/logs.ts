@@ -1,12 +1,13 @@
 /** `run jobs logs read` and `tail`. */
-import { setTimeout as delay } from 'node:timers/promises';
 import { Option } from 'commander';
 import { type CliCommand, defineCommand, defineGroup, onRun, type Shell, withRegion } from '../command.ts';
 import { EXIT, usageFailure } from '../failure.ts';
+import { follow } from '../follow.ts';
 import { printList } from '../format.ts';
+import type { LogEntry } from '../log-reading.ts';
 import type { Session } from '../session.ts';
 import { integerBetween, parseDuration } from '../values.ts';
-import { createFollower, type LogEntry, type LogScope, readEntries, showEntry } from './log-entries.ts';
+import { type LogScope, rangeOf, readEntries, showEntry } from './log-entries.ts';
 import { getExecution, jobName } from './names.ts';
 
 interface LogFlags {
@@ -20,7 +21,8 @@ interface LogFlags {
 
 const DEFAULT_LIMIT = 1000;
 const DAY_SECONDS = 86_400;
-const TAIL_PAUSE_MS = 500;
+/** Short, since the tasks of a job run on one machine. */
+const TAIL_WINDOW_SECONDS = 0.5;
 const HELPER = "it is about a helper program of gcloud's. Nothing is installed here to follow logs.";
 const LOG_FILTER = 'in the Logging query language, and further to what the logs are of';
 
@@ -92,20 +94,8 @@ function registerTail({ group, noun, example, path, scope: resolve }: Of, shell:
   return onRun<LogFlags>(tail, shell, async (session, given) => {
     const scope = await resolve(session, given);
     // Of one execution everything is wanted, of a job what comes from now on.
-    const from = scope.execution === undefined ? new Date().toISOString() : new Date(0).toISOString();
-    const next = createFollower(await session.api(), scope, from);
-    const stop = new AbortController();
-    const removeListener = session.io.onInterrupt(() => stop.abort());
-    try {
-      while (!stop.signal.aborted) {
-        await show(session, await next());
-        await delay(TAIL_PAUSE_MS, undefined, { signal: stop.signal });
-      }
-    } catch (error) {
-      if (!stop.signal.aborted) throw error;
-    } finally {
-      removeListener();
-    }
+    const since = scope.execution === undefined ? {} : { since: new Date(0).toISOString() };
+    await follow(session, rangeOf(scope), { windowSeconds: TAIL_WINDOW_SECONDS, ...since }, (entries) => show(session, entries));
     return EXIT.interrupted;
   });
 }

@@ -6,8 +6,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { pauses, RUN } from '../api.ts';
 import { ApiFailure, CliFailure, EXIT, type ExitCode, isApiFailure } from '../failure.ts';
+import type { LogEntry } from '../log-reading.ts';
 import type { Session } from '../session.ts';
-import { createFollower, type LogEntry, showLine } from './log-entries.ts';
+import { createFollower, showLine } from './log-entries.ts';
 import { conditionOf, type Execution, executionState, hasEnded, progressOf, shortName, type Task, taskState } from './shapes.ts';
 
 const FIRST_PAUSE_MS = 50;

@@ -1,44 +1,55 @@
-/** A kept line in the shape that Cloud Logging gives entries of Cloud Run jobs (recorded: resource, labels, log names, insertId). */
-import { create, type JsonObject, type MessageInitShape } from '@bufbuild/protobuf';
-import { type Duration, DurationSchema, TimestampSchema } from '@bufbuild/protobuf/wkt';
+/** A kept entry in the shape of Cloud Logging. */
+import { create, createRegistry, fromJson, type JsonObject, type JsonValue, type MessageInitShape } from '@bufbuild/protobuf';
+import { type Any, AnySchema, type Duration, DurationSchema, file_google_protobuf_any, file_google_protobuf_struct, TimestampSchema } from '@bufbuild/protobuf/wkt';
+import { file_google_cloud_audit_audit_log } from '../../gen/google/cloud/audit/audit_log_pb.js';
 import type { HttpRequestSchema } from '../../gen/google/logging/type/http_request_pb.js';
 import type { LogSeverity } from '../../gen/google/logging/type/log_severity_pb.js';
 import type { LogEntryOperationSchema, LogEntrySchema, LogEntrySourceLocationSchema } from '../../gen/google/logging/v2/log_entry_pb.js';
 import type { LogEntry } from '../../store/log-entry.ts';
 import { toTimestamp } from '../../timestamp.ts';
-import { LOG_IDS } from './filter.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
+/** Files of the messages that may be a protoPayload, or stand in one. */
+export const PAYLOAD_FILES = [file_google_cloud_audit_audit_log, file_google_protobuf_struct, file_google_protobuf_any];
+export const PAYLOAD_TYPES = createRegistry(...PAYLOAD_FILES);
+
 export function toLogEntry(entry: LogEntry): MessageInitShape<typeof LogEntrySchema> {
-  const { source, extras } = entry;
+  const { head, extras, split } = entry;
   return {
-    logName: `projects/${source.projectId}/logs/${LOG_IDS[entry.stream]}`,
-    resource: { type: 'cloud_run_job', labels: { job_name: source.job, location: source.location, project_id: source.projectId } },
-    // `parseLine` made sure that it is an object.
-    payload: entry.kind === 'text' ? { case: 'textPayload', value: entry.payload } : { case: 'jsonPayload', value: JSON.parse(entry.payload) as JsonObject },
-    timestamp: create(TimestampSchema, { seconds: entry.timeNs / 1_000_000_000n, nanos: Number(entry.timeNs % 1_000_000_000n) }),
+    logName: `${head.parent}/logs/${encodeURIComponent(head.logId)}`,
+    resource: { type: head.resourceType, labels: { ...head.resourceLabels } },
+    payload: toPayload(entry),
+    timestamp: create(TimestampSchema, { seconds: floorDiv(entry.timeNs), nanos: Number(entry.timeNs - floorDiv(entry.timeNs) * 1_000_000_000n) }),
     receiveTimestamp: toTimestamp(entry.receiveTime),
     // Both are google.logging.type.LogSeverity.
-    severity: entry.severity as LogSeverity,
+    severity: head.severity as LogSeverity,
     insertId: entry.insertId,
-    labels: {
-      ...source.labels,
-      ...extras.labels,
-      instanceId: source.attemptId,
-      'run.googleapis.com/execution_name': source.execution,
-      'run.googleapis.com/task_attempt': String(source.attempt),
-      'run.googleapis.com/task_index': String(source.taskIndex),
-      ...(entry.container === '' ? {} : { container_name: entry.container }),
-    },
+    labels: { ...head.labels },
     trace: extras.trace ?? '',
     spanId: extras.spanId ?? '',
     traceSampled: extras.traceSampled ?? false,
     ...(isFields(extras.httpRequest) ? { httpRequest: toHttpRequest(extras.httpRequest) } : {}),
     ...(isFields(extras.sourceLocation) ? { sourceLocation: toSourceLocation(extras.sourceLocation) } : {}),
     ...(isFields(extras.operation) ? { operation: toOperation(extras.operation) } : {}),
-    ...(entry.split === undefined ? {} : { split: entry.split }),
+    ...(split === undefined ? {} : { split: { uid: split.uid, index: split.index, totalSplits: split.total ?? 0 } }),
   };
+}
+
+function floorDiv(ns: bigint): bigint {
+  const seconds = ns / 1_000_000_000n;
+  return seconds * 1_000_000_000n > ns ? seconds - 1n : seconds;
+}
+
+function toPayload({ kind, payload }: LogEntry): MessageInitShape<typeof LogEntrySchema>['payload'] {
+  if (kind === 'text') return { case: 'textPayload', value: payload };
+  // Whoever wrote it made sure that it is an object, and a message of ours where it is one.
+  if (kind === 'json') return { case: 'jsonPayload', value: JSON.parse(payload) as JsonObject };
+  return { case: 'protoPayload', value: toAny(JSON.parse(payload) as JsonValue) };
+}
+
+function toAny(json: JsonValue): Any {
+  return fromJson(AnySchema, json, { registry: PAYLOAD_TYPES, ignoreUnknownFields: true });
 }
 
 // A container wrote these objects: what is not of the right type is left out.

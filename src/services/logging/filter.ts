@@ -1,141 +1,138 @@
 /**
- * The Logging query language, as far as task logs need it: comparisons joined by AND (or nothing), OR, NOT and parentheses. What is
+ * The Logging query language: comparisons and functions joined by AND (or nothing), OR, NOT and parentheses. What is
  * not understood is refused by name, never ignored: a filter that silently matched too much would mislead.
  *
- * Deviation: regular expressions (=~, !~) and functions are refused.
+ * Deviation: of the functions, SEARCH, log_id, source, sample, ip_in_net, regexp_extract and cast (to STRING, INT64, FLOAT64, BOOL) are understood.
  * Source: https://docs.cloud.google.com/logging/docs/view/logging-query-language
  */
-import type { Comparison, LogCondition, LogField } from '../../store/log-entry.ts';
-import { fromRfc3339, SEVERITIES } from '../../store/log-line.ts';
+import type { CastType, Comparison, LogCondition, LogField } from '../../store/log-entry.ts';
+import { checkedPattern, comparison, decodeLogId, fieldOf, type ProjectIds } from './filter-fields.ts';
+import { checkNet } from './filter-net.ts';
 import { badFilter, type Token, tokenize } from './filter-tokens.ts';
 
-const RESOURCE_TYPE = 'cloud_run_job';
-/** The streams of the store, by the id of the log that Google keeps them in. */
-export const LOG_IDS = { stdout: 'run.googleapis.com%2Fstdout', stderr: 'run.googleapis.com%2Fstderr', system: 'run.googleapis.com%2Fvarlog%2Fsystem' } as const;
 const MAX_DEPTH = 50;
 /** What is evaluated on every row must stay small. */
 const MAX_TERMS = 256;
 
-const FIELDS: Readonly<Record<string, LogField['name']>> = {
-  textPayload: 'text',
-  text_payload: 'text',
-  insertId: 'insertId',
-  insert_id: 'insertId',
-  trace: 'trace',
-  spanId: 'spanId',
-  span_id: 'spanId',
-  severity: 'severity',
-  timestamp: 'timeNs',
-  receiveTimestamp: 'receiveTimeNs',
-  receive_timestamp: 'receiveTimeNs',
-};
-const RESOURCE_LABELS: Readonly<Record<string, LogField['name']>> = { project_id: 'project', location: 'location', job_name: 'job' };
-const LABELS: Readonly<Record<string, LogField['name']>> = {
-  'run.googleapis.com/execution_name': 'execution',
-  'run.googleapis.com/task_index': 'taskIndex',
-  'run.googleapis.com/task_attempt': 'attempt',
-  instanceId: 'attemptId',
-  container_name: 'container',
-};
-
-/** @param projectIds whose logs are asked for: a log's name holds its project's @throws INVALID_ARGUMENT that says what is not understood */
-export function parseFilter(filter: string, projectIds: readonly string[]): LogCondition | undefined {
-  const reader = createReader(tokenize(filter), projectIds);
+/** @throws INVALID_ARGUMENT that says what is not understood */
+export function parseFilter(filter: string, projects: ProjectIds): LogCondition | undefined {
+  const reader = createReader(tokenize(filter), projects);
   return reader.isAtEnd() ? undefined : reader.whole();
 }
 
-function createReader(tokens: readonly Token[], projectIds: readonly string[]) {
-  let at = 0;
-  let depth = 0;
-  let terms = 0;
-  const peek = (ahead = 0): Token => tokens[Math.min(at + ahead, tokens.length - 1)] ?? { kind: 'end', value: '', at: 0 };
-  const next = (): Token => {
-    const token = peek();
-    at++;
-    return token;
-  };
-  const isWord = (word: string): boolean => peek().kind === 'word' && peek().value === word;
-  const unexpected = (token: Token): Error =>
-    badFilter(token.kind === 'end' ? 'it ends where something more is needed' : `${JSON.stringify(token.value)} at position ${token.at + 1} is not understood`);
+function createReader(tokens: readonly Token[], projects: ProjectIds) {
+  const cursor = createCursor(tokens);
+  const { peek, next, isWord, deeper } = cursor;
 
   // "The NOT operator has the highest precedence, followed by OR and AND in that order."
-  const conjunction = (): LogCondition => {
-    const all = [disjunction()];
+  const conjunction = (one: () => LogCondition): LogCondition => {
+    const all = [disjunction(one)];
     while (peek().kind !== 'end' && peek().kind !== 'close') {
       if (isWord('AND')) next();
-      all.push(disjunction());
+      all.push(disjunction(one));
     }
     return all.length === 1 && all[0] !== undefined ? all[0] : { op: 'and', all };
   };
-  const disjunction = (): LogCondition => {
-    const all = [negation()];
+  const disjunction = (one: () => LogCondition): LogCondition => {
+    const all = [negation(one)];
     while (isWord('OR')) {
       next();
-      all.push(negation());
+      all.push(negation(one));
     }
     return all.length === 1 && all[0] !== undefined ? all[0] : { op: 'or', all };
   };
-  const negation = (): LogCondition => {
-    if (++depth > MAX_DEPTH) throw badFilter(`it is nested deeper than ${MAX_DEPTH}`);
-    try {
+  const negation = (one: () => LogCondition): LogCondition =>
+    deeper(() => {
       if (isWord('NOT') || isWord('-')) {
         next();
-        return { op: 'not', of: negation() };
+        return { op: 'not', of: negation(one) };
       }
-      if (peek().kind !== 'open') return restriction();
+      if (peek().kind !== 'open') return one();
       next();
-      const inner = conjunction();
+      const inner = conjunction(one);
       if (next().kind !== 'close') throw badFilter('a parenthesis is not closed');
       return inner;
-    } finally {
-      depth--;
-    }
-  };
+    });
   const restriction = (): LogCondition => {
     const first = peek();
     if ((first.kind !== 'word' && first.kind !== 'text') || first.value === 'AND' || first.value === 'OR') throw unexpected(first);
     const isNegated = first.kind === 'word' && first.value.startsWith('-');
-    const path = readPath(next, peek, isNegated);
-    if (peek().kind === 'open') throw badFilter(`the function ${path.join('.')} is not supported`);
-    if (peek().kind !== 'operator') {
-      if (++terms > MAX_TERMS) throw badFilter(`it has more than ${MAX_TERMS} comparisons`);
-      const bare: LogCondition = { op: 'compare', field: { name: 'any' }, comparison: ':', value: path.join('.') };
-      return isNegated ? { op: 'not', of: bare } : bare;
-    }
-    const operator = next();
-    if (operator.value === '=~' || operator.value === '!~') throw badFilter(`the operator ${operator.value} (regular expressions) is not supported; use : for a part of a text`);
-    // Just left over: the tokenizer makes no other operators.
-    const condition = values((value) => comparison(path, operator.value as Comparison, value, projectIds));
+    const condition = positive(isNegated);
     return isNegated ? { op: 'not', of: condition } : condition;
   };
+  const positive = (isNegated: boolean): LogCondition => {
+    const first = peek();
+    const path = readPath(next, peek, isNegated);
+    cursor.count();
+    const name = path.join('.');
+    const following = peek();
+    if (following.kind === 'open' && first.kind === 'word' && following.at === first.at + first.value.length) {
+      const called = callFunction(name.toLowerCase(), readArguments(cursor), name);
+      return 'field' in called ? compared(called.field, name) : called.condition;
+    }
+    if (following.kind !== 'operator') return { op: 'compare', field: { name: 'any' }, comparison: ':', value: name };
+    return compared(fieldOf(path), name);
+  };
   /** One value, or several in parentheses: `severity = (ERROR OR CRITICAL)`. */
-  const values = (compare: (value: string) => LogCondition): LogCondition => {
-    const token = next();
-    if (token.kind === 'word' || token.kind === 'text') {
-      if (++terms > MAX_TERMS) throw badFilter(`it has more than ${MAX_TERMS} comparisons`);
-      return compare(token.value);
-    }
-    if (token.kind !== 'open') throw unexpected(token);
-    if (++depth > MAX_DEPTH) throw badFilter(`it is nested deeper than ${MAX_DEPTH}`);
-    const all = [values(compare)];
-    const joiner = isWord('AND') ? 'AND' : 'OR';
-    while (isWord(joiner)) {
+  const compared = (field: LogField, name: string): LogCondition => {
+    const operator = next();
+    if (operator.kind !== 'operator') throw unexpected(operator);
+    const one = (): LogCondition => {
+      const token = next();
+      if ((token.kind !== 'word' && token.kind !== 'text') || (token.kind === 'word' && (token.value === 'AND' || token.value === 'OR'))) throw unexpected(token);
+      cursor.count();
+      // Just left over: the tokenizer makes no other operators.
+      return comparison(field, operator.value as Comparison, token.value, name, projects);
+    };
+    if (peek().kind !== 'open') return one();
+    return deeper(() => {
       next();
-      all.push(values(compare));
-    }
-    const closing = next();
-    if (closing.kind !== 'close') throw unexpected(closing);
-    depth--;
-    return { op: joiner === 'AND' ? 'and' : 'or', all };
+      const inner = conjunction(one);
+      const closing = next();
+      if (closing.kind !== 'close') throw unexpected(closing);
+      return inner;
+    });
   };
   return {
     isAtEnd: () => peek().kind === 'end',
     whole: (): LogCondition => {
-      const condition = conjunction();
+      const condition = conjunction(restriction);
       if (peek().kind !== 'end') throw unexpected(peek());
       return condition;
     },
   };
+}
+
+function createCursor(tokens: readonly Token[]) {
+  let at = 0;
+  let depth = 0;
+  let terms = 0;
+  const peek = (): Token => tokens[Math.min(at, tokens.length - 1)] ?? { kind: 'end', value: '', at: 0 };
+  return {
+    peek,
+    next(): Token {
+      const token = peek();
+      at++;
+      return token;
+    },
+    isWord: (word: string): boolean => peek().kind === 'word' && peek().value === word,
+    count(): void {
+      if (++terms > MAX_TERMS) throw badFilter(`it has more than ${MAX_TERMS} comparisons`);
+    },
+    deeper<T>(read: () => T): T {
+      if (++depth > MAX_DEPTH) throw badFilter(`it is nested deeper than ${MAX_DEPTH}`);
+      try {
+        return read();
+      } finally {
+        depth--;
+      }
+    },
+  };
+}
+type Cursor = ReturnType<typeof createCursor>;
+
+function unexpected(token: Token): Error {
+  return badFilter(token.kind === 'end' ? 'it ends where something more is needed' : `${JSON.stringify(token.value)} at position ${token.at + 1} is not understood`);
 }
 
 /** `labels."run.googleapis.com/execution_name"`: words end in a dot where a quoted key follows. */
@@ -156,76 +153,91 @@ function readPath(next: () => Token, peek: () => Token, isNegated: boolean): rea
   }
 }
 
-function comparison(path: readonly string[], operator: Comparison, value: string, projectIds: readonly string[]): LogCondition {
-  const name = path.join('.');
-  const field = fieldOf(path);
-  if (field !== undefined) return { op: 'compare', field, comparison: operator, value: literal(field, operator, value, name) };
-  const [head, key] = [path[0], path[1]];
-  if (name === 'resource.type') return constant(compareText(RESOURCE_TYPE, operator, value, name));
-  if (head === 'resource' && key === 'labels' && path.length === 3) return constant(operator === '!=');
-  if (name === 'logName' || name === 'log_name') {
-    const streams = projectIds.flatMap((projectId) =>
-      typedEntries(LOG_IDS)
-        .filter(([, id]) => compareText(`projects/${projectId}/logs/${id}`, operator, value, name))
-        .map(([stream]) => ofStream(projectId, stream)),
-    );
-    return { op: 'or', all: streams };
-  }
-  throw badFilter(`the field ${name} is not supported`);
+/** A path, a text or a function's result. */
+type Argument = { readonly path: readonly string[]; readonly text: string } | { readonly field: LogField };
+
+function readArguments(cursor: Cursor): readonly Argument[] {
+  const { peek, next, deeper } = cursor;
+  return deeper(() => {
+    next();
+    const all: Argument[] = [];
+    while (peek().kind !== 'close') {
+      if (all.length > 0) {
+        const comma = next();
+        if (comma.kind !== 'comma') throw unexpected(comma);
+      }
+      const first = peek();
+      if (first.kind !== 'word' && first.kind !== 'text') throw unexpected(first);
+      const path = readPath(next, peek, false);
+      const following = peek();
+      if (first.kind === 'word' && following.kind === 'open') {
+        const called = callFunction(path.join('.').toLowerCase(), readArguments(cursor), path.join('.'));
+        if (!('field' in called)) throw badFilter(`${path.join('.')} cannot stand in a function`);
+        all.push(called);
+      } else all.push({ path, text: path.join('.') });
+    }
+    next();
+    return all;
+  });
 }
 
-function fieldOf(path: readonly string[]): LogField | undefined {
-  const [head, key, third] = path;
-  if (head === undefined) return undefined;
-  if (path.length === 1) return named(FIELDS, head);
-  if (head === 'labels' && key !== undefined && path.length === 2) return named(LABELS, key) ?? { name: 'label', key };
-  if (head === 'resource' && key === 'labels' && third !== undefined && path.length === 3) return named(RESOURCE_LABELS, third);
-  if (head === 'jsonPayload' || head === 'json_payload') return { name: 'json', path: path.slice(1) };
-  return undefined;
-}
+const CASTS: readonly string[] = ['STRING', 'INT64', 'FLOAT64', 'BOOL'] satisfies CastType[];
 
-function named(table: Readonly<Record<string, LogField['name']>>, key: string): LogField | undefined {
-  const name = Object.hasOwn(table, key) ? table[key] : undefined;
-  // The tables name no field that needs a key or a path.
-  return name === undefined ? undefined : ({ name } as LogField);
-}
-
-function literal(field: LogField, operator: Comparison, value: string, name: string): string {
-  if (field.name === 'severity') {
-    const upper = value.toUpperCase();
-    const known = typedEntries(SEVERITIES).find(([severity]) => severity === upper)?.[1];
-    if (known === undefined && !/^\d{1,3}$/.test(value)) throw badFilter(`${JSON.stringify(value)} is not a severity`);
-    return String(known ?? Number(value));
-  }
-  if (field.name !== 'timeNs' && field.name !== 'receiveTimeNs') return value;
-  if (operator === ':') throw badFilter(`the operator : is not supported on ${name}`);
-  const ns = fromRfc3339(/^\d{4}-\d\d-\d\d$/.test(value) ? `${value}T00:00:00Z` : value);
-  if (ns === undefined) throw badFilter(`${JSON.stringify(value)} is not an RFC 3339 time`);
-  return String(ns);
-}
-
-function compareText(actual: string, operator: Comparison, value: string, name: string): boolean {
-  const [a, b] = [actual.toLowerCase(), value.toLowerCase()];
-  // Both forms of a log's name are in use.
-  const decoded = b.includes('%2f') ? b : b.replace('run.googleapis.com/', 'run.googleapis.com%2f');
-  if (operator === '=' || operator === '!=') return (a === b || a === decoded) === (operator === '=');
-  if (operator === ':') return value === '*' || a.includes(b) || a.includes(decoded);
-  throw badFilter(`the operator ${operator} is not supported on ${name}`);
-}
-
-function ofStream(projectId: string, stream: string): LogCondition {
-  return {
-    op: 'and',
-    all: [
-      { op: 'compare', field: { name: 'project' }, comparison: '=', value: projectId },
-      { op: 'compare', field: { name: 'stream' }, comparison: '=', value: stream },
-    ],
+/** @param given as it was written, for errors */
+function callFunction(name: string, all: readonly Argument[], given: string): { readonly condition: LogCondition } | { readonly field: LogField } {
+  const wrong = (form: string): Error => badFilter(`the function ${given} is called as ${form}`);
+  const [first, second] = all;
+  const field = (argument: Argument | undefined, form: string): LogField => {
+    if (argument === undefined) throw wrong(form);
+    return 'field' in argument ? argument.field : fieldOf(argument.path);
   };
-}
-function constant(value: boolean): LogCondition {
-  return { op: 'const', value };
-}
-function typedEntries<T extends object>(record: T): [keyof T & string, T[keyof T]][] {
-  // Only for the constant tables above, which have no other keys than their type says.
-  return Object.entries(record) as [keyof T & string, T[keyof T]][];
+  const text = (argument: Argument | undefined, form: string): string => {
+    if (argument === undefined || 'field' in argument) throw wrong(form);
+    return argument.text;
+  };
+  const most = (count: number, form: string): void => {
+    if (all.length > count) throw wrong(form);
+  };
+  switch (name) {
+    case 'search': {
+      const form = `SEARCH("words") or SEARCH(field, "words")`;
+      most(2, form);
+      return { condition: { op: 'search', field: all.length === 2 ? field(first, form) : { name: 'any' }, query: text(all.at(-1), form) } };
+    }
+    case 'log_id':
+    case 'source': {
+      const form = name === 'log_id' ? 'log_id("run.googleapis.com/stdout")' : 'source("projects/my-project")';
+      most(1, form);
+      const value = text(first, form);
+      const of: LogField = { name: name === 'log_id' ? 'logId' : 'parent' };
+      return { condition: { op: 'compare', field: of, comparison: '=', value: name === 'log_id' ? decodeLogId(value) : value } };
+    }
+    case 'sample': {
+      const form = 'sample(field, 0.25), with a part from 0 to 1';
+      most(2, form);
+      const fraction = Number(text(second, form));
+      if (!(fraction >= 0 && fraction <= 1)) throw wrong(form);
+      return { condition: { op: 'sample', field: field(first, form), fraction } };
+    }
+    case 'ip_in_net': {
+      const form = 'ip_in_net(field, "10.0.0.0/8")';
+      most(2, form);
+      return { condition: { op: 'net', field: field(first, form), cidr: checkNet(text(second, form)) } };
+    }
+    case 'regexp_extract': {
+      const form = 'regexp_extract(field, "expression")';
+      most(2, form);
+      return { field: { name: 'extract', of: field(first, form), pattern: checkedPattern(text(second, form)) } };
+    }
+    case 'cast': {
+      const form = `cast(field, TYPE), with a type of ${CASTS.join(', ')}`;
+      most(2, form);
+      const type = text(second, form).toUpperCase();
+      if (!CASTS.includes(type)) throw wrong(form);
+      // One of the list just above.
+      return { field: { name: 'cast', of: field(first, form), type: type as CastType } };
+    }
+    default:
+      throw badFilter(`the function ${given} is not supported`);
+  }
 }

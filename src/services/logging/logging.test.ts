@@ -17,6 +17,7 @@ const NOBODY: Lookup = { serviceAccount: () => Promise.resolve(undefined) };
 let dir: string;
 let logs: LogStore;
 let service: AnyService;
+const DEMO = { id: 'demo', number: '123456789012' };
 
 const SOURCE: LogSource = {
   projectId: 'demo',
@@ -39,10 +40,10 @@ const payloads = (response: ListLogEntriesResponse): unknown[] => response.entri
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'logging-'));
   logs = await openLogStore(dir);
-  service = createLoggingService({ logs, findProjectId: (project) => Promise.resolve({ demo: 'demo', '123456789012': 'demo', other: 'other' }[project]) });
+  service = createLoggingService({ logs, findProject: (project) => Promise.resolve({ demo: DEMO, '123456789012': DEMO, other: { id: 'other', number: '2' } }[project]) });
   await logs.append(SOURCE, [
     line('zero', 0),
-    line('{"severity":"ERROR","message":"one","code":7}', 1),
+    line('{"severity":"ERROR","message":"one","code":7,"ok":true,"ip":"10.1.2.3","dotted.key":1,"list":[{"name":"a"},{"name":"b"}]}', 1),
     line('two', 2, { stream: 'stderr' }),
     line('Container called exit(1).', 3, { container: '', stream: 'stderr' }),
   ]);
@@ -75,7 +76,7 @@ it('shapes entries as they are recorded of jobs', async () => {
         logName: 'projects/demo/logs/run.googleapis.com%2Fstdout',
         receiveTimestamp: expect.any(String),
       },
-      expect.objectContaining({ jsonPayload: { message: 'one', code: 7 }, severity: 'ERROR' }),
+      expect.objectContaining({ jsonPayload: expect.objectContaining({ message: 'one', code: 7 }), severity: 'ERROR' }),
     ],
   });
   expect(entries.map((entry) => entry.logName.replace(/^.*%2F/, ''))).toEqual(['stdout', 'stdout', 'stderr', 'system', 'stdout']);
@@ -108,6 +109,36 @@ describe('filters', () => {
     ['jsonPayload.code>6', ['one']],
     ['jsonPayload.message:*', ['one']],
     ['labels.k=v', ['three']],
+    ['textPayload=~"^z.*o$"', ['zero']],
+    ['textPayload!~"two|zero" resource.labels.job_name=hello', ['exit']],
+    ['textPayload=~("^zero$" OR "^two$")', ['zero', 'two']],
+    ['severity=~"^(ERROR|WARNING)$"', ['one', 'exit', 'three']],
+    ['log_id("run.googleapis.com/stderr") OR log_id("run.googleapis.com%2Fvarlog%2Fsystem")', ['two', 'exit']],
+    ['source("projects/demo") severity>=ERROR', ['one', 'exit']],
+    ['SEARCH("called EXIT")', ['exit']],
+    ['SEARCH(textPayload, "call")', []],
+    ['SEARCH("`exit(1)`")', ['exit']],
+    ['SEARCH("\\"exit called\\"")', []],
+    ['sample(insertId, 1)', ['zero', 'one', 'two', 'exit', 'three']],
+    ['sample(insertId, 0)', []],
+    ['httpRequest.status>=400 httpRequest.status<500', ['three']],
+    ['httpRequest.latency>"1s" httpRequest.request_size=12', ['three']],
+    ['httpRequest.latency>"1600ms"', []],
+    ['jsonPayload.list.name="b"', ['one']],
+    ['jsonPayload.list.name:"c"', []],
+    ['jsonPayload.list:name', ['one']],
+    ['jsonPayload.ok=true', ['one']],
+    ['jsonPayload."dotted.key"=1', ['one']],
+    ['jsonPayload.none!=7', []],
+    ['NOT jsonPayload.code=7 severity>=WARNING', ['exit', 'three']],
+    ['jsonPayload.code!=8', ['one']],
+    ['ip_in_net(jsonPayload.ip, "10.0.0.0/8")', ['one']],
+    ['ip_in_net(jsonPayload.ip, "11.0.0.0/8")', []],
+    ['regexp_extract(jsonPayload.ip, "^10\\\\.(\\\\d+)") = "1"', ['one']],
+    ['cast(labels."run.googleapis.com/task_index", INT64) > 2', ['three']],
+    ['jsonPayload.message:* AND textPayload:(NOT "x") OR jsonPayload.code=(7 OR 8) jsonPayload.message=("one" OR "x")', ['one']],
+    ['textPayload:* textPayload=(NOT "zero" AND NOT "two")', ['exit', 'three']],
+    ['textPayload=(three)', ['three']],
     ['labels.team:*', ['zero', 'one', 'two', 'exit', 'three']],
     ['-labels.k=v severity<500', ['zero', 'two']],
     ['exit', ['exit']],
@@ -125,9 +156,14 @@ describe('filters', () => {
   });
 
   it.each<[string, string]>([
-    ['textPayload=~"a+"', 'the operator =~ (regular expressions) is not supported'],
-    ['protoPayload.methodName="x"', 'the field protoPayload.methodName is not supported'],
-    ['sample(insertId, 0.1)', 'the function sample is not supported'],
+    ['textPayload=~"a("', 'is no regular expression of RE2'],
+    ['textPayload=~"(?=a)"', 'is no regular expression of RE2'],
+    ['foo(insertId, 0.1)', 'the function foo is not supported'],
+    ['sample(insertId, 2)', 'the function sample is called as sample(field, 0.25)'],
+    ['ip_in_net(jsonPayload.ip, "10/8")', '"10/8" is no network'],
+    ['cast(labels.x, TIMESTAMP) > 1', 'with a type of STRING, INT64'],
+    ['httpRequest.nope=1', "Field not found: 'httpRequest.nope'"],
+    ['thud=1', "Field not found: 'thud'"],
     ['severity>=LOUD', '"LOUD" is not a severity'],
     ['timestamp>="yesterday"', '"yesterday" is not an RFC 3339 time'],
     ['(severity=ERROR', 'a parenthesis is not closed'],
@@ -139,7 +175,7 @@ describe('filters', () => {
     [`severity=${'('.repeat(5000)}`, 'nested deeper than 50'],
     ['a '.repeat(300), 'more than 256 comparisons'],
     ['x'.repeat(20_001), 'longer than 20000 characters'],
-    ['__proto__=1', 'the field __proto__ is not supported'],
+    ['__proto__=1', "Field not found: '__proto__'"],
   ])('refuses %s', async (filter, words) => {
     await expect(list({ filter })).rejects.toMatchObject({ status: 'INVALID_ARGUMENT', message: expect.stringContaining(words) });
   });
@@ -169,6 +205,10 @@ describe('filters', () => {
         '7',
         ',',
         '~',
+        '=~',
+        'SEARCH(',
+        'cast(',
+        'httpRequest.latency',
       ),
       fc.string({ maxLength: 6 }),
     );
@@ -208,8 +248,10 @@ it('asks for the permission on every project, by id or number, and takes nothing
   expect(call.asked).toEqual(
     ['123456789012', 'other', 'demo'].map((project) => ({ permission: 'logging.logEntries.list', resource: `//cloudresourcemanager.googleapis.com/projects/${project}` })),
   );
+  await list({ resourceNames: ['folders/1', 'organizations/2/locations/global/buckets/_Default/views/_AllLogs'] }, call);
+  expect(call.asked.slice(3).map(({ resource }) => resource)).toEqual(['//cloudresourcemanager.googleapis.com/folders/1', '//cloudresourcemanager.googleapis.com/organizations/2']);
   await expect(list({}, createFakeCall({ decide: () => false }))).rejects.toMatchObject({ status: 'PERMISSION_DENIED' });
-  for (const resourceNames of [[], ['folders/1'], ['projects/'], ['demo']]) await expect(list({ resourceNames })).rejects.toMatchObject({ status: 'INVALID_ARGUMENT' });
+  for (const resourceNames of [[], ['billingAccounts/1'], ['projects/'], ['demo']]) await expect(list({ resourceNames })).rejects.toMatchObject({ status: 'INVALID_ARGUMENT' });
   expect((await list({ resourceNames: ['projects/123456789012'] })).entries).toHaveLength(5);
   expect((await list({ resourceNames: ['projects/unknown'] })).entries).toEqual([]);
 });

@@ -1,71 +1,94 @@
 /**
- * google.logging.v2: reading the logs of tasks. Lines come in through the runner; nothing is written here.
+ * google.logging.v2.LoggingServiceV2. Lines of tasks and the audit trail come in by other ways; here they are read, and what callers hand in is kept.
  *
- * Must not know: how lines are kept or when they go.
+ * Must not know: how entries are kept or when they go.
  */
-import { invalidArgument, invalidRequest } from '../../errors.ts';
+import { failedPrecondition, invalidArgument, invalidRequest, notFound } from '../../errors.ts';
 import { LoggingServiceV2 } from '../../gen/google/logging/v2/logging_pb.js';
-import { pageSize } from '../../page-token.ts';
+import { decodePageToken, encodePageToken, pageSize } from '../../page-token.ts';
 import type { LogStore } from '../../store/log-store.ts';
 import { type AnyService, defineService } from '../service.ts';
-import { toLogEntry } from './entries.ts';
+import { PAYLOAD_FILES, toLogEntry } from './entries.ts';
 import { parseFilter } from './filter.ts';
+import { checkOf, existing, type FindProject, isAuditLog, logNameOf, parentsOf, scopeOf } from './log-parents.ts';
+import { RESOURCE_DESCRIPTORS } from './resource-descriptors.ts';
+import { createTail } from './tail.ts';
+import { writeChecks, writeEntries } from './write.ts';
 
 export interface LoggingDeps {
-  readonly logs: Pick<LogStore, 'query'>;
-  /** @param project id or number @returns its id, undefined where there is none */
-  findProjectId(project: string): Promise<string | undefined>;
+  readonly logs: Pick<LogStore, 'query' | 'write' | 'tail' | 'listLogs' | 'deleteLog' | 'onWrite'>;
+  readonly findProject: FindProject;
 }
 
-const MAX_RESOURCES = 100;
-const PROJECT = /^projects\/([^/\s]{1,64})(?:\/locations\/[^/\s]{1,64}\/buckets\/[^/\s]{1,100}\/views\/[^/\s]{1,100})?$/;
+const MAX_LOGS = 1000;
+/** Each costs memory and a look at what arrives. */
+const MAX_TAIL_SESSIONS = 100;
 
 export function createLoggingService(deps: LoggingDeps): AnyService {
+  const { logs, findProject } = deps;
+  const tail = createTail({ logs, findProject, maxSessions: MAX_TAIL_SESSIONS });
   return defineService<typeof LoggingServiceV2>({
     desc: LoggingServiceV2,
     host: 'logging.googleapis.com',
     legacyErrors: false,
+    anyOf: PAYLOAD_FILES,
     denied: ({ permission, asked }) => `Permission '${permission}' denied on resource '${asked}' (or it may not exist).`,
     methods: {
       listLogEntries: {
-        access: {
-          checks: (request) =>
-            projectsOf(request.resourceNames).map((project) => ({ permission: 'logging.logEntries.list', resource: `//cloudresourcemanager.googleapis.com/projects/${project}` })),
-        },
+        access: { checks: (request) => parentsOf(request.resourceNames).map((parent) => checkOf(parent, 'logging.logEntries.list')) },
         async handle(request, call) {
-          const found = await Promise.all(projectsOf(request.resourceNames).map((project) => deps.findProjectId(project)));
-          const projectIds = [...new Set(found.filter((id) => id !== undefined))];
-          const where = parseFilter(request.filter, projectIds);
-          const { entries, nextPageToken } = await deps.logs.query(
-            {
-              projectIds,
-              order: orderOf(request.orderBy),
-              pageSize: pageSize(request.pageSize, 50, 1000),
-              pageToken: request.pageToken,
-              ...(where === undefined ? {} : { where }),
-            },
-            call.signal,
-          );
+          const { parents, hidden, projects } = await scopeOf(parentsOf(request.resourceNames), call, findProject);
+          const where = parseFilter(request.filter, projects);
+          const query = { parents, hidden, order: orderOf(request.orderBy), pageSize: pageSize(request.pageSize, 50, 1000), pageToken: request.pageToken };
+          const { entries, nextPageToken } = await logs.query({ ...query, ...(where === undefined ? {} : { where }) }, call.signal);
           return { entries: entries.map(toLogEntry), nextPageToken };
         },
       },
-      deleteLog: 'unimplemented',
-      writeLogEntries: 'unimplemented',
-      listMonitoredResourceDescriptors: 'unimplemented',
-      listLogs: 'unimplemented',
-      tailLogEntries: 'unimplemented',
+      tailLogEntries: {
+        access: { checks: (request) => parentsOf(request.resourceNames).map((parent) => checkOf(parent, 'logging.logEntries.list')) },
+        handleStream: tail,
+      },
+      writeLogEntries: {
+        access: { checks: writeChecks },
+        async handle(request, call) {
+          await writeEntries(request, call, deps);
+          return {};
+        },
+      },
+      listLogs: {
+        access: { checks: (request) => parentsOf([request.parent, ...request.resourceNames]).map((parent) => checkOf(parent, 'logging.logs.list')) },
+        async handle(request, call) {
+          const { parents, hidden } = await scopeOf(parentsOf([request.parent, ...request.resourceNames]), call, findProject);
+          const after = String(decodePageToken(parents, request.pageToken)?.[0] ?? '');
+          const names = (await logs.listLogs(parents, call.signal)).filter((name) => name > after && !hidden.includes(decodeURIComponent(name)));
+          const size = request.pageSize > 0 ? Math.min(request.pageSize, MAX_LOGS) : MAX_LOGS;
+          const logNames = names.slice(0, size);
+          return { logNames, nextPageToken: names.length > size ? encodePageToken(parents, [logNames.at(-1) ?? '']) : '' };
+        },
+      },
+      deleteLog: {
+        access: { checks: (request) => [checkOf(logNameOf(request.logName, 'log_name'), 'logging.logs.delete')] },
+        async handle(request, call) {
+          const log = logNameOf(request.logName, 'log_name');
+          if (isAuditLog(log.logId)) throw failedPrecondition(`Audit logs cannot be deleted: ${request.logName}. They go by age and size alone.`);
+          const parent = await existing(log, findProject);
+          const name = `${parent}/logs/${encodeURIComponent(log.logId)}`;
+          if (!(await logs.listLogs([parent], call.signal)).includes(name)) throw notFound(`Log ${name} does not exist`);
+          await logs.deleteLog(parent, log.logId);
+          return {};
+        },
+      },
+      listMonitoredResourceDescriptors: {
+        access: { authenticated: true, why: 'what resources there are is no secret, and belongs to no project' },
+        async handle(request) {
+          const after = Number(decodePageToken([], request.pageToken)?.[0] ?? 0);
+          const size = pageSize(request.pageSize, 100, 1000);
+          if (!Number.isSafeInteger(after) || after < 0) throw invalidArgument('page_token', 'The page token is not valid for this request.');
+          const more = after + size < RESOURCE_DESCRIPTORS.length;
+          return { resourceDescriptors: RESOURCE_DESCRIPTORS.slice(after, after + size), nextPageToken: more ? encodePageToken([], [after + size]) : '' };
+        },
+      },
     },
-  });
-}
-
-/** @throws INVALID_ARGUMENT for none, too many, or what is no project: logs of folders and organizations hold no task's lines */
-function projectsOf(resourceNames: readonly string[]): readonly string[] {
-  if (resourceNames.length === 0) throw invalidArgument('resource_names', 'at least one resource name is needed, for example projects/my-project.');
-  if (resourceNames.length > MAX_RESOURCES) throw invalidArgument('resource_names', `at most ${MAX_RESOURCES} resource names are taken.`);
-  return [...new Set(resourceNames)].map((name) => {
-    const project = PROJECT.exec(name)?.[1];
-    if (project === undefined) throw invalidArgument('resource_names', `${JSON.stringify(name.slice(0, 200))} is not supported. Write projects/PROJECT_ID.`);
-    return project;
   });
 }
 
