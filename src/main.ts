@@ -11,6 +11,7 @@ import { createFrontDoor } from './compose/front-door.ts';
 import { createLazyFront } from './compose/lazy-front.ts';
 import { measureRunner } from './compose/measure-runner.ts';
 import { isNewStore, readSeed } from './compose/read-seed.ts';
+import { finishRotation } from './compose/secret-keys.ts';
 import { openState, startHousekeeping, type Undo } from './compose/state.ts';
 import type { Config } from './config.ts';
 import { unavailable } from './errors.ts';
@@ -72,7 +73,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
 async function build(config: Config, log: Log, givenDriver: Driver | undefined, undo: Undo): Promise<Omit<RunningServer, 'close'>> {
   const startTime = systemClock.now();
   const seed = await readSeed(config);
-  const { store, logs, openLogs, instanceId } = await openState(config, log, undo);
+  const { store, logs, openLogs, instanceId, keyring } = await openState(config, log, undo);
   retract(config);
   const tokens = createTokens({ store: accessTokenStore(store), clock: systemClock });
   undo.push(startHousekeeping(store, tokens, log));
@@ -90,6 +91,7 @@ async function build(config: Config, log: Log, givenDriver: Driver | undefined, 
     tokens,
     names,
     leases,
+    keyring,
     metrics,
     log,
     ownPort: () => late.listener?.port,
@@ -155,6 +157,7 @@ async function build(config: Config, log: Log, givenDriver: Driver | undefined, 
   // Not part of the start, but soon wanted.
   setImmediate(() => {
     front.warmUp();
+    void finishRotation(store, keyring, log);
     openLogs().catch((error: unknown) => log.error({ err: error }, 'The database of logs cannot be opened.'));
   });
   return { url, tokenFile, apis: async () => (await front.open()).apis };

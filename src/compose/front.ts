@@ -17,6 +17,7 @@ import type { StatusFacts } from '../services/control/control.ts';
 import type { Api, Log } from '../services/service.ts';
 import type { Store } from '../store/database.ts';
 import type { LogStore } from '../store/log-store.ts';
+import type { SecretKeyring } from '../store/secret-keyring.ts';
 import { refuseWideAnonymity } from './anonymity.ts';
 import { dispatchDeps } from './dispatch.ts';
 import { createIdentity, taskLookup } from './identity.ts';
@@ -34,6 +35,8 @@ export interface FrontParts {
   /** Under which this server may be addressed, without ports; more may join while it serves. */
   readonly names: ReadonlySet<string>;
   readonly leases: LeaseTable;
+  /** What payloads of secrets are encrypted under. */
+  readonly keyring: SecretKeyring;
   readonly metrics: Metrics;
   readonly log: Log;
   /** The port of the server's own listener, once it is bound. */
@@ -66,7 +69,7 @@ export function createFront(parts: FrontParts): Front {
     ...(config.maxJobs === 0 ? {} : { jobsPerRegion: config.maxJobs }),
     ...(config.maxRunningExecutions === 0 ? {} : { runningExecutionsPerRegion: config.maxRunningExecutions }),
   };
-  const apis = createApis({ store, logs, catalogue, authorizer, orgPolicies, identity, limits, issuesTokens: config.issueTokens }, () => parts.status());
+  const apis = createApis({ store, logs, keyring: parts.keyring, catalogue, authorizer, orgPolicies, identity, limits, issuesTokens: config.issueTokens }, () => parts.status());
   const metadata = createMetadataServer({
     lookup: taskLookup(store, leases, identity.accounts),
     tokens: identity.tokens,
