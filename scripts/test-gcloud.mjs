@@ -1,7 +1,7 @@
 /**
  * Runs a real `gcloud` against a control plane of its own, through the commands that people use for jobs, and says what passed: once over TLS as `actas gcloud`
  * does it, with no endpoint overridden, and once in the clear with overrides. Needs a gcloud on the PATH; without one it says so, counts the suite as
- * skipped, and succeeds. Nothing is sent elsewhere: the proxy that gcloud is given is the control plane.
+ * skipped, and succeeds. Nothing is sent elsewhere: the proxy that gcloud is given is the control plane. `npm run test:gcloud -- secrets` tries secrets alone.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,8 +9,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { node, root } from './prepare.mjs';
+import { secretSteps } from './test-gcloud-secrets.mjs';
 
-const APIS = ['run', 'iam', 'cloudresourcemanager', 'logging', 'orgpolicy', 'serviceusage', 'iamcredentials', 'policytroubleshooter'];
+const APIS = ['run', 'iam', 'cloudresourcemanager', 'logging', 'orgpolicy', 'serviceusage', 'iamcredentials', 'policytroubleshooter', 'secretmanager'];
 const IMAGE = 'us-docker.pkg.dev/cloudrun/container/job:latest';
 
 const found = spawnSync('gcloud', ['version', '--format=value("Google Cloud SDK")'], { encoding: 'utf8' });
@@ -39,7 +40,7 @@ async function suite(way) {
   try {
     const env = await environment(server, dataDir, readyFile, way);
     const [command, ...before] = way === 'tls' ? [node, actas, 'gcloud', `--data-dir=${dataDir}`] : ['gcloud'];
-    for (const [name, args, expected, fails] of await steps()) {
+    for (const [name, args, expected, fails] of process.argv[2] === 'secrets' ? secretSteps(dir) : [...(await steps()), ...secretSteps(dir)]) {
       const run = spawnSync(command, [...before, ...args], { encoding: 'utf8', env, timeout: 120_000 });
       const text = `${run.stdout}${run.stderr}`;
       const good = (run.status === 0) !== (fails === true) && expected.test(text);

@@ -1,5 +1,6 @@
 /** Versions of secrets: adding and reading payloads, and the states that decide whether they can be read. */
 import { create } from '@bufbuild/protobuf';
+import { crc32c } from '../../crc32c.ts';
 import { dataLoss, failedPrecondition, invalidRequest, notFound } from '../../errors.ts';
 import {
   ReplicationStatusSchema,
@@ -26,7 +27,6 @@ import {
 import { findSecret, type SecretRow, secretFromRow, secretResource } from '../../store/secrets.ts';
 import { fromDuration, MICROS_PER_MILLI, type Micros, toTimestamp } from '../../timestamp.ts';
 import type { Call, Check, Methods } from '../service.ts';
-import { crc32c } from './crc32c.ts';
 import { versionFilter } from './filter.ts';
 import { listPage } from './list-page.ts';
 import { parseVersionName, requirePlace, type StoredPlace, shownName, storedSecretName } from './names.ts';
