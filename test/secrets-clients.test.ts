@@ -1,7 +1,7 @@
 /** The official clients of Secret Manager, unmodified: over gRPC and REST in the clear, and over TLS through the front door. */
 import { Agent } from 'node:https';
 import { SecretManagerServiceClient } from '@google-cloud/secret-manager';
-import { credentials } from '@grpc/grpc-js';
+import { credentials, Metadata } from '@grpc/grpc-js';
 import { OAuth2Client } from 'google-auth-library';
 import type { CallOptions, ClientOptions } from 'google-gax';
 import { google } from 'googleapis';
@@ -27,8 +27,8 @@ function optionsFor(transport: 'gRPC' | 'REST'): { client: ClientOptions; call: 
   return { client, call: { otherArgs: { headers: { authorization: `Bearer ${server.ownerToken}` } } } };
 }
 
-/** What a program does with a secret, from its creation to its end. */
-async function story(secrets: SecretManagerServiceClient, secretId: string, call: CallOptions): Promise<void> {
+/** What a program does with a secret, from its creation to its end. @returns the states that its version was seen in */
+async function story(secrets: SecretManagerServiceClient, secretId: string, call: CallOptions): Promise<unknown[]> {
   const [secret] = await secrets.createSecret({ parent: 'projects/demo', secretId, secret: { replication: { automatic: {} }, labels: { from: 'client' } } }, call);
   const name = secret.name ?? '';
   expect(name).toMatch(/^projects\/\d+\/secrets\//);
@@ -47,17 +47,17 @@ async function story(secrets: SecretManagerServiceClient, secretId: string, call
   expect((await secrets.getIamPolicy({ resource: name }, call))[0].bindings).toMatchObject(policy.bindings);
   await secrets.disableSecretVersion({ name: `${name}/versions/1` }, call);
   await expect(secrets.accessSecretVersion({ name: `${name}/versions/prod` }, call)).rejects.toThrow('is in DISABLED state.');
-  await secrets.enableSecretVersion({ name: `${name}/versions/1` }, call);
+  const [enabled] = await secrets.enableSecretVersion({ name: `${name}/versions/1` }, call);
   const [destroyed] = await secrets.destroySecretVersion({ name: `${name}/versions/1` }, call);
-  expect(destroyed.state).toBe('DESTROYED');
   await secrets.deleteSecret({ name }, call);
   await expect(secrets.getSecret({ name }, call)).rejects.toThrow('not found.');
   await secrets.close();
+  return [version.state, enabled.state, destroyed.state];
 }
 
 test.each(['gRPC', 'REST'] as const)('@google-cloud/secret-manager over %s', async (transport) => {
   const { client, call } = optionsFor(transport);
-  await story(new SecretManagerServiceClient(client), `client-${transport.toLowerCase()}`, call);
+  expect(await story(new SecretManagerServiceClient(client), `client-${transport.toLowerCase()}`, call)).toEqual(['ENABLED', 'ENABLED', 'DESTROYED']);
 });
 
 test('@google-cloud/secret-manager over TLS, with the token that it adds by itself', async () => {
@@ -65,17 +65,15 @@ test('@google-cloud/secret-manager over TLS, with the token that it adds by itse
   const ca = await (await fetch(`${server.url}/ca.pem`)).text();
   const sslCreds = credentials.combineChannelCredentials(
     credentials.createSsl(Buffer.from(ca)),
-    credentials.createFromMetadataGenerator((_params, callback) =>
-      import('@grpc/grpc-js').then(({ Metadata }) => {
-        const metadata = new Metadata();
-        metadata.set('authorization', `Bearer ${server.ownerToken}`);
-        callback(null, metadata);
-      }, callback),
-    ),
+    credentials.createFromMetadataGenerator((_params, callback) => {
+      const metadata = new Metadata();
+      metadata.set('authorization', `Bearer ${server.ownerToken}`);
+      callback(null, metadata);
+    }),
   );
   // As gRPC names the certificate that it expects where the address is another.
   const client: ClientOptions = { apiEndpoint: hostname, port: Number(port), sslCreds, 'grpc.ssl_target_name_override': 'secretmanager.googleapis.com' };
-  await story(new SecretManagerServiceClient(client), 'client-tls', {});
+  expect(await story(new SecretManagerServiceClient(client), 'client-tls', {})).toEqual(['ENABLED', 'ENABLED', 'DESTROYED']);
 });
 
 test('googleapis secretmanager v1 over REST, in the clear and over TLS', async () => {

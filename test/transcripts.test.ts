@@ -47,9 +47,14 @@ describe.skipIf(folder === undefined)(`recorded exchanges${folder === undefined 
   test('jobs, service accounts and their policies are answered alike', { timeout: 120_000 }, async () => {
     const server = await startTestServer();
     try {
+      // The recorder granted it too, in an exchange that is not replayed.
+      const project = '/cloudresourcemanager.googleapis.com/v3/projects/demo';
+      const { json: policy } = await server.call('POST', `${project}:getIamPolicy`, {});
+      policy.bindings.push({ role: 'roles/secretmanager.secretAccessor', members: ['serviceAccount:123456789012-compute@developer.gserviceaccount.com'] });
+      expect((await server.call('POST', `${project}:setIamPolicy`, { policy })).status).toBe(200);
       const { stdout } = await promisify(execFile)(
         process.execPath,
-        [join(folder ?? '', 'tools', 'replay-transcripts.mjs'), '--base', server.url, '--token', server.ownerToken, '--only', 'run,iam', '--verbose'],
+        [join(folder ?? '', 'tools', 'replay-transcripts.mjs'), '--base', server.url, '--token', server.ownerToken, '--only', 'run,iam,secretmanager', '--verbose'],
         { maxBuffer: 1 << 26 },
       );
       const different = stdout.split('\n').filter((line) => SESSIONS.some((session) => line.startsWith(session)));

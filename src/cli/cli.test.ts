@@ -177,7 +177,7 @@ describe('errors', () => {
 
   it.each([
     [['run', 'jobs', 'create', 'x', '--imge=a'], /unknown option '--imge'\n\(Did you mean --image\?\)/],
-    [['run', 'jobs', 'create', 'x', '--image=a', '--set-secrets=A=b:1'], /--set-secrets is not supported: .*--set-env-vars/],
+    [['run', 'jobs', 'create', 'x', '--image=a', '--env-vars-file=a'], /--env-vars-file is not supported: .*--set-env-vars/],
     [['run', 'jobs', 'deploy', 'x', '--container', 'side', '--tasks=2'], /--tasks is a flag of the job: it must stand before the first --container/],
     [['run', 'jobs', 'create', 'x'], /required option '--image <image>' not specified/],
     [['run', 'jobs', 'exeute', 'x'], /Did you mean execute\?/],

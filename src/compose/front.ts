@@ -7,6 +7,7 @@ import type { Config } from '../config.ts';
 import type { Tokens } from '../identity/tokens.ts';
 import { createMetadataServer, type MetadataServer } from '../metadata/server.ts';
 import type { LeaseTable } from '../runner/lease-table.ts';
+import type { SecretReader } from '../runner/task-secrets.ts';
 import type { Seed } from '../seed/seed.ts';
 import { createApiDoor } from '../server/api-door.ts';
 import { createDispatch } from '../server/dispatch.ts';
@@ -24,6 +25,7 @@ import { createIdentity, taskLookup } from './identity.ts';
 import { createMintPermission } from './minting.ts';
 import { createPolicy } from './policy.ts';
 import { createApis } from './services.ts';
+import { createTaskSecrets } from './task-secrets.ts';
 import { createUpstreams } from './upstreams.ts';
 
 /** What a start has made before anybody asks. */
@@ -53,6 +55,8 @@ export interface Front {
   readonly apis: readonly Api[];
   readonly handler: Handler;
   readonly metadata: MetadataServer;
+  /** Reads secrets as the accounts of jobs. */
+  readonly secrets: SecretReader;
   /** Applies what a data directory holds at its start. @throws Error for what cannot be applied */
   seed(seed: Seed | undefined): Promise<void>;
   /** @throws Error where `--anonymous-as` would lend too much */
@@ -95,6 +99,7 @@ export function createFront(parts: FrontParts): Front {
     apis,
     handler,
     metadata,
+    secrets: createTaskSecrets({ store, logs, authorizer, keyring: parts.keyring }),
     seed: async (seed) => (await import('./seed-on-start.ts')).seedOnStart(config, seed, store, apis, deps),
     checkAnonymity: () => refuseWideAnonymity(config, store, authorizer, log),
   };

@@ -10,7 +10,7 @@ import type { Db } from './database.ts';
 import { openPayload, PayloadCorrupt, type PayloadPlace, sealPayload } from './payload-cipher.ts';
 import type { SecretVersionsTable } from './schema.ts';
 import type { SecretKeyring } from './secret-keyring.ts';
-import { type SecretRow, secretEtag } from './secrets.ts';
+import { type SecretRow, secretEtag, secretFromRow } from './secrets.ts';
 
 /** A version as it is listed: without its payload. */
 export type SecretVersionRow = Omit<Selectable<SecretVersionsTable>, 'key_id' | 'wrapped_key' | 'ciphertext'>;
@@ -102,6 +102,18 @@ export async function destroyDueVersions(db: Db, now: Micros, limit: number): Pr
   const due = await db.selectFrom('secret_versions').select(LISTED).where('destroy_at', '<=', now).limit(limit).execute();
   for (const row of due) await storeDestruction(db, row, versionFromRow(row, now));
   return due.length;
+}
+
+/** Whether it can be read at this moment. */
+export function isEnabled(row: SecretVersionRow, now: Micros): boolean {
+  return versionFromRow(row, now).state === SecretVersion_State.ENABLED;
+}
+
+/** @param id a number, `latest`, or an alias @returns undefined where it stands for none; a number may be one that there is not */
+export function versionNumber(id: string, secret: SecretRow): number | undefined {
+  if (id === 'latest') return secret.last_version;
+  const number = /^\d+$/.test(id) ? Number(id) : Number(secretFromRow(secret).versionAliases[id] ?? Number.NaN);
+  return Number.isSafeInteger(number) ? number : undefined;
 }
 
 /** @throws PayloadCorrupt where what is stored cannot be what was written, also where it is gone or its key is */

@@ -88,7 +88,8 @@ describe('create', () => {
     [['--container=', '--image=x'], 2, '--container needs the name of a container.'],
     [['--container=app', '--imge=x'], 2, 'Did you mean --image?'],
     [['--container=app', '--image=x', '--gpu=1'], 2, '--gpu is not supported'],
-    [['--container=app', '--image=x', '--set-secrets=A=s:1'], 2, '--set-secrets is not supported'],
+    [['--container=app', '--image=x', '--set-secrets=A=s'], 2, "'s' is not a version of a secret."],
+    [['--container=app', '--image=x', '--set-secrets=/d/a=s:1,/d/b=t:1'], 2, 'a folder can hold one secret alone'],
     [['--container=app', '--image=x', '--startup-probe=port=1'], 2, "'port' is not supported. Known: initialDelaySeconds"],
     [['--container=app', '--image=x', '--startup-probe=grpc.port=http'], 2, "grpc.port is 'http', and must be a whole number."],
     [['--container=app', '--image=x', '--set-env-vars=A=1', '--update-env-vars=B=2'], 2, 'cannot be used with'],
@@ -158,4 +159,49 @@ it('describe shows each container with what it waits for', async () => {
   const { code, out } = await run(['run', 'jobs', 'describe', 'pair'], { env: fake.env });
   expect(code).toBe(0);
   expect(out).toMatch(/Container app:\n[^]*Depends on: +proxy, cache\n[^]*Container proxy:\n[^]*Startup probe: +TCP port 5432, every 10s\n/);
+});
+
+it('takes secrets as variables and as files, and leaves them alone where it is about others', async () => {
+  const made = await sent(['create', 'one', '--image=x', '--set-env-vars=A=1', '--set-secrets=P=db:latest,/keys/one=db:1,/keys/two=db:2,/other/three=projects/p/secrets/far:3']);
+  expect(made.job?.['template']).toMatchObject({
+    template: {
+      volumes: [
+        {
+          name: 'secret-db-1',
+          secret: {
+            secret: 'db',
+            items: [
+              { version: '1', path: 'one' },
+              { version: '2', path: 'two' },
+            ],
+          },
+        },
+        { name: 'secret-far-1', secret: { secret: 'projects/p/secrets/far', items: [{ version: '3', path: 'three' }] } },
+      ],
+      containers: [
+        {
+          env: [
+            { name: 'A', value: '1' },
+            { name: 'P', valueSource: { secretKeyRef: { secret: 'db', version: 'latest' } } },
+          ],
+          volumeMounts: [
+            { name: 'secret-db-1', mountPath: '/keys' },
+            { name: 'secret-far-1', mountPath: '/other' },
+          ],
+        },
+      ],
+    },
+  });
+  const stored = { ...STORED, ...made.job, name: STORED.name };
+  await fake?.close();
+  const changed = await sent(['update', 'pair', '--set-env-vars=B=2', '--update-secrets=/keys/two=db:7', '--remove-secrets=/keys/one,/other/three'], structuredClone(stored));
+  expect(changed.job?.['template']).toMatchObject({
+    template: {
+      volumes: [{ name: 'secret-db-1', secret: { secret: 'db', items: [{ version: '7', path: 'two' }] } }],
+      containers: [{ env: [{ name: 'P' }, { name: 'B', value: '2' }], volumeMounts: [{ name: 'secret-db-1', mountPath: '/keys' }] }],
+    },
+  });
+  await fake?.close();
+  const cleared = await sent(['update', 'pair', '--clear-secrets'], structuredClone(stored));
+  expect(cleared.job?.['template']).toMatchObject({ template: { volumes: [], containers: [{ env: [{ name: 'A', value: '1' }], volumeMounts: [] }] } });
 });

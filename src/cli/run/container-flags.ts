@@ -3,10 +3,11 @@ import { InvalidArgumentError, Option } from 'commander';
 import type { CliCommand } from '../command.ts';
 import { collectList, collectPairs, parseList } from '../values.ts';
 import { scopeByContainer } from './container-scopes.ts';
+import { applySecretFlags, type SecretFlags, secretOptions } from './secret-flags.ts';
 import type { Container, EnvVar, Probe, TaskTemplate } from './shapes.ts';
 import { applyMountFlags, type MountFlags, mountOptions } from './volume-flags.ts';
 
-export interface ContainerFlags extends MountFlags {
+export interface ContainerFlags extends MountFlags, SecretFlags {
   readonly image?: string;
   readonly command?: readonly string[];
   readonly args?: readonly string[];
@@ -38,6 +39,7 @@ function containerOptions(changes: boolean): Option[] {
       '--startup-probe <pairs>',
       'when the container counts as started: httpGet.port=8080,httpGet.path=/ready,periodSeconds=1; tcpSocket.port, grpc.port; empty: none',
     ).argParser(parseProbe),
+    ...secretOptions(changes),
     ...mountOptions(changes),
   ];
 }
@@ -66,14 +68,16 @@ export function applyContainerFlags(task: TaskTemplate, container: Container, fl
   if (flags.dependsOn !== undefined) container.dependsOn = [...flags.dependsOn];
   if (flags.startupProbe === 'none') delete container.startupProbe;
   else if (flags.startupProbe !== undefined) container.startupProbe = flags.startupProbe;
+  applySecretFlags(task, container, flags);
   applyMountFlags(task, container, flags);
 }
 
 function changedEnv(env: readonly EnvVar[], flags: ContainerFlags): EnvVar[] {
   const removed = new Set(flags.removeEnvVars);
   const variables = new Map<string, EnvVar>();
-  if (flags.setEnvVars === undefined && flags.clearEnvVars !== true)
-    for (const variable of env) if (!removed.has(variable.name ?? '')) variables.set(variable.name ?? '', variable);
+  const isReplaced = flags.setEnvVars !== undefined || flags.clearEnvVars === true;
+  // Those that come from secrets have flags of their own.
+  for (const variable of env) if (variable.valueSource !== undefined || (!isReplaced && !removed.has(variable.name ?? ''))) variables.set(variable.name ?? '', variable);
   for (const [name, value] of [...(flags.setEnvVars ?? []), ...(flags.updateEnvVars ?? [])]) variables.set(name, { name, value });
   return [...variables.values()];
 }

@@ -32,16 +32,11 @@ const MOST_TASKS = 10_000;
 const MOST_RETRIES = 10;
 
 const OTHER_VOLUMES = 'only volumes in memory are, by --add-volume=name=NAME,type=in-memory.';
-const NO_SECRETS = 'actas has no Secret Manager yet. Give the value by --set-env-vars.';
 const NO_NETWORK = 'tasks have one network here. Leave it out; it makes no difference to the program.';
 const SOURCE = 'build an image with docker build, and name it by --image.';
 
 /** What `gcloud run jobs create|update|deploy` take beside our flags. */
 const REFUSED: Readonly<Record<string, string>> = {
-  '--set-secrets': NO_SECRETS,
-  '--update-secrets': NO_SECRETS,
-  '--remove-secrets': NO_SECRETS,
-  '--clear-secrets': NO_SECRETS,
   '--set-cloudsql-instances': OTHER_VOLUMES,
   '--add-cloudsql-instances': OTHER_VOLUMES,
   '--vpc-connector': NO_NETWORK,

@@ -22,6 +22,7 @@ export interface EnvVar {
 export interface Volume {
   name?: string;
   emptyDir?: { medium?: string; sizeLimit?: string };
+  secret?: { secret?: string; items?: { version?: string; path?: string; mode?: number }[]; defaultMode?: number };
 }
 
 export interface VolumeMount {

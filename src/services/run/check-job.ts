@@ -93,7 +93,7 @@ export async function checkJob(check: JobCheck, asker: Asker): Promise<Report> {
     await askConstraints(about, findings, asker);
   }
   if (check.definition.case === undefined && stored) await findings.ask({ topic: 'READY', about: 'the stored job is ready', ask: async () => refuseUnrunnable(stored, '') });
-  noteUnserved(desired.task, findings);
+  noteSecrets(desired.task, findings);
   for (const { topic, about: what, message } of asker.unasked ?? []) findings.notAsked(topic, what, message);
   return { ...findings.report(), serviceAccount: account };
 }
@@ -307,12 +307,12 @@ async function nextOf(refusals: AsyncIterator<ApiError>): Promise<ApiError | Unt
   }
 }
 
-function noteUnserved(task: TaskTemplate, findings: Findings): void {
+function noteSecrets(task: TaskTemplate, findings: Findings): void {
   const names = [
     ...task.containers.flatMap(({ env }) => env.flatMap(({ values }) => (values.case === 'valueSource' ? [values.value.secretKeyRef?.secret ?? ''] : []))),
     ...task.volumes.flatMap(({ volumeType }) => (volumeType.case === 'secret' ? [volumeType.value.secret] : [])),
   ];
-  for (const secret of new Set(names)) findings.notAsked('SECRETS', `${task.serviceAccount} reads secret ${secret}`, 'Secrets are not served yet.');
+  for (const secret of new Set(names)) findings.notAsked('SECRETS', `${task.serviceAccount} reads secret ${secret}`, 'The deploy finds it out.');
 }
 
 /** Asks, and writes down. */

@@ -23,6 +23,7 @@ import {
   type SecretVersionRow,
   updateSecretVersion,
   versionFromRow,
+  versionNumber,
 } from '../../store/secret-versions.ts';
 import { findSecret, type SecretRow, secretFromRow, secretResource } from '../../store/secrets.ts';
 import { fromDuration, MICROS_PER_MILLI, type Micros, toTimestamp } from '../../timestamp.ts';
@@ -177,12 +178,6 @@ async function requireVersion(db: Db, name: string, now: Micros, byNumber = fals
   const row = secret === undefined || number === undefined ? undefined : await findSecretVersion(db, stored, number);
   if (secret === undefined || row === undefined) throw notFound(`Secret Version [${shown}/versions/${parsed.version}] not found.`);
   return { place, secret, row };
-}
-
-function versionNumber(id: string, secret: SecretRow): number | undefined {
-  if (id === 'latest') return secret.last_version;
-  const number = /^\d+$/.test(id) ? Number(id) : Number(secretFromRow(secret).versionAliases[id] ?? Number.NaN);
-  return Number.isSafeInteger(number) ? number : undefined;
 }
 
 /** @throws INVALID_ARGUMENT. What is wrong is said without a byte of the payload */
