@@ -104,7 +104,7 @@ async function build(config: Config, log: Log, givenDriver: Driver | undefined, 
     },
   });
   undo.push(() => front.close());
-  if (seed !== undefined || (await isNewStore(store))) await (await front.open()).seed(seed);
+  if (seed !== undefined || (await isNewStore(store))) await (await front.open()).seed(seed, process.env);
   // What is wrong with one is said now, not to the first who calls.
   if (Object.keys(config.upstreams).length > 0) await front.open();
   if (config.anonymousAs.length > 0) await (await front.open()).checkAnonymity();

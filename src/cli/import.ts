@@ -10,7 +10,7 @@ import { type Api, RESOURCE_MANAGER } from './api.ts';
 import { type CliCommand, defineCommand, onRun, type Shell, withRegion } from './command.ts';
 import { readDocuments } from './documents.ts';
 import { CliFailure, failure } from './failure.ts';
-import { accountItem, denyItem, type Item, jobItem, orgPolicyItem, placeItem, policyItem, recordsOf, roleItem, v1JobItem } from './import-changes.ts';
+import { accountItem, denyItem, type Item, jobItem, orgPolicyItem, placeItem, policyItem, recordsOf, roleItem, secretItem, v1JobItem } from './import-changes.ts';
 import type { Binding } from './policy.ts';
 import { isRecord, type Json } from './projection.ts';
 import { declaredJob } from './run/replace.ts';
@@ -105,6 +105,9 @@ function seedItems(session: Session<ImportFlags>, document: Json, place: string,
   const seed = checkedSeed(document, place);
   for (const part of ['groups', 'images'] as const)
     if (Object.keys(seed[part]).length > 0) session.terminal.warn(`${place}: ${part} are applied at a start alone:  actas up --seed=FILE`);
+  if (seed.secrets.some(({ valueFrom }) => valueFrom !== undefined))
+    session.terminal.warn(`${place}: what secrets hold (valueFrom) is read at a start alone. Here:  actas secrets versions add SECRET --data-file=FILE`);
+  const isOfSecret = (resource: string) => /\/secrets\/[^/]+$/.test(resource);
   const isOfJob = (resource: string) => /\/jobs\/[^/]+$/.test(resource);
   const plain = (resource: string) => resource.replace(/^\/\/[a-z]+\.googleapis\.com\//, '');
   const policies = seed.policies.map(({ resource, bindings }) => ({ resource: plain(resource), bindings: bindings.map(cleaned) }));
@@ -116,7 +119,9 @@ function seedItems(session: Session<ImportFlags>, document: Json, place: string,
     ...seed.customConstraints.map((constraint) => orgPolicyItem(json(constraint), 'customConstraints')),
     ...seed.serviceAccounts.map((account) => accountItem({ project: account.project, id: account.id, ...json(account) })),
     ...seed.roles.map((role) => roleItem(json(role))),
-    ...policies.filter(({ resource }) => !isOfJob(resource)).map(({ resource, bindings }) => policyItem(resource, bindings, numberOf)),
+    ...seed.secrets.map((secret) => secretItem(json(secret))),
+    ...policies.filter(({ resource }) => !isOfJob(resource) && !isOfSecret(resource)).map(({ resource, bindings }) => policyItem(resource, bindings, numberOf)),
+    ...policies.filter(({ resource }) => isOfSecret(resource)).map(({ resource, bindings }) => policyItem(resource, bindings, numberOf)),
     ...seed.jobs.map((job) => jobItem(json(job))),
     ...policies.filter(({ resource }) => isOfJob(resource)).map(({ resource, bindings }) => policyItem(resource, bindings, numberOf)),
     // Last: they could forbid what comes before.

@@ -57,8 +57,8 @@ export interface Front {
   readonly metadata: MetadataServer;
   /** Reads secrets as the accounts of jobs. */
   readonly secrets: SecretReader;
-  /** Applies what a data directory holds at its start. @throws Error for what cannot be applied */
-  seed(seed: Seed | undefined): Promise<void>;
+  /** Applies what a data directory holds at its start. @param env where payloads of secrets may be named from @throws Error for what cannot be applied */
+  seed(seed: Seed | undefined, env?: Readonly<Record<string, string | undefined>>): Promise<void>;
   /** @throws Error where `--anonymous-as` would lend too much */
   checkAnonymity(): Promise<void>;
 }
@@ -100,7 +100,7 @@ export function createFront(parts: FrontParts): Front {
     handler,
     metadata,
     secrets: createTaskSecrets({ store, logs, authorizer, keyring: parts.keyring }),
-    seed: async (seed) => (await import('./seed-on-start.ts')).seedOnStart(config, seed, store, apis, deps),
+    seed: async (seed, env = {}) => (await import('./seed-on-start.ts')).seedOnStart(config, seed, store, apis, deps, env),
     checkAnonymity: () => refuseWideAnonymity(config, store, authorizer, log),
   };
 }

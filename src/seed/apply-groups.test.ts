@@ -35,7 +35,11 @@ afterEach(async () => {
 
 const clock = createFakeClock();
 const apply = (text: string, force = true) =>
-  applySeed(parseSeed(text, 'seed.yaml'), { store, clock, catalogue: loadCatalogue(), applyJob: async () => undefined, applyDenyPolicy: async () => undefined }, { force });
+  applySeed(
+    parseSeed(text, 'seed.yaml'),
+    { store, clock, catalogue: loadCatalogue(), applyJob: async () => undefined, applyDenyPolicy: async () => undefined, applySecret: async () => undefined },
+    { force },
+  );
 const membersOf = (email: string) => listGroupMembers(store.read, email);
 
 test('groups are made with their members, and applied again nothing changes', async () => {

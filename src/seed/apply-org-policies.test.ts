@@ -27,7 +27,7 @@ const ORGANIZATION = 'organizations/400000000001';
 const apply = (yaml: string) =>
   applySeed(
     parseSeed(yaml, 'seed.yaml'),
-    { store, clock: createFakeClock(), catalogue: loadCatalogue(), applyJob: async () => undefined, applyDenyPolicy: async () => undefined },
+    { store, clock: createFakeClock(), catalogue: loadCatalogue(), applyJob: async () => undefined, applyDenyPolicy: async () => undefined, applySecret: async () => undefined },
     { force: true },
   );
 const organization = (more = '') => `organizations: [{number: 400000000001, displayName: shop.example${more}}]\n`;

@@ -30,7 +30,11 @@ afterEach(async () => {
 
 const clock = createFakeClock();
 const apply = (text: string) =>
-  applySeed(parseSeed(text, 'seed.yaml'), { store, clock, catalogue, applyJob: async () => undefined, applyDenyPolicy: async () => undefined }, { force: true });
+  applySeed(
+    parseSeed(text, 'seed.yaml'),
+    { store, clock, catalogue, applyJob: async () => undefined, applyDenyPolicy: async () => undefined, applySecret: async () => undefined },
+    { force: true },
+  );
 
 test('custom roles are made, and applied again nothing changes', async () => {
   await apply(ROLE);

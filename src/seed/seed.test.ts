@@ -63,6 +63,7 @@ beforeEach(async () => {
     clock,
     catalogue: loadCatalogue(),
     applyDenyPolicy: async () => undefined,
+    applySecret: async () => undefined,
     async applyJob(name, job) {
       jobs.push([name, job]);
       if ((await findJob(store.read, name)) === undefined)
