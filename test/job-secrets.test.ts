@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import Docker from 'dockerode';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { scopeOf } from '../src/runner/docker/labels.ts';
+import { LABEL_ATTEMPT, scopeOf } from '../src/runner/docker/labels.ts';
 import { secretFilesRoot } from '../src/runner/docker/secret-files.ts';
 import type { Driver } from '../src/runner/driver.ts';
 import { createFakeDriver } from '../src/runner/fake/driver.ts';
@@ -249,9 +249,12 @@ describeWithEngine('with real containers', (dockerHost) => {
     const placed = await until('files are placed', () => readdirSync(root()).find((name) => !name.endsWith('.draft')));
     expect(readFileSync(join(root(), placed, 'keys', 'two'), 'utf8')).toBe('file two');
     expect(statSync(root()).mode & 0o777).toBe(0o700);
-    const known = await docker.listContainers({ all: true });
-    const inspected = await Promise.all(known.map(({ Id }) => docker.getContainer(Id).inspect()));
-    expect(known.length).toBeGreaterThan(1);
+    // What is made and what is taken away meanwhile is not there to be looked at.
+    const look = async () => {
+      const known = await docker.listContainers({ all: true, filters: { label: [`${LABEL_ATTEMPT}=${placed}`] } });
+      return Promise.all(known.map(({ Id }) => docker.getContainer(Id).inspect()));
+    };
+    const inspected = await until('the containers and the one that holds their network are there', async () => ((found) => found.length > 2 && found)(await look()));
     expect(JSON.stringify(inspected)).not.toMatch(new RegExp(`file two|${Buffer.from('file two').toString('base64')}|${[...Buffer.from('file two')].join(',')}`));
     const { operation, execution } = await running;
     expect(operation.error).toBeUndefined();
