@@ -15,6 +15,7 @@ import { createMetrics } from '../src/server/metrics.ts';
 import { accessTokenStore } from '../src/store/access-tokens.ts';
 import { openStore } from '../src/store/database.ts';
 import { openLogStore } from '../src/store/log-store.ts';
+import { openKeyring } from '../src/store/secret-keyring.ts';
 import { insertServiceAccount } from '../src/store/service-accounts.ts';
 import { systemClock } from '../src/timestamp.ts';
 
@@ -31,6 +32,7 @@ const front = createFront({
   tokens: createTokens({ store: accessTokenStore(store), clock: systemClock }),
   names: new Set(),
   leases,
+  keyring: openKeyring(join(dataDir, 'secrets-key')),
   metrics: createMetrics(),
   log,
   ownPort: () => undefined,

@@ -14,8 +14,9 @@ import { loginSteps, moreSteps, runSteps } from './gcloud/more-steps.mjs';
 import { compareFlags, compareFormats, compareJobs } from './gcloud-differential.mjs';
 import { node, root } from './prepare.mjs';
 import { loggingSteps } from './test-gcloud-logging.mjs';
+import { secretSteps } from './test-gcloud-secrets.mjs';
 
-const APIS = ['run', 'iam', 'cloudresourcemanager', 'logging', 'orgpolicy', 'serviceusage', 'iamcredentials', 'policytroubleshooter'];
+const APIS = ['run', 'iam', 'cloudresourcemanager', 'logging', 'orgpolicy', 'serviceusage', 'iamcredentials', 'policytroubleshooter', 'secretmanager'];
 const IMAGE = 'us-docker.pkg.dev/cloudrun/container/job:latest';
 
 const found = spawnSync('gcloud', ['version', '--format=value("Google Cloud SDK")'], { encoding: 'utf8' });
@@ -77,7 +78,7 @@ async function suite(way) {
   await withControlPlane(async ({ actas, dataDir, server, readyFile }) => {
     const env = await environment(server, dataDir, readyFile, way);
     const [command, ...before] = way === 'tls' ? [node, actas, 'gcloud', `--data-dir=${dataDir}`] : ['gcloud'];
-    for (const [name, args, expected, fails] of await steps()) {
+    for (const [name, args, expected, fails] of process.argv[2] === 'secrets' ? secretSteps(dir) : [...(await steps()), ...secretSteps(dir)]) {
       const run = spawnSync(command, [...before, ...args], { encoding: 'utf8', env, timeout: 120_000 });
       const text = `${run.stdout}${run.stderr}`;
       const good = (run.status === 0) !== (fails === true) && expected.test(text);

@@ -215,6 +215,10 @@ const SETTINGS = {
   noTaskGoogleNames: boolean,
   /** Asked for tasks' other names in place of the name servers of where the engine is. */
   taskNameServer: list(readNameServer),
+  /** Where the keys stand that payloads of secrets are encrypted under; the data directory's `secrets-key` unless given. */
+  secretsKeyFile: text(undefined),
+  /** The keys themselves instead, `KEY[,OLDER...]` in base64: of the environment or the file, never of a flag, which others can see. */
+  secretsKey: text(undefined),
   /** Host of an API -> who serves it instead. */
   upstreams,
   /** Service account here -> the real one of Google Cloud that it acts as. */
@@ -222,6 +226,9 @@ const SETTINGS = {
 } as const;
 export type ConfigKey = keyof typeof SETTINGS;
 export type Config = { readonly [K in ConfigKey]: (typeof SETTINGS)[K] extends Setting<infer T> ? T : never };
+
+/** Values that messages leave out: too long, or secret. */
+const UNSHOWN: ReadonlySet<string> = new Set<ConfigKey>(['upstreams', 'identities', 'secretsKey']);
 
 /** What two settings together may not say. @returns the setting that is at fault, and its problem */
 function conflict(config: Config): readonly [ConfigKey, string] | undefined {
@@ -265,8 +272,7 @@ export function loadConfig(flags: Readonly<Record<string, unknown>>, env: Readon
   const problems = Object.keys(merged)
     .filter((key) => !(key in SETTINGS))
     .map((key) => `${file}: ${key}: no such setting. Known: ${Object.keys(SETTINGS).join(', ')}`);
-  const problem = (key: string, what: string) =>
-    problems.push(`${source(key)}: ${key}${key === 'upstreams' || key === 'identities' ? '' : ` is ${JSON.stringify(merged[key])}`}: ${what}`);
+  const problem = (key: string, what: string) => problems.push(`${source(key)}: ${key}${UNSHOWN.has(key) ? '' : ` is ${JSON.stringify(merged[key])}`}: ${what}`);
   const values = Object.entries(SETTINGS).map(([key, { fallback, read }]): [string, unknown] => {
     if (merged[key] === undefined) return [key, fallback];
     try {

@@ -107,6 +107,11 @@ export function unavailable(message: string, cause?: unknown): ApiError {
   return new ApiError('UNAVAILABLE', message, [], cause);
 }
 
+/** What is stored is not what was written, and cannot be mended from here. */
+export function dataLoss(message: string, cause?: unknown): ApiError {
+  return new ApiError('DATA_LOSS', message, [], cause);
+}
+
 export function deadlineExceeded(message: string): ApiError {
   return new ApiError('DEADLINE_EXCEEDED', message);
 }

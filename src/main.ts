@@ -11,6 +11,7 @@ import { createFrontDoor } from './compose/front-door.ts';
 import { createLazyFront } from './compose/lazy-front.ts';
 import { measureRunner } from './compose/measure-runner.ts';
 import { isNewStore, readSeed } from './compose/read-seed.ts';
+import { finishRotation } from './compose/secret-keys.ts';
 import { openState, startHousekeeping, type Undo } from './compose/state.ts';
 import type { Config } from './config.ts';
 import { unavailable } from './errors.ts';
@@ -76,7 +77,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
 async function build(config: Config, log: Log, options: ServerOptions, undo: Undo): Promise<Omit<RunningServer, 'close'>> {
   const startTime = systemClock.now();
   const seed = await readSeed(config);
-  const { store, logs, openLogs, instanceId } = await openState(config, log, undo);
+  const { store, logs, openLogs, instanceId, keyring } = await openState(config, log, undo);
   retract(config);
   const tokens = createTokens({ store: accessTokenStore(store), clock: systemClock });
   undo.push(startHousekeeping(store, tokens, log));
@@ -94,6 +95,7 @@ async function build(config: Config, log: Log, options: ServerOptions, undo: Und
     tokens,
     names,
     leases,
+    keyring,
     metrics,
     log,
     ...(options.audit === undefined ? {} : { audit: options.audit }),
@@ -107,7 +109,7 @@ async function build(config: Config, log: Log, options: ServerOptions, undo: Und
     },
   });
   undo.push(() => front.close());
-  if (seed !== undefined || (await isNewStore(store))) await (await front.open()).seed(seed);
+  if (seed !== undefined || (await isNewStore(store))) await (await front.open()).seed(seed, process.env);
   // What is wrong with one is said now, not to the first who calls.
   if (Object.keys(config.upstreams).length > 0) await front.open();
   if (config.anonymousAs.length > 0) await (await front.open()).checkAnonymity();
@@ -136,6 +138,10 @@ async function build(config: Config, log: Log, options: ServerOptions, undo: Und
     logs,
     leases,
     listeners,
+    secrets: {
+      check: async (user, reference) => (await front.open()).secrets.check(user, reference),
+      read: async (user, reference) => (await front.open()).secrets.read(user, reference),
+    },
     instanceId,
     apiUrl: () => forTasks.apiUrl,
     metadataPort: () => forTasks.metadataPort,
@@ -167,6 +173,7 @@ async function build(config: Config, log: Log, options: ServerOptions, undo: Und
   // Not part of the start, but soon wanted.
   setImmediate(() => {
     front.warmUp();
+    void finishRotation(store, keyring, log);
     openLogs().catch((error: unknown) => log.error({ err: error }, 'The database of logs cannot be opened.'));
   });
   return { url, tokenFile, apis: async () => (await front.open()).apis };

@@ -203,7 +203,18 @@ describe('the rest', () => {
     const image = 'us-docker.pkg.dev/demo/repo/img:1';
     const secret = { name: 'TOKEN', valueSource: { secretKeyRef: { secret: 'token', version: 'latest' } } };
     const job = { template: { template: { containers: [{ image, env: [secret] }], serviceAccount: NEAR } } };
-    expect(await states({ job, principal: DEV })).toMatchObject({ IMAGE_ACCESS: 'MISSING', IMAGE_ACCESS_OF_AGENT: 'HOLDS', IMAGE: 'NOT_ASKED', SECRETS: 'NOT_ASKED' });
+    expect(await states({ job, principal: DEV })).toMatchObject({ IMAGE_ACCESS: 'MISSING', IMAGE_ACCESS_OF_AGENT: 'HOLDS', IMAGE: 'NOT_ASKED', SECRETS: 'MISSING' });
+    expect(await finding('SECRETS', { job })).toMatchObject({
+      about: `${NEAR} reads projects/demo/secrets/token/versions/latest`,
+      message: expect.stringContaining("must be granted the 'Secret Manager Secret Accessor' role"),
+      remedy: `actas secrets add-iam-policy-binding token --project=demo --member=serviceAccount:${NEAR} --role=roles/secretmanager.secretAccessor`,
+    });
+    // Who may not read the secret's policy hears of it by the deploy alone, when all before it holds.
+    expect(
+      (await ok(server.call('POST', `/actas/v1/projects/demo/locations/us-central1/jobs/nightly:check`, { job }, { as: DEV }))).findings?.find(
+        ({ topic }: Finding) => topic === 'SECRETS',
+      )?.state,
+    ).toBe('UNKNOWN');
     const policies = '/orgpolicy.googleapis.com/v2/projects/demo/policies';
     await ok(server.call('POST', policies, { name: 'projects/demo/policies/run.allowedVPCEgress', spec: { rules: [{ values: { allowedValues: ['all-traffic'] } }] } }));
     expect(await finding('ORG_POLICY', { job })).toMatchObject({ state: 'MISSING', message: expect.stringContaining('constraints/run.allowedVPCEgress violated') });

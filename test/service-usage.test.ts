@@ -32,19 +32,19 @@ describe('services', () => {
   });
 
   test('enabled and disabled by operations that are done at once; what is so already is an idle one', async () => {
-    const enabled = await server.call('POST', `${P}/secretmanager.googleapis.com:enable`, {});
+    const enabled = await server.call('POST', `${P}/pubsub.googleapis.com:enable`, {});
     expect(enabled.json).toMatchObject({
       name: expect.stringMatching(/^operations\/acf\.p2-123456789012-[0-9a-f-]{36}$/),
       done: true,
-      metadata: { '@type': 'type.googleapis.com/google.api.serviceusage.v1.OperationMetadata', resourceNames: ['projects/123456789012/services/secretmanager.googleapis.com'] },
+      metadata: { '@type': 'type.googleapis.com/google.api.serviceusage.v1.OperationMetadata', resourceNames: ['projects/123456789012/services/pubsub.googleapis.com'] },
       response: { '@type': 'type.googleapis.com/google.api.serviceusage.v1.EnableServiceResponse', service: { state: 'ENABLED' } },
     });
     expect((await server.call('GET', `${V1}/${enabled.json.name}`)).json).toEqual(enabled.json);
     expect((await server.call('GET', `${V1}/${enabled.json.name}`, undefined, { as: 'user:nobody@example.com' })).status).toBe(403);
-    expect((await server.call('POST', `${P}/secretmanager.googleapis.com:enable`, {})).json).toMatchObject({ name: 'operations/noop.DONE_OPERATION', done: true });
-    expect((await server.call('POST', `${P}/secretmanager.googleapis.com:disable`, {})).json).toMatchObject({ done: true, response: { service: { state: 'DISABLED' } } });
-    expect((await server.call('GET', `${P}/secretmanager.googleapis.com`)).json.state).toBe('DISABLED');
-    expect((await server.call('POST', `${P}/secretmanager.googleapis.com:disable`, {})).json.error).toMatchObject({ status: 'FAILED_PRECONDITION' });
+    expect((await server.call('POST', `${P}/pubsub.googleapis.com:enable`, {})).json).toMatchObject({ name: 'operations/noop.DONE_OPERATION', done: true });
+    expect((await server.call('POST', `${P}/pubsub.googleapis.com:disable`, {})).json).toMatchObject({ done: true, response: { service: { state: 'DISABLED' } } });
+    expect((await server.call('GET', `${P}/pubsub.googleapis.com`)).json.state).toBe('DISABLED');
+    expect((await server.call('POST', `${P}/pubsub.googleapis.com:disable`, {})).json.error).toMatchObject({ status: 'FAILED_PRECONDITION' });
   });
 
   test('several at once, all or none', async () => {

@@ -17,6 +17,7 @@ export const ORG_POLICY = 'orgpolicy.googleapis.com/v2';
 export const RESOURCE_MANAGER_V1 = 'cloudresourcemanager.googleapis.com/v1';
 export const LOGGING = 'logging.googleapis.com/v2';
 export const CREDENTIALS = 'iamcredentials.googleapis.com/v1';
+export const SECRETS = 'secretmanager.googleapis.com/v1';
 export const ACTAS = 'actas/v1';
 
 export type Query = Readonly<Record<string, string | number | boolean | undefined>>;

@@ -1,5 +1,5 @@
 /** Reads a project as it is: what `actas export` writes and `actas import` compares with. Keys and secrets are never asked for. */
-import { type Api, IAM, IAM_V2, ORG_POLICY, RESOURCE_MANAGER, RUN } from './api.ts';
+import { type Api, IAM, IAM_V2, ORG_POLICY, RESOURCE_MANAGER, RUN, SECRETS } from './api.ts';
 import { hasTagKeys, type LeaveOut, readGroups, readPools, readTagBindings, readTagKeys } from './export-parts.ts';
 import type { ServiceAccount } from './iam/iam.ts';
 import type { Role } from './iam/roles.ts';
@@ -35,6 +35,8 @@ export interface Snapshot {
   readonly workloadIdentityPools: readonly JsonRecord[];
   readonly customConstraints: readonly JsonRecord[];
   readonly orgPolicies: readonly JsonRecord[];
+  /** Global ones, without what they hold. */
+  readonly secrets?: readonly JsonRecord[];
   /** v2, without what a server writes. */
   readonly jobs: readonly JsonRecord[];
 }
@@ -127,10 +129,27 @@ export async function readPolicy(api: Api, resource: string): Promise<NodePolicy
   const options = { 'options.requestedPolicyVersion': 3 };
   const { bindings = [] } = resource.includes('/jobs/')
     ? await api.get<Policy>(RUN, `${resource}:getIamPolicy`, options)
-    : resource.includes('/serviceAccounts/')
-      ? await api.send<Policy>('POST', IAM, `${resource}:getIamPolicy`, undefined, options)
-      : await api.send<Policy>('POST', RESOURCE_MANAGER, `${resource}:getIamPolicy`, { options: { requestedPolicyVersion: 3 } });
+    : resource.includes('/secrets/')
+      ? await api.get<Policy>(SECRETS, `${resource}:getIamPolicy`, options)
+      : resource.includes('/serviceAccounts/')
+        ? await api.send<Policy>('POST', IAM, `${resource}:getIamPolicy`, undefined, options)
+        : await api.send<Policy>('POST', RESOURCE_MANAGER, `${resource}:getIamPolicy`, { options: { requestedPolicyVersion: 3 } });
   return { resource, bindings };
+}
+
+/** What a seed says of a secret; the rest is the server's, or would be over when it is read again (`expireTime`). */
+const SECRET_FIELDS = ['labels', 'annotations', 'replication', 'topics', 'versionDestroyTtl'];
+
+/** Global secrets of a project and their policies. What they hold is never asked for. */
+export async function readSecrets(api: Api, project: string): Promise<{ readonly secrets: readonly JsonRecord[]; readonly policies: readonly NodePolicy[] }> {
+  const found = await api.list<JsonRecord>(SECRETS, `projects/${project}/secrets`, 'secrets');
+  const secrets = found.map(
+    (secret): JsonRecord => ({
+      name: `projects/${project}/secrets/${nameOf(secret).split('/').at(-1) ?? ''}`,
+      ...Object.fromEntries(SECRET_FIELDS.flatMap((key): [string, Json][] => (secret[key] === undefined ? [] : [[key, secret[key]]]))),
+    }),
+  );
+  return { secrets, policies: (await Promise.all(secrets.map((secret) => readPolicy(api, nameOf(secret))))).filter(({ bindings }) => bindings.length > 0) };
 }
 
 /** The name that a declared deny policy has: its attachment point plain, a project by its id. */

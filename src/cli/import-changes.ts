@@ -2,7 +2,7 @@
  * What `actas import` does for one declared thing: reads what is there, and says the one call that makes it as declared, or that none is needed.
  * Each is looked at right before it is made, since a policy needs the account that came before it.
  */
-import { type Api, IAM, IAM_V2, type Operation, ORG_POLICY, RESOURCE_MANAGER, RUN } from './api.ts';
+import { type Api, IAM, IAM_V2, type Operation, ORG_POLICY, RESOURCE_MANAGER, RUN, SECRETS } from './api.ts';
 import { denyCollection, isGivenByGoogle, type JsonRecord, nameOf, readPolicy, type Snapshot, without } from './export-read.ts';
 import { ApiFailure, failure, isApiFailure } from './failure.ts';
 import type { ServiceAccount } from './iam/iam.ts';
@@ -147,8 +147,27 @@ export function folded(member: string): string {
 }
 
 async function writePolicy(api: Api, resource: string, bindings: readonly Binding[]): Promise<void> {
-  const prefix = resource.includes('/jobs/') ? RUN : resource.includes('/serviceAccounts/') ? IAM : RESOURCE_MANAGER;
+  const prefix = resource.includes('/jobs/') ? RUN : resource.includes('/secrets/') ? SECRETS : resource.includes('/serviceAccounts/') ? IAM : RESOURCE_MANAGER;
   await api.send('POST', prefix, `${resource}:setIamPolicy`, { policy: { version: 3, bindings }, updateMask: 'bindings' });
+}
+
+/** A secret without what it holds. @param declared with its name, by the project's id */
+export function secretItem(declared: JsonRecord): Item {
+  const name = nameOf(declared);
+  const [parent = '', secretId = ''] = name.split('/secrets/');
+  const body = without(declared, ['name', 'valueFrom']);
+  return {
+    title: `secret ${name}`,
+    async look(api) {
+      const before = await find(api.get<JsonRecord>(SECRETS, name));
+      if (before === undefined) {
+        const made = parent.includes('/locations/') || body['replication'] !== undefined ? body : { ...body, replication: { automatic: {} } };
+        return { verb: 'create', apply: () => api.send('POST', SECRETS, `${parent}/secrets`, made, { secretId }) };
+      }
+      const changed = ['labels', 'annotations', 'topics', 'versionDestroyTtl'].filter((field) => body[field] !== undefined && !isSame(body[field], before[field]));
+      return changed.length === 0 ? undefined : { verb: 'update', apply: () => api.send('PATCH', SECRETS, name, body, { updateMask: changed.join(',') }) };
+    },
+  };
 }
 
 export function denyItem(declared: JsonRecord): Item {

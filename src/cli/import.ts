@@ -11,7 +11,7 @@ import { type AssetImport, importAssets, isAssetFile, type Source, spooled } fro
 import { type CliCommand, defineCommand, onRun, type Shell, withRegion } from './command.ts';
 import { readDocuments } from './documents.ts';
 import { CliFailure, failure } from './failure.ts';
-import { accountItem, denyItem, type Item, jobItem, orgPolicyItem, placeItem, policyItem, recordsOf, roleItem, v1JobItem } from './import-changes.ts';
+import { accountItem, denyItem, type Item, jobItem, orgPolicyItem, placeItem, policyItem, recordsOf, roleItem, secretItem, v1JobItem } from './import-changes.ts';
 import { groupItem, poolItems, tagBindingItem, tagKeyItems } from './import-parts.ts';
 import { isRecord, type Json } from './json.ts';
 import type { Binding } from './policy.ts';
@@ -139,6 +139,9 @@ async function localBindings(session: Session<ImportFlags>, bindings: readonly B
 function seedItems(session: Session<ImportFlags>, document: Json, place: string, numberOf: (id: string) => Promise<string>): readonly Item[] {
   const seed = checkedSeed(document, place);
   if (Object.keys(seed.images).length > 0) session.terminal.warn(`${place}: images are applied at a start alone:  actas up --seed=FILE`);
+  if (seed.secrets.some(({ valueFrom }) => valueFrom !== undefined))
+    session.terminal.warn(`${place}: what secrets hold (valueFrom) is read at a start alone. Here:  actas secrets versions add SECRET --data-file=FILE`);
+  const isOfSecret = (resource: string) => /\/secrets\/[^/]+$/.test(resource);
   const isOfJob = (resource: string) => /\/jobs\/[^/]+$/.test(resource);
   const plain = (resource: string) => resource.replace(/^\/\/[a-z]+\.googleapis\.com\//, '');
   const policies = seed.policies.map(({ resource, bindings }) => ({ resource: plain(resource), bindings: bindings.map(cleaned) }));
@@ -154,7 +157,9 @@ function seedItems(session: Session<ImportFlags>, document: Json, place: string,
     ...seed.tagBindings.map(({ resource, tagValue }) => tagBindingItem(resource, tagValue)),
     ...seed.workloadIdentityPools.flatMap((pool) => poolItems(json(pool))),
     ...seed.roles.map((role) => roleItem(json(role))),
-    ...policies.filter(({ resource }) => !isOfJob(resource)).map(({ resource, bindings }) => policyItem(resource, bindings, numberOf)),
+    ...seed.secrets.map((secret) => secretItem(json(secret))),
+    ...policies.filter(({ resource }) => !isOfJob(resource) && !isOfSecret(resource)).map(({ resource, bindings }) => policyItem(resource, bindings, numberOf)),
+    ...policies.filter(({ resource }) => isOfSecret(resource)).map(({ resource, bindings }) => policyItem(resource, bindings, numberOf)),
     ...seed.jobs.map((job) => jobItem(json(job))),
     ...policies.filter(({ resource }) => isOfJob(resource)).map(({ resource, bindings }) => policyItem(resource, bindings, numberOf)),
     // Last: they could forbid what comes before.

@@ -36,6 +36,7 @@ const ENTRIES: readonly Entry[] = [
   { name: 'resource-manager', summary: 'folders, organizations, tags, liens and policies', load: async () => (await import('./iam/containers.ts')).registerResourceManager },
   { name: 'organizations', summary: 'organizations and their policies', load: async () => (await import('./iam/containers.ts')).registerOrganizations },
   { name: 'services', summary: 'which services a project has enabled', load: async () => (await import('./services.ts')).registerServices },
+  { name: 'secrets', summary: 'secrets, their versions and policies', load: async () => (await import('./secrets/secrets.ts')).registerSecrets },
   { name: 'org-policies', summary: 'organization policies and custom constraints', load: async () => (await import('./iam/org-policies.ts')).registerOrgPolicies },
   { name: 'why', summary: 'tell why somebody has a permission or not, and what would change that', load: async () => (await import('./why.ts')).registerWhy },
   { name: 'who-can', summary: 'list who has a permission on a resource, and by which binding', load: async () => (await import('./who-can.ts')).registerWhoCan },

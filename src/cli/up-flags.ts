@@ -23,6 +23,7 @@ export const UP_FLAGS: readonly (readonly [flag: string, description: string])[]
   ['--issue-tokens <boolean>', "false: no tokens for others, not even for who holds the owner's token: --as ends (default: true)"],
   ['--images <reference=target...>', 'use a local image, an archive or a mirror for a reference'],
   ['--strict-resources', 'refuse tasks that ask for more CPU or memory than this machine has'],
+  ['--secrets-key-file <file>', 'the keys that payloads of secrets are encrypted under, mode 600 (default: secrets-key in the data directory)'],
   ['--max-running-attempts <number>', 'attempts that may run at once (default: from the processors)'],
   ['--max-jobs <number>', 'jobs in one project and region, 1000 on Cloud Run (default: no limit)'],
   ['--max-running-executions <number>', 'executions in one project and region that have not ended, 1000 on Cloud Run (default: no limit)'],

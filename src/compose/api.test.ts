@@ -13,7 +13,10 @@ test('what finds a request is known without loading anything', () => {
     load: () => Promise.reject(new Error('not wanted')),
   });
   const [first, operations] = api.services;
-  expect(first).toEqual({ typeName: 'actas.v1.Control', methods: { GetStatus: ['GET /actas/v1/status'], IssueToken: ['POST /actas/v1/tokens:issue *'] } });
+  expect(first).toEqual({
+    typeName: 'actas.v1.Control',
+    methods: { GetStatus: ['GET /actas/v1/status'], IssueToken: ['POST /actas/v1/tokens:issue *'], RotateSecretsKey: ['POST /actas/v1/secretsKey:rotate *'] },
+  });
   expect(operations?.methods['GetOperation']).toEqual(['GET /v1/{name=mine/*}']);
   // What the API says nothing of keeps the paths of the proto.
   expect(operations?.methods['CancelOperation']).toEqual(['POST /v1/{name=operations/**}:cancel *']);

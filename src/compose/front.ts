@@ -9,6 +9,7 @@ import { createGoogleTokens } from '../identity/google-tokens.ts';
 import type { Tokens } from '../identity/tokens.ts';
 import { createMetadataServer, type MetadataServer } from '../metadata/server.ts';
 import type { LeaseTable } from '../runner/lease-table.ts';
+import type { SecretReader } from '../runner/task-secrets.ts';
 import type { Seed } from '../seed/seed.ts';
 import { createApiDoor } from '../server/api-door.ts';
 import { type AuditEntry, createDispatch } from '../server/dispatch.ts';
@@ -19,6 +20,7 @@ import type { StatusFacts } from '../services/control/control.ts';
 import type { Api, Log } from '../services/service.ts';
 import type { Store } from '../store/database.ts';
 import type { LogStore } from '../store/log-store.ts';
+import type { SecretKeyring } from '../store/secret-keyring.ts';
 import { systemClock } from '../timestamp.ts';
 import { refuseWideAnonymity } from './anonymity.ts';
 import { dispatchDeps } from './dispatch.ts';
@@ -28,6 +30,7 @@ import { createIdentity, taskLookup } from './identity.ts';
 import { createMintPermission } from './minting.ts';
 import { createPolicy } from './policy.ts';
 import { createApis } from './services.ts';
+import { createTaskSecrets } from './task-secrets.ts';
 import { createUpstreams } from './upstreams.ts';
 
 /** What a start has made before anybody asks. */
@@ -39,6 +42,8 @@ export interface FrontParts {
   /** Under which this server may be addressed, without ports; more may join while it serves. */
   readonly names: ReadonlySet<string>;
   readonly leases: LeaseTable;
+  /** What payloads of secrets are encrypted under. */
+  readonly keyring: SecretKeyring;
   readonly metrics: Metrics;
   readonly log: Log;
   /** The port of the server's own listener, once it is bound. */
@@ -57,8 +62,10 @@ export interface Front {
   readonly apis: readonly Api[];
   readonly handler: Handler;
   readonly metadata: MetadataServer;
-  /** Applies what a data directory holds at its start. @throws Error for what cannot be applied */
-  seed(seed: Seed | undefined): Promise<void>;
+  /** Reads secrets as the accounts of jobs. */
+  readonly secrets: SecretReader;
+  /** Applies what a data directory holds at its start. @param env where payloads of secrets may be named from @throws Error for what cannot be applied */
+  seed(seed: Seed | undefined, env?: Readonly<Record<string, string | undefined>>): Promise<void>;
   /** @throws Error where `--anonymous-as` would lend too much */
   checkAnonymity(): Promise<void>;
 }
@@ -73,7 +80,7 @@ export function createFront(parts: FrontParts): Front {
     ...(config.maxJobs === 0 ? {} : { jobsPerRegion: config.maxJobs }),
     ...(config.maxRunningExecutions === 0 ? {} : { runningExecutionsPerRegion: config.maxRunningExecutions }),
   };
-  const apis = createApis({ store, logs, catalogue, authorizer, orgPolicies, identity, limits, issuesTokens: config.issueTokens }, () => parts.status());
+  const apis = createApis({ store, logs, keyring: parts.keyring, catalogue, authorizer, orgPolicies, identity, limits, issuesTokens: config.issueTokens }, () => parts.status());
   const metadata = createMetadataServer({
     lookup: taskLookup(store, leases, identity.accounts, config.identities),
     tokens: identity.tokens,
@@ -101,7 +108,8 @@ export function createFront(parts: FrontParts): Front {
     apis,
     handler,
     metadata,
-    seed: async (seed) => (await import('./seed-on-start.ts')).seedOnStart(config, seed, store, apis, deps),
+    secrets: createTaskSecrets({ store, logs, authorizer, keyring: parts.keyring }),
+    seed: async (seed, env = {}) => (await import('./seed-on-start.ts')).seedOnStart(config, seed, store, apis, deps, env),
     checkAnonymity: () => refuseWideAnonymity(config, store, authorizer, log),
   };
 }

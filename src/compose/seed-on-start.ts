@@ -8,9 +8,10 @@ import { createDispatch, type DispatchDeps } from '../server/dispatch.ts';
 import type { Api } from '../services/service.ts';
 import type { Store } from '../store/database.ts';
 import { systemClock } from '../timestamp.ts';
+import type { SeedSources } from './seed-secret.ts';
 
 /** Applies the seed's declarations, or organization, folder and project of the default. Each is applied once. */
-export async function seedOnStart(config: Config, seed: Seed | undefined, store: Store, apis: readonly Api[], deps: DispatchDeps): Promise<void> {
+export async function seedOnStart(config: Config, seed: Seed | undefined, store: Store, apis: readonly Api[], deps: DispatchDeps, env: SeedSources['env']): Promise<void> {
   // A seed is the word of whoever owns the data directory: its jobs go the way of every request, but nobody's policy can refuse them.
   const trusted = createDispatch({
     ...deps,
@@ -36,6 +37,10 @@ export async function seedOnStart(config: Config, seed: Seed | undefined, store:
     async applyJob(name, job) {
       const request = create(UpdateJobRequestSchema, { job: fromJson(JobSchema, { ...job, name }), allowMissing: true });
       await trusted.unary(jobs, Jobs.method.updateJob, () => request, transport({ job: name }));
+    },
+    async applySecret(name, declared, value) {
+      const { applySeedSecret } = await import('./seed-secret.ts');
+      await applySeedSecret(trusted, apis, transport({ secret: name }), { name, declared, value }, { seedFile: config.seed ?? '', env });
     },
     async applyDenyPolicy(node, id, policy) {
       const { applySeedDenyPolicy } = await import('./seed-deny-policy.ts');

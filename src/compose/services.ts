@@ -13,13 +13,17 @@ import { POOL_OPERATIONS } from '../services/workloadidentity/operations-outline
 import type { Store } from '../store/database.ts';
 import type { LogStore } from '../store/log-store.ts';
 import { findProject } from '../store/projects.ts';
+import type { SecretKeyring } from '../store/secret-keyring.ts';
 import { type ApiDeclaration, defineApi } from './api.ts';
 import type { Identity } from './identity.ts';
+import { rotateSecretsKey } from './secret-keys.ts';
 
 /** What services are made of: each takes what it needs. */
 export interface ServiceParts {
   readonly store: Store;
   readonly logs: LogStore;
+  /** What payloads of secrets are encrypted under. */
+  readonly keyring: SecretKeyring;
   readonly catalogue: RoleCatalogue;
   readonly authorizer: ExplainingAuthorizer;
   readonly orgPolicies: OrgPolicyEngine;
@@ -135,6 +139,11 @@ export function createApis(given: ServiceParts, status: () => StatusFacts): read
       load: async () => [(await import('../services/cloudbilling/cloudbilling.ts')).createBillingService(parts)],
     },
     {
+      host: 'secretmanager.googleapis.com',
+      serves: ['google.cloud.secretmanager.v1.SecretManagerService'],
+      load: async () => [(await import('../services/secretmanager/secretmanager.ts')).createSecretManagerService(parts)],
+    },
+    {
       host: 'logging.googleapis.com',
       serves: ['google.logging.v2.LoggingServiceV2'],
       load: async () => [
@@ -169,6 +178,7 @@ export function createApis(given: ServiceParts, status: () => StatusFacts): read
           mint: (principal, options) => issueToken(principal, identity, options),
           issuesTokens: parts.issuesTokens,
           status,
+          rotateSecretsKey: () => rotateSecretsKey(store, parts.keyring),
         }),
       ],
     },

@@ -7,12 +7,25 @@ import type { Log } from '../services/service.ts';
 import { lockDataDir } from '../store/data-dir-lock.ts';
 import { openStore, type Store } from '../store/database.ts';
 import { type LogStore, prepareLogStore } from '../store/log-store.ts';
+import type { SecretKeyring } from '../store/secret-keyring.ts';
 import { findSetting, updateSetting } from '../store/settings.ts';
 import { systemClock } from '../timestamp.ts';
+import { openSecretKeys } from './secret-keys.ts';
 
 /** Steps that undo what was built, run last to first. */
 export type Undo = (() => Promise<void> | void)[];
-export async function openState(config: Config, log: Log, undo: Undo): Promise<{ store: Store; logs: LogStore; openLogs: () => Promise<void>; instanceId: string }> {
+
+export interface State {
+  readonly store: Store;
+  readonly logs: LogStore;
+  openLogs(): Promise<void>;
+  readonly instanceId: string;
+  /** What payloads of secrets are encrypted under. */
+  readonly keyring: SecretKeyring;
+}
+
+/** @throws Error with a sentence for people */
+export async function openState(config: Config, log: Log, undo: Undo): Promise<State> {
   const lock = lockDataDir(config.dataDir);
   undo.push(() => lock.release());
   const { logs, open } = prepareLogStore(config.dataDir, {
@@ -24,7 +37,8 @@ export async function openState(config: Config, log: Log, undo: Undo): Promise<{
   undo.push(() => store.close());
   // Before the store: whose log an entry belongs to is looked up there. Without a question the logs have no thread yet, and nothing to close.
   undo.push(() => logs.close());
-  return { store, logs, openLogs: open, instanceId: await instanceOf(store) };
+  const keyring = await openSecretKeys(config, store);
+  return { store, logs, openLogs: open, instanceId: await instanceOf(store), keyring };
 }
 
 /** A name for this data directory that outlives restarts: containers carry it, so that each control plane knows its own. */

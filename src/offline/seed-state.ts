@@ -58,6 +58,7 @@ function isDeclared(seed: Seed, resource: string): boolean {
   if (kind === 'folders') return seed.folders.some(({ number }) => number === id);
   if (kind !== 'projects' || !seed.projects.some((project) => project.id === id)) return false;
   if (collection === undefined) return true;
+  if (collection === 'secrets' || resource.includes('/secrets/')) return seed.secrets.some(({ name }) => resource.endsWith(`/${name}`));
   if (collection !== 'serviceAccounts') return seed.jobs.some(({ name }) => resource.endsWith(`/${name}`));
   const email = resource.slice(resource.lastIndexOf('/') + 1);
   return email.endsWith('-compute@developer.gserviceaccount.com') || seed.serviceAccounts.some((account) => `${account.id}@${account.project}.iam.gserviceaccount.com` === email);

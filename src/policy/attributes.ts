@@ -19,7 +19,7 @@ export function resourceAttributes(fullName: string, project: { readonly id: str
     case 'cloudresourcemanager.googleapis.com':
       return rest.length === 0 ? { service: host, type: 'cloudresourcemanager.googleapis.com/Project' } : NOTHING;
     case 'secretmanager.googleapis.com': {
-      if (rest.length === 0) return NOTHING;
+      if (!rest.includes('secrets')) return NOTHING;
       const isVersion = rest.at(-2) === 'versions';
       // By number here, whichever was asked for; `latest` and `3` are different names of what may be one version.
       return { service: host, type: `${host}/${isVersion ? 'SecretVersion' : 'Secret'}`, name: `projects/${project.number}/${path}` };

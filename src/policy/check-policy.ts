@@ -11,7 +11,7 @@ import { compileCondition } from './condition.ts';
 import { memberForm, normalMember } from './member.ts';
 
 /** What the policy is set on. */
-export type PolicyHolder = 'organization' | 'folder' | 'project' | 'serviceAccount' | 'job' | 'tag';
+export type PolicyHolder = 'organization' | 'folder' | 'project' | 'serviceAccount' | 'job' | 'tag' | 'secret';
 
 /** Source: https://docs.cloud.google.com/iam/quotas. Every appearance of a principal counts, exemptions from auditing included. */
 const MAX_PRINCIPALS = 1500;

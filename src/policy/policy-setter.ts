@@ -6,7 +6,7 @@ const RESOURCE_MANAGER = '//cloudresourcemanager.googleapis.com';
 const PERMISSIONS: Readonly<Record<'organizations' | 'folders' | 'projects', readonly string[]>> = {
   organizations: ['resourcemanager.organizations.setIamPolicy'],
   folders: ['resourcemanager.folders.setIamPolicy'],
-  projects: ['resourcemanager.projects.setIamPolicy', 'iam.serviceAccounts.setIamPolicy', 'run.jobs.setIamPolicy'],
+  projects: ['resourcemanager.projects.setIamPolicy', 'iam.serviceAccounts.setIamPolicy', 'run.jobs.setIamPolicy', 'secretmanager.secrets.setIamPolicy'],
 };
 
 /** @param roots ids or numbers @returns the first permission that is granted and where, `projects/demo`; grants on single jobs or accounts are not looked at */

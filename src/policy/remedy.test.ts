@@ -91,7 +91,7 @@ describe('the command', () => {
     [
       'secretmanager.versions.access',
       '//secretmanager.googleapis.com/projects/demo/secrets/s/versions/1',
-      'actas projects add-iam-policy-binding demo --member=user:dev@example.com --role=roles/secretmanager.secretAccessor',
+      'actas secrets add-iam-policy-binding s --project=demo --member=user:dev@example.com --role=roles/secretmanager.secretAccessor',
     ],
     [
       'resourcemanager.folders.get',

@@ -125,7 +125,7 @@ const ROOTS: { readonly [kind: string]: { readonly group: string; readonly noun:
   tagValues: { group: 'resource-manager tags values', noun: 'tag value' },
 };
 
-/** Where the grant belongs: on the account or job itself where there is one to name, else on the project, folder or organization. */
+/** Where the grant belongs: on the account, job or secret itself where there is one to name, else on the project, folder or organization. */
 function targetOf(resource: string, permission: string): Target | undefined {
   const { host, kind = '', id = '', rest = '' } = NAME.exec(resource)?.groups ?? {};
   const root = ROOTS[kind];
@@ -139,6 +139,10 @@ function targetOf(resource: string, permission: string): Target | undefined {
   // What is not there yet, or is one of many, has no policy of its own that could grant its creation or its place in the list.
   if (isJob && permission !== 'run.jobs.create' && permission !== 'run.jobs.list')
     return { group: 'run jobs', noun: 'job', name: second, flags: [`--region=${first}`, `--project=${id}`] };
+  const isRegional = collection === 'locations';
+  const secret = host === 'secretmanager.googleapis.com' && (isRegional ? inner : collection) === 'secrets' ? (isRegional ? second : first) : '';
+  if (kind === 'projects' && isSingle(secret))
+    return { group: 'secrets', noun: 'secret', name: secret, flags: [...(isRegional ? [`--location=${first}`] : []), `--project=${id}`] };
   return id === '-' ? undefined : { ...root, name: kind.startsWith('tag') ? `${kind}/${id}` : id, flags: [] };
 }
 

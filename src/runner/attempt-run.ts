@@ -8,6 +8,7 @@ import type { AttemptExit, AttemptId, AttemptSpec } from './driver.ts';
 import { createLogPump } from './log-pump.ts';
 import type { LogSource } from './log-sink.ts';
 import { exitNote, type SystemNote, timeoutNote } from './outcome.ts';
+import { SecretRefused } from './task-secrets.ts';
 import { backoffMs } from './timers.ts';
 
 /** How often the driver may refuse to start an attempt while its engine is there. */
@@ -18,8 +19,8 @@ export interface AttemptRun {
   readonly id: AttemptId;
   /** Whether the driver has told the exit. The end follows when the lines are kept. */
   readonly hasExited: boolean;
-  /** Hands it to the driver, again and again while the engine is away. */
-  launch(spec: AttemptSpec): void;
+  /** Hands it to the driver, again and again while the engine is away. @param fill makes the specification whole before each try; a secret that is refused ends the attempt */
+  launch(spec: AttemptSpec, fill?: (spec: AttemptSpec) => Promise<AttemptSpec>): void;
   /** It runs: its lines are read from now on. Told by the driver, or found after a restart. */
   started(startedAtMs: number): void;
   exited(exit: AttemptExit): void;
@@ -97,18 +98,22 @@ export function createAttemptRun(
       }
     }
   };
-  const start = async (spec: AttemptSpec) => {
+  const start = async (spec: AttemptSpec, fill: (spec: AttemptSpec) => Promise<AttemptSpec>) => {
     for (let failures = 1; exit === undefined && !isDetached && !isAbandoned; ) {
       if (isStopping) {
         exited({ id, cause: 'startFailed', message: 'It was stopped before it started.', finishedAtMs: Math.floor(clock.now() / MICROS_PER_MILLI) });
         return;
       }
       try {
-        await driver.start(spec);
+        await driver.start(await fill(spec));
         // Failed starts have lines too, of those containers that did run.
         if (!isDetached && !isAbandoned) pump.begin();
         return;
       } catch (error) {
+        if (error instanceof SecretRefused) {
+          exited({ id, cause: 'startFailed', message: error.message, finishedAtMs: Math.floor(clock.now() / MICROS_PER_MILLI) });
+          return;
+        }
         log.warn({ attempt: id, error }, 'The attempt could not be started.');
         if (context.isAvailable() && failures++ >= MAX_START_FAILURES) {
           const message = error instanceof Error ? error.message : String(error);
@@ -140,9 +145,9 @@ export function createAttemptRun(
     get hasExited() {
       return exit !== undefined;
     },
-    launch(spec) {
+    launch(spec, fill = async (whole) => whole) {
       context.counters.attemptsStarted++;
-      starting = start(spec);
+      starting = start(spec, fill);
     },
     started(startedAtMs) {
       if (hasStarted || isDetached || isAbandoned) return;

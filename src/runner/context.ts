@@ -9,6 +9,7 @@ import type { LeaseTable } from './lease-table.ts';
 import type { Log } from './log.ts';
 import type { LogSink } from './log-sink.ts';
 import type { Slots } from './slots.ts';
+import type { SecretReader } from './task-secrets.ts';
 import type { Timers } from './timers.ts';
 
 export interface RunnerLimits {
@@ -62,6 +63,7 @@ export interface RunnerContext {
   readonly slots: Slots;
   readonly leases: LeaseTable;
   readonly images: ImageResolver;
+  readonly secrets: SecretReader;
   readonly counters: RunnerCounters;
   /** Attempts that this loop looks after, for the driver's events. */
   readonly attempts: Map<AttemptId, AttemptRun>;

@@ -45,12 +45,25 @@ export interface VolumeSpec {
   readonly sizeBytes?: number;
 }
 
+/** Files that are there before the first container starts and cannot be changed: secrets. On no disk, and gone with the attempt. */
+export interface FilesVolume {
+  readonly name: string;
+  readonly files: readonly {
+    /** Within the volume; may have folders. */
+    readonly path: string;
+    readonly mode: number;
+    readonly data: Uint8Array;
+  }[];
+}
+
 export interface AttemptSpec {
   readonly id: AttemptId;
   /** Shown on the engine's objects for people: job, execution, task index, attempt. */
   readonly labels: Readonly<Record<string, string>>;
   readonly containers: readonly ContainerSpec[];
   readonly volumes: readonly VolumeSpec[];
+  /** Mounted by their names, as volumes are. A driver whose `noFiles` says why it has none is never given any. */
+  readonly files?: readonly FilesVolume[];
   /** The address that the loop leased from `DriverInfo.network`; absent where the driver has no network of its own. */
   readonly address?: string;
   /** Names in the containers' hosts file beside those that the driver adds itself. */
@@ -128,6 +141,8 @@ export interface DriverInfo {
   readonly network?: TaskNetwork;
   /** Why Google's names do not lead tasks here; absent where they do, and where nobody asked for it. */
   readonly googleObstacle?: string;
+  /** Why attempts cannot have `files` here, as a clause; absent where they can. */
+  readonly noFiles?: string;
   /** Things that a person should know about this engine here: a limit that it does not enforce, say. */
   readonly warnings: readonly string[];
 }

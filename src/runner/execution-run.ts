@@ -17,6 +17,7 @@ import { parallelismOf, type StepInput, type StepResult, stepExecution } from '.
 import type { StopCause } from './outcome.ts';
 import { type Preparation, prepareExecution, type Refusal } from './preparation.ts';
 import { fitResources } from './resources.ts';
+import { secretFiller } from './task-secrets.ts';
 import { backoffMs } from './timers.ts';
 
 /** Cloud Run's default (600 s), for a template that says nothing. */
@@ -132,6 +133,7 @@ export async function createExecutionRun(context: RunnerContext, row: ExecutionR
             { uid: task.uid, index: task.task_index, attempt: task.attempt, ...(address === undefined ? {} : { address }) },
             { network: context.info.network, apiUrl: context.apiUrl(), metadataPort: context.metadataPort(), realAccounts: context.realAccounts },
           ),
+          secretFiller(context.secrets, { account: preparation.blueprint.template.serviceAccount, projectId: row.project_id }, preparation.blueprint.template),
         );
     }
   };

@@ -4,7 +4,7 @@
  */
 import { create } from '@bufbuild/protobuf';
 import { AnySchema } from '@bufbuild/protobuf/wkt';
-import { type Condition, Condition_State, ConditionSchema } from '../gen/google/cloud/run/v2/condition_pb.js';
+import { type Condition, Condition_CommonReason, Condition_State, ConditionSchema } from '../gen/google/cloud/run/v2/condition_pb.js';
 import { type Job, JobSchema } from '../gen/google/cloud/run/v2/job_pb.js';
 import type { Operation } from '../gen/google/longrunning/operations_pb.js';
 import { StatusSchema } from '../gen/google/rpc/status_pb.js';
@@ -20,6 +20,7 @@ import { findCondition } from './conditions.ts';
 import type { RunnerContext } from './context.ts';
 import { ImageError } from './driver.ts';
 import { imageFailure, imageHints } from './preparation.ts';
+import { findUnreadableSecret } from './task-secrets.ts';
 import { backoffMs } from './timers.ts';
 
 export interface JobReconciler {
@@ -48,7 +49,8 @@ export function createJobReconciler(context: RunnerContext, lookAgain: () => voi
       await store.write((tx) => finishDeletion(context, tx, uid));
       return;
     }
-    const finding = await findImages(context, job);
+    const images = await findImages(context, job);
+    const finding = images.kind === 'ready' ? await findSecrets(context, job, row.project_id) : images;
     if (!isClosed) await store.write((tx) => settle(context, tx, row, job, finding));
   };
   const attempt = async (uid: string): Promise<void> => {
@@ -111,6 +113,16 @@ async function findImages(context: RunnerContext, job: Job): Promise<Finding> {
     }
   }
   return { kind: 'ready' };
+}
+
+/** Whether the job's account may read the secrets of its template. A denial has the code and reason of a failed precondition (K), what is missing was recorded. */
+async function findSecrets(context: RunnerContext, job: Job, projectId: string): Promise<Finding> {
+  const task = job.template?.template;
+  const refused = task === undefined ? undefined : await findUnreadableSecret(context.secrets, { account: task.serviceAccount, projectId }, task);
+  if (refused === undefined) return { kind: 'ready' };
+  context.log.warn({ job: job.name, reason: refused.message }, 'A secret of a job cannot be read.');
+  const reasons: Condition['reasons'] = { case: 'reason', value: Condition_CommonReason.SECRETS_ACCESS_CHECK_FAILED };
+  return { kind: 'failed', code: refused.kind === 'missing' ? 13 : 9, message: refused.message, reasons };
 }
 
 /** @param job what `seen` holds; changed here */

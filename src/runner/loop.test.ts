@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Condition_CommonReason, Condition_ExecutionReason, Condition_Severity, Condition_State } from '../gen/google/cloud/run/v2/condition_pb.js';
 import { type Execution, ExecutionSchema } from '../gen/google/cloud/run/v2/execution_pb.js';
 import { ExecutionReference_CompletionStatus } from '../gen/google/cloud/run/v2/job_pb.js';
-import { EnvVarSchema, VolumeSchema } from '../gen/google/cloud/run/v2/k8s.min_pb.js';
+import { VolumeSchema } from '../gen/google/cloud/run/v2/k8s.min_pb.js';
 import { fromTimestamp } from '../timestamp.ts';
 import { findCondition } from './conditions.ts';
 import { createFakeDriver, type FakeDriver, type FakeDriverOptions } from './fake/driver.ts';
@@ -204,14 +204,6 @@ describe('what cannot run', () => {
   });
 
   test.each([
-    [
-      'a secret in the environment',
-      'Environment variable KEY of container container-1 comes from a secret, and secrets are not served yet.',
-      {
-        change: (template: Parameters<NonNullable<Parameters<World['insertExecution']>[0]>['change'] & object>[0]) =>
-          void template.containers[0]?.env.push(create(EnvVarSchema, { name: 'KEY', values: { case: 'valueSource', value: { secretKeyRef: { secret: 's', version: '1' } } } })),
-      },
-    ],
     [
       'a bucket',
       'Volume data is a Cloud Storage bucket, and volumes of that kind are not served yet.',

@@ -32,6 +32,7 @@ import { createLeaseTable, type LeaseTable } from './lease-table.ts';
 import type { Log } from './log.ts';
 import type { LogSink } from './log-sink.ts';
 import { createSlots } from './slots.ts';
+import { NO_SECRETS, type SecretReader } from './task-secrets.ts';
 import { createSystemTimers, type Timers } from './timers.ts';
 
 /** More than that wait in the store until some are at rest. */
@@ -53,6 +54,8 @@ export interface RunnerDeps {
   readonly listeners?: TaskListeners;
   /** Filled by the loop; give one to look tasks up by their address. */
   readonly leases?: LeaseTable;
+  /** Reads secrets as the jobs' accounts; without it no task can have any. */
+  readonly secrets?: SecretReader;
   /** URL of the API as containers reach it; asked for at each start of an attempt. */
   readonly apiUrl?: () => string | undefined;
   /** Port of the metadata server, where tasks find it by a host name of their own. */
@@ -220,6 +223,7 @@ export function createRunner(deps: RunnerDeps): Runner {
         slots,
         leases,
         images,
+        secrets: deps.secrets ?? NO_SECRETS,
         counters,
         attempts,
         isAvailable: () => engine.available,

@@ -13,6 +13,7 @@ import type { RunnerContext } from './context.ts';
 import { ImageError, type ResolvedImage } from './driver.ts';
 import { imageName } from './image-name.ts';
 import { fitResources } from './resources.ts';
+import { hasSecretVolume } from './task-secrets.ts';
 import { findUnserved } from './unserved.ts';
 
 /** Why no task of an execution can run. All that have not started fail with it, without retries: another try would find the same. */
@@ -41,6 +42,8 @@ export async function prepareExecution(context: RunnerContext, execution: Execut
   if (template === undefined) return refuse(13, 'The execution has no template.');
   const unserved = findUnserved(template);
   if (unserved !== undefined) return refuse(12, unserved);
+  if (context.info.noFiles !== undefined && hasSecretVolume(template))
+    return refuse(12, `The tasks mount secrets as volumes, and ${context.info.noFiles}. Give them as environment variables.`);
   const fit = fitResources(template.containers, context.info);
   if (context.limits.strictResources && fit.shortfalls.length > 0)
     return refuse(9, `${fit.shortfalls.join(' ')} The control plane runs with strict resources, so it starts nothing with less.`);

@@ -43,6 +43,7 @@ const apply = (text: string, force = true) =>
       catalogue: loadCatalogue(),
       applyJob: async () => undefined,
       applyDenyPolicy: async () => undefined,
+      applySecret: async () => undefined,
       services: () => Promise.reject(new Error('not asked for')),
     },
     { force },

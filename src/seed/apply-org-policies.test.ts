@@ -33,6 +33,7 @@ const apply = (yaml: string) =>
       catalogue: loadCatalogue(),
       applyJob: async () => undefined,
       applyDenyPolicy: async () => undefined,
+      applySecret: async () => undefined,
       services: () => Promise.reject(new Error('not asked for')),
     },
     { force: true },

@@ -32,7 +32,15 @@ const clock = createFakeClock();
 const apply = (text: string) =>
   applySeed(
     parseSeed(text, 'seed.yaml'),
-    { store, clock, catalogue, applyJob: async () => undefined, applyDenyPolicy: async () => undefined, services: () => Promise.reject(new Error('not asked for')) },
+    {
+      store,
+      clock,
+      catalogue,
+      applyJob: async () => undefined,
+      applyDenyPolicy: async () => undefined,
+      applySecret: async () => undefined,
+      services: () => Promise.reject(new Error('not asked for')),
+    },
     { force: true },
   );
 

@@ -24,13 +24,14 @@ import { findJob } from '../store/jobs.ts';
 import { findOrganization, insertOrganization, updateOrganization } from '../store/organizations.ts';
 import { findPolicy, updatePolicy } from '../store/policies.ts';
 import { findProject, type ProjectRow, updateProject } from '../store/projects.ts';
+import { findSecret, secretResource } from '../store/secrets.ts';
 import { findServiceAccount, isUnknownServiceAccount, serviceAccountResource, updateServiceAccount } from '../store/service-accounts.ts';
 import { findSetting, updateSetting } from '../store/settings.ts';
-import type { Clock, Micros } from '../timestamp.ts';
+import { type Clock, type Micros, systemClock } from '../timestamp.ts';
 import { applyGroups } from './apply-groups.ts';
 import { applyCustomConstraint, applyOrgPolicy, isEditorWithheldBySeed } from './apply-org-policies.ts';
 import { applyRole } from './apply-roles.ts';
-import { type Seed, SeedError } from './seed.ts';
+import { type Seed, SeedError, type SeedValue } from './seed.ts';
 
 export interface SeedDeps {
   readonly store: Store;
@@ -39,6 +40,8 @@ export interface SeedDeps {
   readonly catalogue: Pick<RoleCatalogue, 'role' | 'roles'>;
   /** Creates the job, or updates it where it differs. @param job v2 Job in JSON, without its name */
   applyJob(name: string, job: JsonObject): Promise<void>;
+  /** Likewise. @param secret google.cloud.secretmanager.v1.Secret in JSON, without its name @param value adds a version where the newest holds something else */
+  applySecret(name: string, secret: JsonObject, value: SeedValue | undefined): Promise<void>;
   /** Likewise. @param node `projects/demo` @param policy google.iam.v2.Policy in JSON, without its name */
   applyDenyPolicy(node: string, id: string, policy: JsonObject): Promise<void>;
   /** Called for a seed that has tags or pools. */
@@ -64,14 +67,15 @@ export interface AppliedSeed {
 const DIGEST_SETTING = 'seed.digest';
 
 /**
- * Organizations, folders, projects, accounts, groups, custom roles and policies are one transaction: all or nothing. Deny policies, tags, pools, jobs and the jobs' policies follow.
+ * Organizations, folders, projects, accounts, groups, custom roles and policies are one transaction: all or nothing. Deny policies, tags, pools, secrets, jobs and the policies of the last two follow.
  * @throws SeedError for what cannot be made so, ApiError from `applyJob`
  */
 export async function applySeed(seed: Seed, deps: SeedDeps, options: { readonly force?: boolean } = {}): Promise<AppliedSeed> {
   const { store, clock } = deps;
   const digest = createHash('sha256').update(JSON.stringify(seed)).digest('hex');
   if (options.force !== true && (await findSetting(store.read, DIGEST_SETTING)) === digest) return { images: seed.images, applied: false };
-  const jobPolicies = seed.policies.map((policy, i) => ({ ...policy, place: `policies[${i}]` })).filter(({ resource }) => isJob(resource));
+  const isLate = (resource: string) => isJob(resource) || isSecret(resource);
+  const latePolicies = seed.policies.map((policy, i) => ({ ...policy, place: `policies[${i}]` })).filter(({ resource }) => isLate(resource));
   await store.write(async (tx) => {
     const now = clock.now();
     for (const organization of seed.organizations) await applyOrganization(tx, organization, now);
@@ -85,18 +89,19 @@ export async function applySeed(seed: Seed, deps: SeedDeps, options: { readonly 
     for (const [i, account] of seed.serviceAccounts.entries()) await at(`serviceAccounts[${i}]`, () => applyAccount(tx, account, now));
     await applyGroups(tx, seed.groups, now);
     for (const [i, role] of seed.roles.entries()) await at(`roles[${i}]`, () => applyRole(tx, role, deps.catalogue, now));
-    for (const [i, policy] of seed.policies.entries()) if (!isJob(policy.resource)) await at(`policies[${i}]`, () => applyPolicy(tx, policy, now));
+    for (const [i, policy] of seed.policies.entries()) if (!isLate(policy.resource)) await at(`policies[${i}]`, () => applyPolicy(tx, policy, now));
   });
   for (const [i, { name, ...policy }] of seed.denyPolicies.entries()) {
     const [node = '', id = ''] = name.split('/denyPolicies/');
     await at(`denyPolicies[${i}]`, () => deps.applyDenyPolicy(node, id, json(policy)));
   }
   if (seed.tagKeys.length + seed.tagBindings.length + seed.workloadIdentityPools.length > 0) await applyServices(seed, await deps.services());
+  for (const [i, { name, valueFrom, ...secret }] of seed.secrets.entries()) await at(`secrets[${i}]`, () => deps.applySecret(name, json(secret), valueFrom));
   for (const { name, ...job } of seed.jobs) {
     await deps.applyJob(name, JSON.parse(JSON.stringify(job)));
   }
   await store.write(async (tx) => {
-    for (const policy of jobPolicies) await at(policy.place, () => applyPolicy(tx, policy, clock.now()));
+    for (const policy of latePolicies) await at(policy.place, () => applyPolicy(tx, policy, clock.now()));
     await updateSetting(tx.db, DIGEST_SETTING, digest);
   });
   return { images: seed.images, applied: true };
@@ -253,9 +258,13 @@ function isJob(resource: string): boolean {
   return /\/locations\/[^/]+\/jobs\/[^/]+$/.test(resource);
 }
 
+function isSecret(resource: string): boolean {
+  return /\/secrets\/[^/]+$/.test(resource);
+}
+
 /** @param name full (`//run.googleapis.com/projects/...`) or without its host */
 async function resolveResource(tx: Tx, name: string): Promise<Holder> {
-  const bare = name.replace(/^\/\/(?:cloudresourcemanager|iam|run)\.googleapis\.com\//, '');
+  const bare = name.replace(/^\/\/(?:cloudresourcemanager|iam|run|secretmanager)\.googleapis\.com\//, '');
   const [collection, id = '', kind, key = ''] = bare.split('/');
   const holder = bare.split('/').length <= 2 ? await resolveNode(tx, collection, id) : undefined;
   if (holder !== undefined) return holder;
@@ -268,8 +277,13 @@ async function resolveResource(tx: Tx, name: string): Promise<Holder> {
     const job = project === undefined ? undefined : ['projects', project.project_id, ...bare.split('/').slice(2)].join('/');
     if (job !== undefined && (await findJob(tx.db, job)) !== undefined) return { resource: `//run.googleapis.com/${job}`, where: 'job', kept: [] };
   }
+  if (collection === 'projects' && isSecret(bare)) {
+    const project = await findProject(tx.db, id);
+    const secret = ['projects', project?.project_id ?? id, ...bare.split('/').slice(2)].join('/');
+    if ((await findSecret(tx.db, secret, systemClock.now())) !== undefined) return { resource: secretResource(secret), where: 'secret', kept: [] };
+  }
   throw new SeedError(
-    `The seed cannot be applied: a policy is declared for ${JSON.stringify(name)}, which does not exist. Declare it, or correct the name: organizations/N, folders/N, projects/ID, projects/ID/serviceAccounts/EMAIL or projects/ID/locations/L/jobs/J.`,
+    `The seed cannot be applied: a policy is declared for ${JSON.stringify(name)}, which does not exist. Declare it, or correct the name: organizations/N, folders/N, projects/ID, projects/ID/serviceAccounts/EMAIL, projects/ID/secrets/S or projects/ID/locations/L/jobs/J.`,
   );
 }
 

@@ -64,6 +64,7 @@ beforeEach(async () => {
     catalogue: loadCatalogue(),
     applyDenyPolicy: async () => undefined,
     services: () => Promise.reject(new Error('not asked for')),
+    applySecret: async () => undefined,
     async applyJob(name, job) {
       jobs.push([name, job]);
       if ((await findJob(store.read, name)) === undefined)

@@ -128,12 +128,28 @@ const schema = z.strictObject({
       }),
     )
     .default([]),
+  /** As the Secret Manager API takes them, with their name; what they hold is named by where it comes from, never written here. */
+  secrets: z
+    .array(
+      z.looseObject({
+        name: z
+          .string()
+          .regex(
+            /^projects\/[^/]+\/(?:locations\/[^/]+\/)?secrets\/[A-Za-z0-9_-]{1,255}$/,
+            'must be projects/PROJECT/secrets/SECRET or projects/PROJECT/locations/REGION/secrets/SECRET',
+          ),
+        valueFrom: z.union([z.strictObject({ file: text(4096) }), z.strictObject({ env: text(256) })], 'must be {file: PATH} or {env: VARIABLE}').optional(),
+      }),
+    )
+    .default([]),
   images: z.record(z.string(), text(4096)).default({}),
   /** Cloud Run jobs as the v2 API takes them, with their name. */
   jobs: z.array(z.looseObject({ name: z.string().regex(/^projects\/[^/]+\/locations\/[^/]+\/jobs\/[^/]+$/, 'must be projects/PROJECT/locations/LOCATION/jobs/JOB') })).default([]),
 });
 
 export type Seed = z.infer<typeof schema>;
+/** Where the payload of a secret comes from. */
+export type SeedValue = NonNullable<Seed['secrets'][number]['valueFrom']>;
 
 /**
  * @param text YAML or JSON @param sourceName the file's name, for messages
@@ -255,6 +271,10 @@ function findRepeated(seed: Seed): string[] {
   once(
     'denyPolicies',
     seed.denyPolicies.map(({ name }) => name),
+  );
+  once(
+    'secrets',
+    seed.secrets.map(({ name }) => name),
   );
   once(
     'jobs',

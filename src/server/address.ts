@@ -27,7 +27,10 @@ export function createAddressing(services: ReadonlySet<string>, allowed: Readonl
   const known = (name: string): { host: string; region: string | undefined } | undefined => {
     if (services.has(name)) return { host: name, region: undefined };
     const regional = REGIONAL.exec(name);
-    return regional?.[1] !== undefined && regional[2] !== undefined && services.has(regional[2]) ? { host: regional[2], region: regional[1] } : undefined;
+    if (regional?.[1] !== undefined && regional[2] !== undefined && services.has(regional[2])) return { host: regional[2], region: regional[1] };
+    // `secretmanager.us-central1.rep.googleapis.com`.
+    const endpoint = googleHost(name);
+    return endpoint?.region !== undefined && services.has(endpoint.host) ? endpoint : undefined;
   };
   return {
     /**

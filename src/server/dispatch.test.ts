@@ -21,6 +21,7 @@ function serviceOf(handle: (call: Call) => Promise<void>, permission?: string): 
     denied: ({ permission: asked }) => `No ${asked}.`,
     methods: {
       issueToken: 'unimplemented',
+      rotateSecretsKey: 'unimplemented',
       getStatus: {
         access: { checks: () => [check] },
         handle: async (_request, call) => {

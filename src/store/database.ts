@@ -15,6 +15,7 @@ import * as initial from './migrations/0001-initial.ts';
 import * as retention from './migrations/0002-retention.ts';
 import * as iam from './migrations/0003-iam.ts';
 import * as credentials from './migrations/0004-credentials.ts';
+import * as secrets from './migrations/0005-secrets.ts';
 import type { Database } from './schema.ts';
 import { openSqlite, queriesOn } from './sqlite.ts';
 
@@ -49,7 +50,7 @@ export interface Store {
 
 type Listener = (subjects: ReadonlySet<string> | undefined) => void;
 
-const MIGRATIONS: Record<string, Migration> = { '0001-initial': initial, '0002-retention': retention, '0003-iam': iam, '0004-credentials': credentials };
+const MIGRATIONS: Record<string, Migration> = { '0001-initial': initial, '0002-retention': retention, '0003-iam': iam, '0004-credentials': credentials, '0005-secrets': secrets };
 /** More would make the first writer of a batch wait for the last one. */
 const MAX_BATCH = 64;
 const LOCK_PATIENCE_MS = 2000;

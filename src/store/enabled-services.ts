@@ -2,7 +2,7 @@
 import type { Micros } from '../timestamp.ts';
 import type { Db } from './database.ts';
 
-/** What is served here, and so enabled in every project from its beginning. The same list is in migration 0004, for the projects that were there before. */
+/** What is served here, and so enabled in every project from its beginning. The same list is in migrations 0004 and 0005, for the projects that were there before. */
 export const ENABLED_FROM_THE_START: readonly string[] = [
   'cloudresourcemanager.googleapis.com',
   'iam.googleapis.com',
@@ -11,6 +11,7 @@ export const ENABLED_FROM_THE_START: readonly string[] = [
   'orgpolicy.googleapis.com',
   'policytroubleshooter.googleapis.com',
   'run.googleapis.com',
+  'secretmanager.googleapis.com',
   'serviceusage.googleapis.com',
   'sts.googleapis.com',
 ];

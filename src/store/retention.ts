@@ -1,6 +1,7 @@
 /**
  * What is forgotten for good: deleted jobs, executions with their tasks and service accounts when their `expireTime` has come, 30 days after the
- * deletion, operations 30 days after they were made, if they have ended, and deleted roles after 37 days. In small transactions, so that no other writer waits for long.
+ * deletion, operations 30 days after they were made, if they have ended, deleted roles after 37 days, secrets that have
+ * expired, and payloads of versions whose destruction was put off until now. In small transactions, so that no other writer waits for long.
  */
 import type { Micros } from '../timestamp.ts';
 import type { Db, Store, Tx } from './database.ts';
@@ -8,6 +9,8 @@ import { expireOldExecutions } from './execution-history.ts';
 import { DELETED_KEPT_MICROS } from './jobs.ts';
 import { deletePolicy } from './policies.ts';
 import { deleteRole, listExpiredRoles } from './roles.ts';
+import { destroyDueVersions } from './secret-versions.ts';
+import { deleteSecret, listExpiredSecrets, secretResource } from './secrets.ts';
 import { serviceAccountResource } from './service-accounts.ts';
 import { deleteForgottenWorkloadIdentity } from './workload-identity.ts';
 
@@ -20,15 +23,21 @@ export async function deleteExpired(store: Pick<Store, 'read' | 'write'>, now: M
   const before = now - DELETED_KEPT_MICROS;
   let total = 0;
   // Tasks before their executions: afterwards nothing would lead to them.
-  for (const deleteSome of [deleteTasks, deleteExecutions, deleteJobs, deleteOperations, deleteServiceAccounts]) {
-    let gone: number;
-    do {
-      gone = await store.write(({ db }) => deleteSome(db, before));
-      total += gone;
-    } while (gone === AT_ONCE);
-  }
+  for (const deleteSome of [deleteTasks, deleteExecutions, deleteJobs, deleteOperations, deleteServiceAccounts])
+    total += await untilFew(() => store.write(({ db }) => deleteSome(db, before)));
   total += await store.write(({ db }) => deleteForgottenWorkloadIdentity(db, before));
+  total += await untilFew(() => store.write((tx) => deleteSecrets(tx, now)));
+  total += await untilFew(() => store.write(({ db }) => destroyDueVersions(db, now, AT_ONCE)));
   return total + (await store.write((tx) => deleteRoles(tx, now)));
+}
+
+/** @param deleteSome at most AT_ONCE rows */
+async function untilFew(deleteSome: () => Promise<number>): Promise<number> {
+  for (let total = 0; ; ) {
+    const gone = await deleteSome();
+    total += gone;
+    if (gone < AT_ONCE) return total;
+  }
 }
 
 async function deleteTasks(db: Db, before: Micros): Promise<number> {
@@ -63,6 +72,12 @@ async function deleteServiceAccounts(db: Db, before: Micros): Promise<number> {
     await deletePolicy(db, serviceAccountResource(row));
     await db.deleteFrom('service_accounts').where('unique_id', '=', row.unique_id).execute();
   }
+  return expired.length;
+}
+
+async function deleteSecrets(tx: Tx, now: Micros): Promise<number> {
+  const expired = await listExpiredSecrets(tx.db, now, AT_ONCE);
+  for (const name of expired) if (await deleteSecret(tx.db, name)) tx.touch('policies', secretResource(name));
   return expired.length;
 }
 

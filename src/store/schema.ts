@@ -326,6 +326,36 @@ export interface EnabledServicesTable {
   service: string;
   enable_time: Micros;
 }
+/** Secrets of Secret Manager. One whose `expire_time` has come does not exist any more, swept or not. */
+export interface SecretsTable {
+  /** `projects/ID/secrets/S` or `projects/ID/locations/L/secrets/S`. */
+  name: string;
+  /** Tells a secret from its successor of the same name: what was encrypted for the one does not decrypt for the other. */
+  uid: string;
+  project_id: string;
+  /** Empty for a global one. */
+  location: string;
+  /** google.cloud.secretmanager.v1.Secret without name and etag. */
+  body: Uint8Array;
+  etag: string;
+  create_time: Micros;
+  expire_time: Micros | null;
+  /** Number of the newest version that was ever added; 0: none. */
+  last_version: number;
+}
+export interface SecretVersionsTable {
+  /** Name of the secret. */
+  secret: string;
+  version: number;
+  /** google.cloud.secretmanager.v1.SecretVersion without name. */
+  body: Uint8Array;
+  /** When a destruction that was asked for takes place. */
+  destroy_at: Micros | null;
+  /** Which key-encryption key wrapped the data key; null once destroyed, with the two after it. */
+  key_id: string | null;
+  wrapped_key: Uint8Array | null;
+  ciphertext: Uint8Array | null;
+}
 
 export interface Database {
   organizations: OrganizationsTable;
@@ -356,4 +386,6 @@ export interface Database {
   org_policies: OrgPoliciesTable;
   custom_constraints: CustomConstraintsTable;
   enabled_services: EnabledServicesTable;
+  secrets: SecretsTable;
+  secret_versions: SecretVersionsTable;
 }

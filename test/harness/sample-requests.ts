@@ -43,6 +43,7 @@ const FIELDS: Record<string, JsonObject> = {
   'google.iam.admin.v1.IAM.QueryTestablePermissions': { fullResourceName: '//cloudresourcemanager.googleapis.com/projects/demo' },
   'google.iam.admin.v1.IAM.QueryAuditableServices': { fullResourceName: '//cloudresourcemanager.googleapis.com/projects/demo' },
   'google.iam.admin.v1.IAM.LintPolicy': { condition: { title: 'x', expression: 'true' } },
+  'google.cloud.secretmanager.v1.SecretManagerService.CreateSecret': { secretId: 'sample', secret: { replication: { automatic: {} } } },
   'google.iam.v2.Policies.CreatePolicy': { policyId: 'sample' },
   'google.logging.v2.LoggingServiceV2.ListLogEntries': { resourceNames: ['projects/demo'] },
   'google.logging.v2.LoggingServiceV2.TailLogEntries': { resourceNames: ['projects/demo'] },

@@ -1,8 +1,8 @@
 /** What changes projects: `projects update|move|delete|undelete`. A client of Resource Manager v3. */
-import { type Api, type Operation, RESOURCE_MANAGER } from '../api.ts';
+import { type Operation, RESOURCE_MANAGER } from '../api.ts';
 import { type CliCommand, defineCommand, onRun, type Shell } from '../command.ts';
 import { failure } from '../failure.ts';
-import { collectList, collectPairs } from '../values.ts';
+import { addMapFlags, changedMap, isChange } from '../map-flags.ts';
 import { addParentFlags, finishOperation, type ParentFlags, printYaml, requiredParent } from './operations.ts';
 
 interface Project {
@@ -21,19 +21,18 @@ export function registerProjectChanges(group: CliCommand, shell: Shell): void {
   const update = defineCommand(group, 'update <project-id>', {
     summary: "change a project's display name or labels",
     examples: ['actas projects update demo --name="Demonstration"', 'actas projects update demo --update-labels=env=dev --remove-labels=old'],
-  })
-    .option('--name <text>', 'display name')
-    .option('--update-labels <pairs>', 'labels to set: KEY=VALUE,...', collectPairs)
-    .option('--remove-labels <keys>', 'labels to remove', collectList)
-    .option('--clear-labels', 'remove all labels, before others are set');
+  }).option('--name <text>', 'display name');
+  addMapFlags(update, 'labels');
   onRun<UpdateFlags>(update, shell, async (session, given) => {
     const { flags } = session;
-    const changesLabels = flags.updateLabels !== undefined || flags.removeLabels !== undefined || flags.clearLabels === true;
+    const change = { update: flags.updateLabels, remove: flags.removeLabels, clear: flags.clearLabels };
+    const changesLabels = isChange(change);
     const mask = [...(flags.name === undefined ? [] : ['display_name']), ...(changesLabels ? ['labels'] : [])];
     if (mask.length === 0) throw failure('Nothing to change.', 'Name what: --name, --update-labels, --remove-labels, --clear-labels.');
     await session.project();
     const name = projectName(given);
-    const labels = changesLabels ? await changedLabels(await session.api(), name, flags) : undefined;
+    const before = changesLabels ? ((await (await session.api()).get<Project>(RESOURCE_MANAGER, name)).labels ?? {}) : {};
+    const labels = changesLabels ? changedMap(before, change) : undefined;
     const project = await finishOperation<Project>(session, RESOURCE_MANAGER, `Updating project [${given}]`, (api) =>
       api.send<Operation>('PATCH', RESOURCE_MANAGER, name, { displayName: flags.name, labels }, { updateMask: mask.join(',') }),
     );
@@ -71,12 +70,6 @@ function registerProjectEnds(group: CliCommand, shell: Shell): void {
     );
     await printYaml(session, project);
   });
-}
-
-async function changedLabels(api: Api, name: string, flags: UpdateFlags): Promise<Record<string, string>> {
-  const before = flags.clearLabels === true ? {} : ((await api.get<Project>(RESOURCE_MANAGER, name)).labels ?? {});
-  const kept = Object.entries(before).filter(([key]) => flags.removeLabels?.includes(key) !== true);
-  return Object.fromEntries([...kept, ...(flags.updateLabels ?? [])]);
 }
 
 function projectName(given: string): string {

@@ -4,15 +4,18 @@ import type { AttemptSpec, ContainerSpec } from '../driver.ts';
 import { containerName, LABEL_ATTEMPT, LABEL_CONTAINER, LABEL_OWNER, LABEL_PLAN, networkName, sandboxName, volumeName } from './labels.ts';
 import { PAUSE_IMAGE } from './pause-image.ts';
 import type { Ulimit } from './podman.ts';
+import { fileMounts } from './secret-files.ts';
 import { type PartMount, partMounts, type VolumePart, volumeParts } from './volume-parts.ts';
 
 export interface Naming {
   readonly dataDirId: string;
   readonly scope: string;
+  /** Where files in memory are; absent where this machine has no such place. */
+  readonly filesRoot?: string | undefined;
 }
 
 /** What the loop asks for, less what only a start needs: kept on the sandbox, so that an interrupted start can be gone on with. */
-export type Plan = Pick<AttemptSpec, 'id' | 'labels' | 'containers' | 'volumes'>;
+export type Plan = Pick<AttemptSpec, 'id' | 'labels' | 'containers' | 'volumes' | 'files'>;
 
 /** Hosts that the network adds to every attempt: the metadata server's names, for example. */
 export type Hosts = readonly { readonly name: string; readonly address: string }[];
@@ -97,7 +100,13 @@ export function memberOptions(naming: Naming, plan: Plan, container: ContainerSp
 /** The container that holds the attempt's network, and its volumes in memory, which would be emptied when nobody has them mounted. */
 export function sandboxOptions(naming: Naming, attempt: AttemptSpec, surroundings: Surroundings, flavour: Flavour): Dockerode.ContainerCreateOptions {
   const network = networking(naming, attempt, surroundings);
-  const plan: Plan = { id: attempt.id, labels: attempt.labels, containers: attempt.containers, volumes: attempt.volumes };
+  const plan: Plan = {
+    id: attempt.id,
+    labels: attempt.labels,
+    containers: attempt.containers,
+    volumes: attempt.volumes,
+    ...(attempt.files === undefined ? {} : { files: attempt.files }),
+  };
   return withNetwork(
     {
       name: sandboxName(naming.scope, attempt.id),
@@ -151,7 +160,7 @@ function containerOptions(
       ...(container.cpuMillis > 0 ? { NanoCpus: container.cpuMillis * 1_000_000 } : {}),
       // Swap equal to memory means none beside it: a task that needs more is ended, as on Cloud Run.
       ...(container.memoryBytes > 0 ? { Memory: container.memoryBytes, MemorySwap: container.memoryBytes } : {}),
-      Mounts: partMounts(attempt, container).map((entry) => mount(naming, attempt.id, entry.name, entry.path)),
+      Mounts: [...partMounts(attempt, container).map((entry) => mount(naming, attempt.id, entry.name, entry.path)), ...fileMounts(naming.filesRoot, attempt, container)],
     },
   };
 }

@@ -25,6 +25,7 @@ import { readServer } from './name-forwarder.ts';
 import { ensurePauseImage } from './pause-image.ts';
 import { podmanUlimits } from './podman.ts';
 import { containerPlace, rootlessPodmanPlace } from './relay-place.ts';
+import { createSecretFiles, type SecretFiles, secretFilesRoot, whyNoFiles } from './secret-files.ts';
 import { type OpenNetwork, openNetwork } from './task-network.ts';
 import { createTrustImages, type TrustImages } from './trust-image.ts';
 
@@ -70,6 +71,7 @@ interface SystemInfo {
   readonly MemTotal: number;
   readonly Architecture: string;
   readonly OSType: string;
+  readonly KernelVersion?: string;
   readonly CgroupVersion?: string;
   /** `name=rootless` among them. */
   readonly SecurityOptions?: readonly string[];
@@ -83,7 +85,9 @@ const LOG_RETRY_MS = 500;
 const RELAY_PULL_MS = 120_000;
 
 export function createDockerDriver(options: DockerDriverOptions): Driver {
-  const naming: Naming = { dataDirId: options.dataDirId, scope: scopeOf(options.dataDirId) };
+  const scope = scopeOf(options.dataDirId);
+  const naming: Naming = { dataDirId: options.dataDirId, scope, filesRoot: secretFilesRoot(scope, options.environment ?? {}) };
+  const files = createSecretFiles(naming.filesRoot);
   let session: Session | undefined;
   const opened = (): Session => {
     if (session === undefined) throw new Error('The Docker driver is not open.');
@@ -95,7 +99,8 @@ export function createDockerDriver(options: DockerDriverOptions): Driver {
       if (session !== undefined) throw new Error('The Docker driver is open already.');
       const connection = await connect(options.environment ?? {}, options.dockerHost);
       try {
-        const begun = await beginSession(options, naming, connection, request);
+        await files.sweep(request.keep);
+        const begun = await beginSession(options, naming, connection, { ...request, listener: endingFiles(files, request.listener, options.log) });
         session = begun.session;
         return begun.info;
       } catch (error) {
@@ -116,13 +121,16 @@ export function createDockerDriver(options: DockerDriverOptions): Driver {
         throw new ImageError('unavailable', error instanceof Error ? error.message : String(error), error);
       }
     },
-    start: (attempt: AttemptSpec) => opened().lifecycle.start(attempt),
+    start: async (attempt: AttemptSpec) => opened().lifecycle.start(await files.place(attempt)),
     async stop(id, graceMs) {
       opened().lifecycle.stop(id, graceMs);
     },
     attempts: async () => opened().lifecycle.states(),
     logs: (id, from, signal) => readLogs(opened(), id, from, signal),
-    remove: async (id) => opened().lifecycle.remove(id),
+    async remove(id) {
+      await opened().lifecycle.remove(id);
+      await files.remove(id);
+    },
     async close({ keepRunning }) {
       const closing = session;
       if (closing === undefined) return;
@@ -143,6 +151,19 @@ export function createDockerDriver(options: DockerDriverOptions): Driver {
   };
 }
 
+/** What an attempt had in files goes when it has ended, not when it is forgotten. */
+function endingFiles(files: SecretFiles, listener: DriverListener, log: Log): DriverListener {
+  return {
+    started: (id, startedAtMs) => listener.started(id, startedAtMs),
+    available: (available, reason) => listener.available(available, reason),
+    exited(exit) {
+      // Tried again when the attempt is removed.
+      files.remove(exit.id).catch((error: unknown) => log.warn({ attempt: exit.id, err: error }, 'The files of an ended attempt could not be removed yet.'));
+      listener.exited(exit);
+    },
+  };
+}
+
 async function beginSession(
   options: DockerDriverOptions,
   naming: Naming,
@@ -157,6 +178,7 @@ async function beginSession(
     MemTotal: memory,
     Architecture: architecture,
     OSType: os,
+    KernelVersion: kernel,
     CgroupVersion: cgroupVersion,
     SecurityOptions: security = [],
     Rootless: rootless,
@@ -226,6 +248,7 @@ async function beginSession(
     await network.close({ keepRunning: true });
     throw error;
   }
+  const noFiles = whyNoFiles(naming.filesRoot, { isLocal, kernel });
   return {
     session: { connection, lifecycle, images, network, events, trust, isPodman: podman },
     info: {
@@ -234,6 +257,7 @@ async function beginSession(
       memoryBytes: memory,
       network: network.network,
       ...(network.googleObstacle === undefined ? {} : { googleObstacle: network.googleObstacle }),
+      ...(noFiles === undefined ? {} : { noFiles }),
       warnings: [
         ...(podman ? podmanWarnings(version.Version, cgroupVersion) : []),
         ...network.warnings,

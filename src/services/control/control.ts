@@ -2,10 +2,12 @@
  * actas's own API: tokens for the owner of the data directory, and the status that `actas status` prints. Kept as small as it can
  * be: whatever Google's APIs can say is said through them.
  */
-import { forbidden } from '../../errors.ts';
+import { failedPrecondition, forbidden } from '../../errors.ts';
 import { Control } from '../../gen/actas/v1/control_pb.js';
 import type { IssuedToken } from '../../identity/issue.ts';
 import { type Principal, parsePrincipal } from '../../identity/principal.ts';
+import type { Rewrapped } from '../../store/secret-key-rotation.ts';
+import { KeyringError } from '../../store/secret-keyring.ts';
 import { type Micros, toTimestamp } from '../../timestamp.ts';
 import { type AnyService, defineService } from '../service.ts';
 
@@ -31,6 +33,8 @@ export interface ControlDeps {
   /** False where people sign in elsewhere and nobody is to speak for them (`issueTokens` of the configuration). */
   readonly issuesTokens: boolean;
   status(): StatusFacts;
+  /** @throws KeyringError where the keys are not this program's to change, or their file cannot be written */
+  rotateSecretsKey(): Promise<Rewrapped>;
 }
 
 export function createControlService(deps: ControlDeps): AnyService {
@@ -48,6 +52,19 @@ export function createControlService(deps: ControlDeps): AnyService {
           const principal = parsePrincipal(request.principal);
           const { token, expireTime, refreshToken = '' } = await deps.mint(principal, request);
           return { accessToken: token, principal: principal.member, refreshToken, ...(expireTime === null ? {} : { expireTime: toTimestamp(expireTime) }) };
+        },
+      },
+      rotateSecretsKey: {
+        access: { authenticated: true, why: 'the handler admits only the holder of the owner token, which no policy can grant' },
+        async handle(_request, call) {
+          if (call.principal.administrator !== true) throw forbidden('Only the owner of this data directory can change its keys. Use the token in its file owner-token.');
+          try {
+            const { keyId, rewrapped, damaged } = await deps.rotateSecretsKey();
+            return { keyId, rewrapped, damaged: [...damaged] };
+          } catch (error) {
+            if (error instanceof KeyringError) throw failedPrecondition(error.message);
+            throw error;
+          }
         },
       },
       getStatus: {

@@ -1,8 +1,8 @@
 /** What both versions of the folders API read: the same rows in two shapes. */
 import type { Db, Store } from '../../store/database.ts';
 import { type FolderRow, listFolders, listFoldersIn } from '../../store/folders.ts';
+import { parseFilter } from '../list-filter.ts';
 import type { Call, Check } from '../service.ts';
-import { parseFilter } from './filter.ts';
 import { getFolder } from './folder-changes.ts';
 import { nodeResource, parseNode } from './names.ts';
 import { nodeCheck } from './node-policies.ts';

@@ -7,8 +7,8 @@ import { CreateTagHoldMetadataSchema, DeleteTagHoldMetadataSchema, type TagHold,
 import type { Db } from '../../store/database.ts';
 import { deleteTagHold, findTagHold, findTagHoldOf, insertTagHold, listTagHolds, type TagHoldRow } from '../../store/tags.ts';
 import { type Micros, toTimestamp } from '../../timestamp.ts';
+import { parseFilter } from '../list-filter.ts';
 import { type AnyService, type Check, defineService } from '../service.ts';
-import { parseFilter } from './filter.ts';
 import { nodeResource, parseNode } from './names.ts';
 import { nodeCheck, type ResourceManagerDeps } from './node-policies.ts';
 import { emptyOperation, finishedOperation, recordOperation } from './operations.ts';

@@ -1,6 +1,6 @@
 /**
  * The full resource names that tags are bound to: under which name a resource is stored, how answers show it, what binding takes on it, and what
- * it inherits from. Projects, folders, organizations, service accounts and jobs are looked up.
+ * it inherits from. Projects, folders, organizations, service accounts, jobs and secrets are looked up.
  * Deviation: tags may be bound to what is not kept here (a bucket, a disk): the name is taken as it is, and where it does not say whose it is, the permissions on the tag value alone decide.
  */
 import { invalidRequest, notFound } from '../../errors.ts';
@@ -8,7 +8,9 @@ import type { Db } from '../../store/database.ts';
 import { listAncestors } from '../../store/hierarchy.ts';
 import { findJob } from '../../store/jobs.ts';
 import { findProject } from '../../store/projects.ts';
+import { findSecret } from '../../store/secrets.ts';
 import { findServiceAccount, serviceAccountResource } from '../../store/service-accounts.ts';
+import { systemClock } from '../../timestamp.ts';
 import type { Check } from '../service.ts';
 import { nodeResource, parseNode } from './names.ts';
 
@@ -48,11 +50,18 @@ export async function resolveTagged(db: Db, parent: string, field: string): Prom
     const stored = own === undefined ? resource : serviceAccountResource(own);
     return { stored, shown: parent, above, exists: own !== undefined, check: (verb) => ({ permission: `iam.serviceAccounts.${verb}`, resource: stored, asked: path }) };
   }
-  const isJob = host === 'run.googleapis.com' && rest[0] === 'locations' && rest[2] === 'jobs' && rest.length === 4;
-  const exists = !isJob || (await findJob(db, resource.slice('//run.googleapis.com/'.length))) !== undefined;
+  const exists = await isThere(db, host, resource.slice(`//${host}/`.length), rest);
   const kind = `${host.split('.')[0] ?? ''}.${path.split('/').at(-2) ?? ''}`;
   const isOwned = (collection === 'projects' && id !== '_') || collection === 'folders' || collection === 'organizations';
   return { stored: resource, shown: parent, above, exists, check: (verb) => (isOwned ? { permission: `${kind}.${verb}`, resource: parent } : undefined) };
+}
+
+/** Whether a resource that would be kept here is; what would not is taken as it is. */
+async function isThere(db: Db, host: string, name: string, [collection, , inner, ...more]: readonly string[]): Promise<boolean> {
+  if (host === 'run.googleapis.com' && collection === 'locations' && inner === 'jobs' && more.length === 1) return (await findJob(db, name)) !== undefined;
+  const isSecret =
+    host === 'secretmanager.googleapis.com' && (collection === 'secrets' ? inner === undefined : collection === 'locations' && inner === 'secrets' && more.length === 1);
+  return !isSecret || (await findSecret(db, name, systemClock.now())) !== undefined;
 }
 
 async function resolveNode(db: Db, path: string, field: string): Promise<TaggedResource> {

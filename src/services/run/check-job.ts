@@ -8,7 +8,6 @@ import { type ApiError, invalidArgument, isApiError } from '../../errors.ts';
 import type { CheckJobRequest } from '../../gen/actas/v1/check_pb.js';
 import type { Job as V1Job } from '../../gen/google/cloud/run/v1/resources_pb.js';
 import { type Job, JobSchema } from '../../gen/google/cloud/run/v2/job_pb.js';
-import type { TaskTemplate } from '../../gen/google/cloud/run/v2/task_template_pb.js';
 import { defaultServiceAccountEmail } from '../../store/service-accounts.ts';
 import type { Check } from '../service.ts';
 import { Untold } from '../untold.ts';
@@ -19,6 +18,7 @@ import { authorizeToken, validateToken } from './execution-token.ts';
 import { missing, parseJobName, requireLocation } from './places.ts';
 import { type Asked, askInOrder, type ProjectFacts, type Question, type RunFacts } from './question.ts';
 import { refuseUnrunnable, runCheck } from './run-job.ts';
+import { secretQuestions } from './secret-questions.ts';
 import { jobToV2 } from './v1/objects.ts';
 import { type DesiredJob, desiredJob, validateJobId } from './validate-job.ts';
 
@@ -48,6 +48,8 @@ export interface Asker {
   readonly unseenPlace?: (parts: { readonly projects: string }) => ProjectFacts;
   /** Whether an image is there, where that can be told without pulling it; undefined: it is not asked. */
   readonly imageQuestion?: (image: string) => Question | undefined;
+  /** Whether it can be told who may read a secret. */
+  readonly asksSecrets?: boolean;
   /** What this asker does not look at, to be listed. */
   readonly unasked?: readonly Pick<Finding, 'topic' | 'about' | 'message'>[];
   /** The stored job; null: there is none; undefined: that is not to be told. */
@@ -93,7 +95,7 @@ export async function checkJob(check: JobCheck, asker: Asker): Promise<Report> {
     await askConstraints(about, findings, asker);
   }
   if (check.definition.case === undefined && stored) await findings.ask({ topic: 'READY', about: 'the stored job is ready', ask: async () => refuseUnrunnable(stored, '') });
-  noteUnserved(desired.task, findings);
+  await askSecrets(about, findings, asker);
   for (const { topic, about: what, message } of asker.unasked ?? []) findings.notAsked(topic, what, message);
   return { ...findings.report(), serviceAccount: account };
 }
@@ -310,12 +312,12 @@ async function nextOf(refusals: AsyncIterator<ApiError>): Promise<ApiError | Unt
   }
 }
 
-function noteUnserved(task: TaskTemplate, findings: Findings): void {
-  const names = [
-    ...task.containers.flatMap(({ env }) => env.flatMap(({ values }) => (values.case === 'valueSource' ? [values.value.secretKeyRef?.secret ?? ''] : []))),
-    ...task.volumes.flatMap(({ volumeType }) => (volumeType.case === 'secret' ? [volumeType.value.secret] : [])),
-  ];
-  for (const secret of new Set(names)) findings.notAsked('SECRETS', `${task.serviceAccount} reads secret ${secret}`, 'Secrets are not served yet.');
+/** Where everything before holds, the deploy or run itself would tell who asks for itself. */
+async function askSecrets({ desired, parts, project, mayDeploy, mayRun }: Known, findings: Findings, asker: Asker): Promise<void> {
+  const atOnce = asker.isSelf && (mayDeploy || mayRun) && findings.report().state === 'HOLDS';
+  for (const { question, reads } of secretQuestions(desired.task, project?.project_id ?? parts.projects))
+    if (asker.asksSecrets === true) await askEach([question], { SECRETS: reads }, { atOnce, byActing: false }, findings, asker);
+    else findings.notAsked('SECRETS', question.about, 'The deploy finds it out.');
 }
 
 /** Asks, and writes down. */

@@ -65,6 +65,7 @@ function storeAsker(deps: CheckDeps, call: Call, principal: Principal, isSelf: b
   const mayKnow = async (check: Check) => call.principal.administrator === true || (await call.isAllowed(check));
   return {
     isSelf,
+    asksSecrets: true,
     facts: storeFacts(deps, { member, onlyAsks: true }),
     call: {
       isAllowed,

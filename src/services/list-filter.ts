@@ -1,20 +1,23 @@
 /**
- * The filter of Resource Manager's lists and searches: terms `field:value` (or `=`, `!=`), joined by a space, AND, OR, NOT and
- * parentheses. Values compare without regard to case; `*` stands for any text; `field:*` asks whether it is there.
- * Sources: the comments on SearchProjectsRequest.query, SearchFoldersRequest.query, and v1 projects.list.
+ * The filter of lists and searches: terms `field:value` (or `=`, `!=`), joined by a space, AND, OR, NOT and parentheses. How values compare is for each API
+ * to say; by Resource Manager's rule it is without regard to case, `*` stands for any text, and `field:*` asks whether it is there.
+ * Sources: the comments on SearchProjectsRequest.query, SearchFoldersRequest.query, and v1 projects.list; https://google.aip.dev/160
  */
-import { invalidRequest } from '../../errors.ts';
+import { invalidRequest } from '../errors.ts';
 
 /** @returns the value of a field, undefined where the resource has no such field (`labels.KEY` of a label that is not set) */
 export type Fields = (name: string) => string | undefined;
 export type Filter = (fields: Fields) => boolean;
+/** What a term asks of a field's value. @param operator `:`, `=`, `<`, `<=`, `>` or `>=`; `!=` is made of `=` @returns undefined where the operator asks nothing here */
+export type Comparison = (operator: string, wanted: string) => ((value: string) => boolean) | undefined;
 
 const MAX_LENGTH = 4096;
 const MAX_DEPTH = 20;
-const TOKEN = /\s*(?:(?<paren>[()])|(?<term>(?<field>[A-Za-z_][\w.-]*)\s*(?<op>!=|[:=])\s*(?:"(?<quoted>(?:[^"\\]|\\.)*)"|(?<bare>[^\s()"]+)))|(?<word>AND|OR|NOT)(?![\w.:=-]))/iy;
+const TOKEN =
+  /\s*(?:(?<paren>[()])|(?<term>(?<field>[A-Za-z_][\w.-]*)\s*(?<op>!=|<=|>=|[:=<>])\s*(?:"(?<quoted>(?:[^"\\]|\\.)*)"|(?<bare>[^\s()"]+)))|(?<word>AND|OR|NOT)(?![\w.:=-]))/iy;
 
 /** @param known the fields that may be asked about; `labels.*` allows any label @throws INVALID_ARGUMENT */
-export function parseFilter(text: string, known: readonly string[], parameter: string): Filter {
+export function parseFilter(text: string, known: readonly string[], parameter: string, comparison: Comparison = equality): Filter {
   const refuse = (why: string) => invalidRequest(`${parameter}: ${why}`, [{ field: parameter, description: why }]);
   if (text.length > MAX_LENGTH) throw refuse(`is longer than ${MAX_LENGTH} characters.`);
   const tokens = tokenize(text, refuse);
@@ -51,7 +54,7 @@ export function parseFilter(text: string, known: readonly string[], parameter: s
       at += 1;
       return inner;
     }
-    if (token['term'] !== undefined) return compare(token, known, refuse);
+    if (token['term'] !== undefined) return compare(token, known, comparison, refuse);
     throw refuse(`has ${JSON.stringify(token['word'] ?? token['paren'])} where a term is expected.`);
   };
 
@@ -76,20 +79,25 @@ function tokenize(text: string, refuse: (why: string) => Error): Token[] {
   return tokens;
 }
 
-function compare(token: Token, known: readonly string[], refuse: (why: string) => Error): Filter {
+function compare(token: Token, known: readonly string[], comparison: Comparison, refuse: (why: string) => Error): Filter {
   const field = token['field'] ?? '';
   const name =
     known.find((candidate) => candidate.toLowerCase() === field.toLowerCase()) ??
     (known.includes('labels.*') && /^labels\.[^.]/i.test(field) ? `labels.${field.slice('labels.'.length)}` : undefined);
   if (name === undefined) throw refuse(`cannot ask about ${JSON.stringify(field)}. It may ask about ${known.join(', ')}.`);
   const wanted = token['quoted']?.replace(/\\(.)/g, '$1') ?? token['bare'] ?? '';
-  const matches = wildcard(wanted);
-  const negated = token['op'] === '!=';
+  const operator = token['op'] ?? '';
+  const negated = operator === '!=';
+  const matches = comparison(negated ? '=' : operator, wanted);
+  if (matches === undefined) throw refuse(`cannot compare ${JSON.stringify(field)} with ${operator}.`);
   return (fields) => {
     const value = fields(name);
     return (value !== undefined && matches(value)) !== negated;
   };
 }
+
+/** The rule of Resource Manager. */
+const equality: Comparison = (operator, wanted) => (operator === ':' || operator === '=' ? wildcard(wanted) : undefined);
 
 /** Linear in both lengths, unlike a regular expression made from the pattern. */
 function wildcard(pattern: string): (value: string) => boolean {

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { isApiError } from '../../errors.ts';
-import { parseFilter } from './filter.ts';
+import { isApiError } from '../errors.ts';
+import { parseFilter } from './list-filter.ts';
 
 const KNOWN = ['id', 'name', 'parent.id', 'labels.*'];
 const project: Record<string, string> = { id: 'my-project', name: 'My Project', 'parent.id': '5', 'labels.env': 'dev' };
