@@ -24,9 +24,15 @@ const SEED = {
   ],
   projects: [{ id: 'my-proj', number: '123456', parent: 'folders/55' }],
   serviceAccounts: [{ project: 'my-proj', id: 'sa-one' }],
+  // Jobs of the recorder's have them; what they hold is nothing here.
+  secrets: ['sec', 'mys'].map((id) => ({ name: `projects/my-proj/secrets/${id}`, replication: { automatic: {} }, valueFrom: { file: import.meta.filename } })),
   policies: [
     { resource: 'organizations/999', bindings: OWN },
     { resource: 'projects/my-proj', bindings: [{ role: 'roles/iam.serviceAccountTokenCreator', members: ['user:owner@example.com'] }] },
+    ...['sec', 'mys'].map((id) => ({
+      resource: `projects/my-proj/secrets/${id}`,
+      bindings: [{ role: 'roles/secretmanager.secretAccessor', members: ['serviceAccount:sa-one@my-proj.iam.gserviceaccount.com'] }],
+    })),
   ],
 };
 

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { startTestServer } from './harness/server.ts';
+import { startTestServer, type TestServer } from './harness/server.ts';
 import { inOtherOrganization, TWO_ORGANIZATIONS } from './harness/transcripts.ts';
 
 const folder = process.env['ACTAS_TRANSCRIPTS'];
@@ -42,17 +42,21 @@ function withoutMarksOfTheRecorder(session: string): string {
     .join('\n');
 }
 const MASKED_ETAG = 'abcdef0123A=';
-const SERVED = 'run,iam,cloudresourcemanager,iamcredentials,orgpolicy,serviceusage,logging,policytroubleshooter';
+const SERVED = 'run,iam,secretmanager,cloudresourcemanager,iamcredentials,orgpolicy,serviceusage,logging,policytroubleshooter';
+
+/** In exchanges that are not replayed the recorder let the default account read secrets. */
+async function grantAsTheRecorder(server: TestServer): Promise<void> {
+  const project = '/cloudresourcemanager.googleapis.com/v3/projects/demo';
+  const { json: policy } = await server.call('POST', `${project}:getIamPolicy`, {});
+  policy.bindings.push({ role: 'roles/secretmanager.secretAccessor', members: ['serviceAccount:123456789012-compute@developer.gserviceaccount.com'] });
+  expect((await server.call('POST', `${project}:setIamPolicy`, { policy })).status).toBe(200);
+}
 
 describe.skipIf(folder === undefined)(`recorded exchanges${folder === undefined ? ' (ACTAS_TRANSCRIPTS names no folder)' : ''}`, () => {
   test('jobs, service accounts and their policies are answered alike', { timeout: 120_000 }, async () => {
     const server = await startTestServer();
     try {
-      // The recorder granted it too, in an exchange that is not replayed.
-      const project = '/cloudresourcemanager.googleapis.com/v3/projects/demo';
-      const { json: policy } = await server.call('POST', `${project}:getIamPolicy`, {});
-      policy.bindings.push({ role: 'roles/secretmanager.secretAccessor', members: ['serviceAccount:123456789012-compute@developer.gserviceaccount.com'] });
-      expect((await server.call('POST', `${project}:setIamPolicy`, { policy })).status).toBe(200);
+      await grantAsTheRecorder(server);
       const { stdout } = await promisify(execFile)(
         process.execPath,
         [join(folder ?? '', 'tools', 'replay-transcripts.mjs'), '--base', server.url, '--token', server.ownerToken, '--only', 'run,iam,secretmanager', '--verbose'],
@@ -100,6 +104,7 @@ describe.skipIf(folder === undefined)(`recorded exchanges${folder === undefined 
     writeFileSync(join(dir, 'seed.yaml'), TWO_ORGANIZATIONS);
     const server = await startTestServer({ seed: join(dir, 'seed.yaml') });
     try {
+      await grantAsTheRecorder(server);
       const { stdout } = await promisify(execFile)(
         process.execPath,
         [join(folder ?? '', 'tools', 'replay-transcripts.mjs'), '--base', server.url, '--token', server.ownerToken, '--dir', recordings, '--only', SERVED, '--verbose'],

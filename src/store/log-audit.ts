@@ -16,14 +16,16 @@ export const AUDIT_LOG_IDS: Readonly<Record<AuditLogId, string>> = {
   calls: 'actas.internal/calls',
 };
 
-/** The trail as a table, for who opens the file with sqlite3. */
+/** The trail as a table, for who opens the file with sqlite3. What is no audit entry may be looked at before it is left out, and need not be JSON. */
 export const AUDIT_VIEW = `CREATE VIEW IF NOT EXISTS audit AS SELECT entries.id AS id, entries.time_ns / 1000 AS time, coalesce(payload ->> '$.authenticationInfo.principalSubject', '') AS principal,
     payload ->> '$.methodName' AS method, payload ->> '$.metadata.resource' AS resource,
     (SELECT json_group_array(json_patch(json_object('permission', value ->> '$.permission', 'resource', '//' || (value ->> '$.resourceAttributes.service') || '/' || (value ->> '$.resourceAttributes.name'),
       'granted', json(iif(value ->> '$.granted', 'true', 'false'))), json_object('member', value ->> '$.resourceAttributes.labels.member'))) FROM json_each(payload, '$.authorizationInfo')) AS permissions,
     payload ->> '$.metadata.status' AS status, payload ->> '$.metadata.latencyMs' AS latency_ms, payload ->> '$.metadata.requestId' AS request_id, payload ->> '$.metadata.door' AS door,
     coalesce(payload -> '$.metadata.delegation', '[]') AS delegation
-  FROM entries JOIN streams ON streams.id = entries.stream WHERE streams.log_id IN (${Object.values(AUDIT_LOG_IDS)
+  FROM (SELECT id, time_ns, stream, iif(kind = 'proto', payload, 'null') AS payload FROM entries) AS entries JOIN streams ON streams.id = entries.stream WHERE streams.log_id IN (${Object.values(
+    AUDIT_LOG_IDS,
+  )
     .map((id) => `'${id}'`)
     .join(', ')});`;
 
